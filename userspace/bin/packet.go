@@ -26,13 +26,17 @@ const (
 	fieldsOffset   = commandOffset + 4 // of capability "dialog"
 )
 
-// Checksum returns the checksum of a packet, CRC-32/JAMCRC of everything behind the checksum field.
+// Checksum returns the checksum that a packet of at least 8 bytes ought to carry, CRC-32/JAMCRC of everything
+// behind the checksum field.
 func Checksum(packet []byte) uint32 {
 	return ^crc32.ChecksumIEEE(packet[coveredOffset:])
 }
 
-// Decode makes ev what packet says. The byte slices of ev are views into packet. With any other verdict
-// than Dialog, ev is not to be used.
+// Decode makes ev what packet says; nothing of what ev held before remains. The byte slices of ev are views
+// into packet. With any other verdict than Dialog, ev is not to be used.
+//
+// The first thing wrong decides the verdict: size, marker, checksum, capability, command, then the fields from left
+// to right, and last what they say.
 func Decode(packet []byte, ev *dialog.Event) Verdict {
 	if len(packet) < MinSize {
 		return Short
@@ -47,16 +51,17 @@ func Decode(packet []byte, ev *dialog.Event) Verdict {
 		return BadChecksum
 	}
 	name := Capability(packet)
-	if name == nil {
+	switch {
+	case name == nil:
 		return BadCapability
-	}
-	if string(name) != dialogName {
+	case len(packet) < nameOffset+len(name)+4:
+		return Truncated // no room for the command
+	case string(name) != dialogName:
 		return OtherCapability
 	}
-	if len(packet) < fieldsOffset {
-		return Truncated
-	}
-	fields := packet[fieldsOffset:]
+	// The views end where the packet ends, so that whoever appends to one gets a copy and does not
+	// write into the datagram behind it.
+	fields := packet[fieldsOffset:len(packet):len(packet)]
 	switch binary.LittleEndian.Uint32(packet[commandOffset:]) {
 	case uint32(dialog.Create):
 		return verdicts[dialog.ParseSnapshot(fields, dialog.Create, ev)]
@@ -68,8 +73,9 @@ func Decode(packet []byte, ev *dialog.Event) Verdict {
 	return BadCommand
 }
 
-// Capability returns the name of the capability (OpenSIPS: module) that packet is for, a view, or nil if its
-// length doesn't lie within the packet together with a command behind it, or is zero.
+// Capability returns the name of the capability (OpenSIPS: module) that packet is for, or nil if there is none:
+// the packet is shorter than MinSize, or the name is empty or reaches past the end. The name is a view and is
+// whatever the sender wrote: any bytes, and nearly as long as a packet.
 func Capability(packet []byte) []byte {
 	if len(packet) < MinSize {
 		return nil
@@ -78,10 +84,12 @@ func Capability(packet []byte) []byte {
 	if n == 0 || n > uint64(len(packet)-nameOffset) {
 		return nil
 	}
-	return packet[nameOffset : nameOffset+n]
+	end := nameOffset + int(n)
+	return packet[nameOffset:end:end]
 }
 
-// Append appends the packet that tells kind of the packed dialog, or for a deletion the packed key, to dst.
+// Append appends the packet that tells kind of the packed dialog, or for a deletion the packed key, to dst. It
+// doesn't look at body. A packet above MaxSize can be made but not sent; Size tells beforehand.
 func Append(dst []byte, kind dialog.Kind, body dialog.Packed) []byte {
 	from := len(dst)
 	dst = append(dst, marker...)

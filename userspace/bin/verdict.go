@@ -8,7 +8,7 @@ type Verdict uint8
 const (
 	// Dialog: a well-formed dialog event.
 	Dialog Verdict = iota
-	// OtherCapability: a well-formed packet, but not for dialogs.
+	// OtherCapability: a packet with a right checksum, but not for dialogs; its fields are not looked at.
 	OtherCapability
 	Short          // fewer than 18 bytes
 	NotBIN         // wrong marker
@@ -16,7 +16,7 @@ const (
 	BadChecksum    // wrong checksum
 	BadCapability  // the capability's name is empty or reaches past the end
 	BadCommand     // not create, update or delete
-	Truncated      // a field lies past the end
+	Truncated      // the command, a number or a length lies past the end
 	NegativeLength // a length below zero
 	LengthPastEnd  // a string reaches past the end
 	TrailingBytes  // bytes are left over
