@@ -1,0 +1,40 @@
+// Package socket receives and sends datagrams through ordinary UDP sockets, a batch with each system call.
+//
+// It is the way in on hosts without XDP, and everywhere for what the XDP program passes on: fragments,
+// IP options, what finds its ring full. It is also the way out: Send uses the socket that
+// listens, so that a backup sees events come from the address that it knows its peer by.
+//
+//	kernel buffer --recvmmsg--> arena --views--> datagram.Batch        (Receive)
+//	[]datagram.Message --views--> sendmmsg --> kernel                  (Send)
+//
+// On Linux nothing is copied in user space and nothing is allocated for a datagram. Receive lets the
+// kernel write into the slots of one arena, which the next Receive uses again; that is what Release
+// stands for. Waiting is left to Go's poller, so an idle socket costs no thread and Stop
+// wakes a waiting Receive by a deadline in the past.
+//
+// # Losses
+//
+// The kernel drops a datagram when the receive buffer is full. Stats reads its own counter of drops, which
+// is right at rest, too, when no datagram follows that could report them:
+//
+//	datagrams that reached the socket = Received + Truncated + Dropped
+//
+// # Stopping
+//
+// Stop puts a filter on the socket that refuses all that arrives from then on. So what the buffer
+// holds at that moment, and nothing else, is still delivered before Receive returns net.ErrClosed, however
+// much keeps coming. Sending goes on until Close.
+//
+// # Errors of the network
+//
+// UDP learns of a dead destination by ICMP, some time after the message was sent. The kernel keeps
+// such errors in a queue beside the socket, with the destination that each is about, and besides makes the next
+// call on the socket fail, whichever that is. Receive and Send read that queue when it happens, tell
+// Config.OnError, and repeat the call that failed: no error about one destination disturbs
+// receiving or sending to another.
+//
+// # Other systems
+//
+// Elsewhere (and with the build tag "portable", for testing) the same API stands on package net: one
+// datagram a call, no kernel times, no count of drops, no errors of the network.
+package socket
