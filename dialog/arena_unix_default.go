@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package dialog
+
+func adviseHuge([]byte) {}
+func populate([]byte)   {}

@@ -1,0 +1,210 @@
+package dialog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"sync"
+)
+
+// Shard is one part of the table, with a lock, an index and records of its own. Its methods need the lock, which Table.Lock took.
+type Shard struct {
+	mu sync.Mutex // guards all below
+
+	tagOf  func(callID []byte) uint32
+	index  index
+	slab   slab
+	counts counts
+	view   View // lent to the functions of Get and Scan
+
+	maxPerCall int
+	keep       int // bytes of memory that new dialogs leave to known ones
+	tombstone  uint32
+	early      uint32
+	grace      uint32
+	dialogs    quota
+	tombstones quota
+
+	seen uint64 // keeps the loads of touch from being optimised away
+
+	_ [64]byte // the next shard's lock lies in another cache line
+}
+
+type counts struct {
+	byState      [Ended + 1]int
+	bytes        int
+	unremembered uint64
+}
+
+// add counts rec in, or out with n = -1.
+func (c *counts) add(rec record, n int) {
+	c.byState[rec.state()%State(len(c.byState))] += n
+	c.bytes += n * rec.size()
+}
+
+// leastPerShard is what a shard takes at once for its index, and a chunk for records.
+const leastPerShard = 2 * chunkSize
+
+func (s *Shard) init(t *Table, c *Config, z *sizes) error {
+	a := t.arena
+	s.tagOf = t.tag
+	s.maxPerCall = c.MaxPerCall
+	s.tombstone, s.early, s.grace = seconds(c.Tombstone), seconds(c.EarlyTimeout), seconds(c.ExpiryGrace)
+	if c.MaxBytes > 0 {
+		s.keep = max(4*chunkSize, a.limit/64)
+	}
+	if c.MaxDialogs > 0 {
+		s.dialogs = newQuota(&t.dialogs, c.MaxDialogs, c.Shards)
+		s.tombstones = newQuota(&t.tombstones, c.MaxDialogs, c.Shards)
+	}
+	s.slab = slab{mem: a.mem, arena: a, sizes: z, room: make([]uint32, len(z.slot))}
+	return s.index.init(a)
+}
+
+// Unlock gives the shard up; it must not be used any more.
+func (s *Shard) Unlock() { s.mu.Unlock() }
+
+// batch is how many events go through the passes of Apply together: more than the misses a core can have under way, and few
+// enough for the arrays to stay in the nearest cache.
+const batch = 32
+
+// Apply plays events upon the shard in their order, and sets the Outcome of each. All must belong to this
+// shard. now is Unix seconds. It takes no memory from the heap, but for growing.
+//
+// It goes over the events several times: first to touch the memory that will be needed, with nothing depending on what
+// it finds, so that the cache misses of a batch overlap; and in the last pass to do the work.
+func (s *Shard) Apply(evs []*Event, now int64) {
+	clock := uint32(min(max(now, 0), math.MaxUint32))
+	for len(evs) > 0 {
+		n := min(len(evs), batch)
+		s.touch(evs[:n])
+		for _, ev := range evs[:n] {
+			ev.Outcome = s.apply(ev, clock)
+		}
+		evs = evs[n:]
+	}
+}
+
+// touch computes the tags and draws what apply will need into the caches. What it finds is only a guess: the
+// events before may change it.
+func (s *Shard) touch(evs []*Event) {
+	var at [batch]int
+	var refs [batch]ref
+	for i, ev := range evs {
+		size := binary.LittleEndian.Uint32(ev.Key)
+		ev.tag = s.tagOf(ev.Key[4 : 4+size])
+		at[i%batch] = s.index.home(ev.tag)
+	}
+	seen := uint64(0)
+	for i := range evs {
+		seen ^= uint64(s.index.mem[at[i%batch]])
+	}
+	for i, ev := range evs {
+		refs[i%batch] = s.index.guess(at[i%batch], ev.tag)
+	}
+	const line = 64
+	for i, ev := range evs {
+		if r := refs[i%batch]; r != 0 {
+			// The whole record: an update is compared and overwritten. A deletion's body is its key, so only so much is touched.
+			from := int(r) * refUnit
+			for off, end := from, from+recordHeader+len(ev.Body); off < end; off += line {
+				seen ^= uint64(s.slab.mem[off])
+			}
+		}
+	}
+	for i := range evs {
+		if r := refs[i%batch]; r != 0 {
+			seen ^= uint64(s.slab.mem[s.slab.deadlineOf(r)])
+		}
+	}
+	s.seen = seen
+}
+
+// spot is where an event's dialog is, or belongs.
+type spot struct {
+	at    int // index slot of the Call-ID, -1 if it has none
+	first ref // of the chain
+	prev  ref // before entry, 0 if that is the first
+	entry ref // what the event meets, 0 for nothing
+	chain int // length of the chain; only if there is no entry with the event's own key
+}
+
+// chain looks a Call-ID up.
+func (s *Shard) chain(tag uint32, callID []byte) (at int, first ref) {
+	for at = s.index.home(tag); ; at = after(at) {
+		t, r := s.index.slot(at)
+		if r == 0 {
+			return -1, 0
+		}
+		if t == tag {
+			key := s.slab.record(r).key()
+			if id, _ := key.Part(); bytes.Equal(id, callID) {
+				return at, r
+			}
+		}
+	}
+}
+
+// find looks for the entry that ev meets: the one with its key, else one whose key has the tags in the other
+// order, if that is a tombstone or ev an end.
+func (s *Shard) find(ev *Event) spot {
+	for at := s.index.home(ev.tag); ; at = after(at) {
+		t, r := s.index.slot(at)
+		if r == 0 {
+			return spot{at: -1}
+		}
+		if t != ev.tag {
+			continue
+		}
+		key := s.slab.record(r).key()
+		if bytes.Equal(key, ev.Key) {
+			return spot{at: at, first: r, entry: r}
+		}
+		if key.sameCallID(ev.Key) {
+			return s.walk(ev, at, r)
+		}
+	}
+}
+
+func (s *Shard) walk(ev *Event, at int, first ref) spot {
+	sp := spot{at: at, first: first}
+	for prev, r := ref(0), first; r != 0; sp.chain++ {
+		rec := s.slab.record(r)
+		key := rec.key()
+		if bytes.Equal(key, ev.Key) {
+			sp.prev, sp.entry = prev, r
+			return sp
+		}
+		if sp.entry == 0 && (rec.state() == Ended || ev.ends()) && key.mirrors(ev.Key) {
+			sp.prev, sp.entry = prev, r
+		}
+		prev, r = r, rec.next()
+	}
+	return sp
+}
+
+// link puts r where entry is, or with an entry of 0 to the front of the chain. It sets no next.
+func (s *Shard) link(sp *spot, tag uint32, r ref) {
+	if sp.prev == 0 {
+		s.index.set(sp.at, tag, r)
+	} else {
+		s.slab.header(sp.prev).setNext(r)
+	}
+}
+
+// remove takes the entry at sp out and frees its slot.
+func (s *Shard) remove(sp *spot) {
+	rec := s.slab.record(sp.entry)
+	s.counts.add(rec, -1)
+	if rec.state() == Ended {
+		s.tombstones.give()
+	} else {
+		s.dialogs.give()
+	}
+	if next := rec.next(); sp.prev == 0 && next == 0 {
+		s.index.remove(sp.at)
+	} else {
+		s.link(sp, rec.tag(), next)
+	}
+	s.slab.release(sp.entry)
+}
