@@ -1,0 +1,40 @@
+package shield
+
+// Reason says why an event is held back. Every one is counted under its name.
+type Reason uint8
+
+const (
+	// Passed: the event is not held back.
+	Passed Reason = iota
+	// Malformed: not a well-formed packed dialog or key; a negative length crashes OpenSIPS.
+	Malformed
+	// EmptyCallID crashes OpenSIPS.
+	EmptyCallID
+	// BadState is none of 1 to 5. OpenSIPS would list the dialog for ever.
+	BadState
+	// BeingSetUp: state 1 or 2, which OpenSIPS would list for ever; it learns of the call when it is answered.
+	BeingSetUp
+	// TooManyRoutes: more than 64 on a leg, which OpenSIPS writes past an array.
+	TooManyRoutes
+	// UnreadableVars and UnreadableProfiles: read as OpenSIPS does, the list has a pair without a name, without '#' or
+	// with two; OpenSIPS may go on with uninitialised memory.
+	UnreadableVars
+	UnreadableProfiles
+	// TooLong: above 65,507 bytes, which no UDP datagram holds.
+	TooLong
+	// Reasons is how many there are.
+	Reasons
+)
+
+var reasonNames = [Reasons]string{
+	"passed", "malformed", "empty_callid", "bad_state", "being_set_up", "too_many_routes",
+	"unreadable_vars", "unreadable_profiles", "too_long",
+}
+
+// String returns the name of the reason in status and metrics.
+func (r Reason) String() string {
+	if r < Reasons {
+		return reasonNames[r]
+	}
+	return "invalid"
+}
