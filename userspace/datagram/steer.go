@@ -30,6 +30,11 @@ func (s Steering) Hash(payload []byte, source Endpoint) uint32 {
 	return s.sum(key[:])
 }
 
+// CallID returns the steering hash of a dialog's datagrams, given its Call-ID.
+func (s Steering) CallID(callID []byte) uint32 {
+	return s.sum(callID[:min(len(callID), MaxSteeringKey)])
+}
+
 // SteeringKey returns the bytes of a BIN packet that decide where it is steered: the first string of
 // capability "dialog" (the Call-ID), the second of capability "ul" (the address of record), at most MaxSteeringKey of them.
 // It returns nil where there is no such string; then the source's address and port decide.

@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"net/netip"
+	"sync"
+
+	"binrepd/dialog"
+	"binrepd/userspace/bin"
+)
+
+// MaxListeners is how many listen addresses there can be; the XDP program has the same limit.
+const MaxListeners = 16
+
+// kinds is the size of an array indexed by dialog.Kind.
+const kinds = int(dialog.Delete) + 1
+
+// Account is what became of the datagrams of one listener.
+type Account struct {
+	// Received datagrams and their bytes, as taken from the sources. What the kernel lost before is not in it.
+	Received, Bytes uint64
+	// Outcomes of dialog events, by kind.
+	Outcomes [kinds][dialog.Outcomes]uint64
+	// Verdicts on datagrams that are no dialog events; bin.Dialog stays zero.
+	Verdicts [bin.Verdicts]uint64
+}
+
+// Add adds o to a.
+func (a *Account) Add(o *Account) {
+	a.Received += o.Received
+	a.Bytes += o.Bytes
+	for k := range a.Outcomes {
+		for i := range a.Outcomes[k] {
+			a.Outcomes[k][i] += o.Outcomes[k][i]
+		}
+	}
+	for v := range a.Verdicts {
+		a.Verdicts[v] += o.Verdicts[v]
+	}
+}
+
+// Outcome returns the number of events with outcome o, of every kind.
+func (a *Account) Outcome(o dialog.Outcome) (n uint64) {
+	for k := range a.Outcomes {
+		n += a.Outcomes[k][o]
+	}
+	return n
+}
+
+// Kind returns the number of events of kind k, whatever became of them.
+func (a *Account) Kind(k dialog.Kind) (n uint64) {
+	for _, c := range a.Outcomes[k] {
+		n += c
+	}
+	return n
+}
+
+// Applied returns the number of events that changed a dialog, recovered and early ones among them.
+func (a *Account) Applied() uint64 {
+	return a.Outcome(dialog.Applied) + a.Outcome(dialog.Recovered) + a.Outcome(dialog.BeganEarly)
+}
+
+// Sum returns the number of verdicts and outcomes. At rest it equals Received: the account adds up.
+func (a *Account) Sum() (n uint64) {
+	for k := range kinds {
+		n += a.Kind(dialog.Kind(k))
+	}
+	for _, c := range a.Verdicts {
+		n += c
+	}
+	return n
+}
+
+// tally is what a worker counts.
+type tally struct {
+	listeners    [MaxListeners]Account
+	batches      uint64
+	latency      Histogram
+	capabilities capabilities
+}
+
+// published is the copy of a tally that others may read. The worker writes it once a batch.
+type published struct {
+	mu    sync.Mutex
+	tally tally
+}
+
+func (p *published) publish(t *tally, listeners []netip.AddrPort) {
+	p.mu.Lock()
+	copy(p.tally.listeners[:], t.listeners[:len(listeners)])
+	p.tally.batches = t.batches
+	p.tally.latency = t.latency
+	p.tally.capabilities = t.capabilities
+	p.mu.Unlock()
+}
+
+// maxCapabilities bounds the names that are counted one by one: the two that exist and some to come. Names are the
+// sender's choice, so what goes beyond is counted together.
+const maxCapabilities = 16
+
+// otherCapabilities is the name under which the rest is counted. The sender can't choose it: it is longer than
+// what is kept of a name.
+const otherCapabilities = "(any other name)"
+
+const capabilityName = 15 // bytes kept of a name
+
+// capabilities counts packets of other capabilities by name, without allocating.
+type capabilities struct {
+	names  [maxCapabilities][capabilityName]byte
+	sizes  [maxCapabilities]uint8
+	counts [maxCapabilities]uint64
+	used   int
+	other  uint64
+}
+
+func (c *capabilities) add(name []byte) {
+	if len(name) > capabilityName {
+		c.other++
+		return
+	}
+	for i := range c.used {
+		if string(c.names[i][:c.sizes[i]]) == string(name) {
+			c.counts[i]++
+			return
+		}
+	}
+	if c.used == maxCapabilities {
+		c.other++
+		return
+	}
+	copy(c.names[c.used][:], name)
+	c.sizes[c.used] = uint8(len(name))
+	c.counts[c.used] = 1
+	c.used++
+}
+
+// addTo adds the counts to m.
+func (c *capabilities) addTo(m map[string]uint64) {
+	for i := range c.used {
+		m[string(c.names[i][:c.sizes[i]])] += c.counts[i]
+	}
+	if c.other > 0 {
+		m[otherCapabilities] += c.other
+	}
+}

@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"log/slog"
+	"sync/atomic"
+
+	"binrepd/userspace/bin"
+	"binrepd/userspace/datagram"
+)
+
+// notices tells of the first datagram of each kind of bad input. Workers only leave the notice; the house-keeping goroutine
+// logs it, so that a log that blocks costs ingest nothing.
+type notices struct {
+	seen [bin.Verdicts]atomic.Bool
+	left [bin.Verdicts]atomic.Pointer[notice]
+	wake chan struct{}
+}
+
+type notice struct {
+	source   datagram.Endpoint
+	listener uint8
+	size     int
+}
+
+func (n *notices) init() { n.wake = make(chan struct{}, 1) }
+
+// first leaves a notice if d is the first datagram with verdict v.
+func (n *notices) first(v bin.Verdict, d *datagram.Datagram) {
+	if n.seen[v].Load() || n.seen[v].Swap(true) {
+		return
+	}
+	n.left[v].Store(&notice{source: d.Source, listener: d.Listener, size: len(d.Payload)})
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// flush logs the notices that were left.
+func (n *notices) flush(log *slog.Logger) {
+	for v := range n.left {
+		if got := n.left[v].Swap(nil); got != nil {
+			log.Warn("datagram refused; further ones of this kind are only counted",
+				"reason", bin.Verdict(v).String(), "source", got.source.String(),
+				"listener", got.listener, "bytes", got.size)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"binrepd/userspace/datagram"
+)
+
+// MaxOrigins bounds the register of sources. Source addresses can be forged, so it must be bounded; sources beyond are
+// served like any other but share the origin 0, "other".
+const MaxOrigins = 1024
+
+// OtherOrigin stands for every source that found no place in the register.
+const OtherOrigin = 0
+
+// origins numbers the sources that sent at least one good packet, in the order in which they came. Numbers are never used
+// again, because dialogs carry them.
+type origins struct {
+	mu    sync.RWMutex // guards the fields below
+	byEnd map[datagram.Endpoint]uint16
+	list  []datagram.Endpoint // by number; list[0] is the zero Endpoint
+}
+
+func newOrigins() *origins {
+	return &origins{byEnd: map[datagram.Endpoint]uint16{}, list: make([]datagram.Endpoint, 1, 64)}
+}
+
+// number returns the number of ep, giving it one if there is room.
+func (o *origins) number(ep datagram.Endpoint) uint16 {
+	if n, ok := o.known(ep); ok {
+		return n
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n, ok := o.byEnd[ep]; ok {
+		return n
+	}
+	if len(o.list) >= MaxOrigins {
+		return OtherOrigin
+	}
+	n := uint16(len(o.list))
+	o.list = append(o.list, ep)
+	o.byEnd[ep] = n
+	return n
+}
+
+// known returns the number of ep if it has one.
+func (o *origins) known(ep datagram.Endpoint) (uint16, bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	n, ok := o.byEnd[ep]
+	return n, ok
+}
+
+func (o *origins) endpoints() []datagram.Endpoint {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return slices.Clone(o.list)
+}
+
+// senderCounts is what one worker counts of one source. The worker is the only writer.
+type senderCounts struct {
+	events, rejected atomic.Uint64
+	last             atomic.Int64 // receive time of the last good packet, ns since the epoch
+}
+
+// senderSlots is the size of a worker's cache of source numbers; a power of two, enough for every proxy of a large
+// site without collisions that matter.
+const senderSlots = 256
+
+// senders is a worker's own view of the register: a small cache in front of it, and counts by number.
+// Counting is done for a run of events of one source and written when the source changes or the batch ends.
+type senders struct {
+	origins *origins
+	cache   [senderSlots]struct {
+		ep     datagram.Endpoint
+		origin uint16
+		valid  bool
+	}
+	counts [MaxOrigins]atomic.Pointer[senderCounts]
+
+	run struct {
+		origin uint16
+		events uint64
+		last   int64
+	}
+}
+
+func (s *senders) init(o *origins) {
+	s.origins = o
+	for i := range s.counts[:1] {
+		s.counts[i].Store(new(senderCounts))
+	}
+}
+
+// origin returns the number of ep.
+func (s *senders) origin(ep datagram.Endpoint) uint16 {
+	slot := &s.cache[(uint32(ep.Addr[15])^uint32(ep.Addr[14])<<4^uint32(ep.Addr[13])<<2^uint32(ep.Port)*31)%senderSlots]
+	if slot.valid && slot.ep == ep {
+		return slot.origin
+	}
+	n := s.origins.number(ep)
+	if s.counts[n].Load() == nil {
+		s.counts[n].Store(new(senderCounts))
+	}
+	slot.ep, slot.origin, slot.valid = ep, n, true
+	return n
+}
+
+// good counts one good packet of a source.
+func (s *senders) good(origin uint16, received int64) {
+	if s.run.origin != origin {
+		s.flush()
+		s.run.origin = origin
+	}
+	s.run.events++
+	s.run.last = received
+}
+
+// bad counts one refused packet. A source that never sent a good one gets no number: anyone can forge an address.
+func (s *senders) bad(ep datagram.Endpoint) {
+	n, _ := s.origins.known(ep)
+	c := s.counts[n].Load()
+	if c == nil { // known from another worker
+		c = new(senderCounts)
+		s.counts[n].Store(c)
+	}
+	c.rejected.Store(c.rejected.Load() + 1)
+}
+
+func (s *senders) flush() {
+	if s.run.events == 0 {
+		return
+	}
+	c := s.counts[s.run.origin].Load()
+	c.events.Store(c.events.Load() + s.run.events)
+	if s.run.last > c.last.Load() {
+		c.last.Store(s.run.last)
+	}
+	s.run.events = 0
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"binrepd/dialog"
+)
+
+// Status is a consistent-enough picture of a running engine: each worker's part is exact as of its last batch.
+type Status struct {
+	Started   time.Time
+	Listeners []ListenerStatus
+	Sources   []SourceStatus
+	// Capabilities counts packets of other capabilities by name.
+	Capabilities map[string]uint64
+	Batches      uint64
+	Latency      Histogram // kernel receive to applied
+	Expired      dialog.Expired
+	Table        dialog.Counts
+}
+
+// ListenerStatus is the account of one listen address.
+type ListenerStatus struct {
+	Address netip.AddrPort
+	Account
+}
+
+// SourceStatus is what one source sent. The zero Address stands for all that found no place in the register.
+type SourceStatus struct {
+	Address  netip.AddrPort
+	Events   uint64    // good packets, of any capability
+	Rejected uint64    // refused ones
+	Last     time.Time // receive time of the last good packet
+}
+
+// Status takes the picture.
+func (e *Engine) Status() Status {
+	s := Status{
+		Started:      e.started,
+		Listeners:    make([]ListenerStatus, len(e.cfg.Listeners)),
+		Capabilities: map[string]uint64{},
+		Table:        e.cfg.Table.Counts(),
+	}
+	for i, a := range e.cfg.Listeners {
+		s.Listeners[i].Address = a
+	}
+	e.mu.Lock()
+	workers := e.workers
+	s.Expired = e.expired
+	e.mu.Unlock()
+	for _, w := range workers {
+		w.mu.Lock()
+		for i := range s.Listeners {
+			s.Listeners[i].Add(&w.published.tally.listeners[i])
+		}
+		s.Batches += w.published.tally.batches
+		s.Latency.Add(&w.published.tally.latency)
+		w.published.tally.capabilities.addTo(s.Capabilities)
+		w.mu.Unlock()
+	}
+	s.Sources = e.sources(workers)
+	return s
+}
+
+// Total returns the account of all listeners together.
+func (s *Status) Total() (sum Account) {
+	for i := range s.Listeners {
+		sum.Add(&s.Listeners[i].Account)
+	}
+	return sum
+}
+
+// Origin returns the address behind the origin number of a dialog; the zero value for OtherOrigin.
+func (e *Engine) Origin(number uint16) netip.AddrPort {
+	e.origins.mu.RLock()
+	defer e.origins.mu.RUnlock()
+	if number == OtherOrigin || int(number) >= len(e.origins.list) {
+		return netip.AddrPort{}
+	}
+	return e.origins.list[number].AddrPort()
+}
+
+func (e *Engine) sources(workers []*worker) []SourceStatus {
+	var list []SourceStatus
+	for n, ep := range e.origins.endpoints() {
+		s := SourceStatus{}
+		if n != OtherOrigin {
+			s.Address = ep.AddrPort()
+		}
+		var last int64
+		for _, w := range workers {
+			if c := w.senders.counts[n].Load(); c != nil {
+				s.Events += c.events.Load()
+				s.Rejected += c.rejected.Load()
+				last = max(last, c.last.Load())
+			}
+		}
+		if last > 0 {
+			s.Last = time.Unix(0, last)
+		}
+		if n != OtherOrigin || s.Events > 0 || s.Rejected > 0 {
+			list = append(list, s)
+		}
+	}
+	return list
+}
