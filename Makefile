@@ -1,0 +1,65 @@
+# Everything that is done with this repository by command. `make help` lists it.
+
+GO        ?= go
+CLANG     ?= clang-16
+STRIP     ?= llvm-strip-16
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+FUZZTIME  ?= 30s
+# More flags for go test, such as TESTFLAGS=-count=1 or TESTFLAGS='-run Resync -v'.
+TESTFLAGS ?=
+BENCHFLAGS ?= -benchtime=1s
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+.DEFAULT_GOAL := build
+.PHONY: help build test demo generate generate-check fuzz bench lint install clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
+
+build: ## build ./binrepd, a static binary; needs Go only
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o binrepd ./cmd/binrepd
+
+# One package at a time: kernel tests measure and load the host, and would fail each other. The race detector is the
+# only thing here that needs cgo, hence gcc.
+test: ## go vet and all tests with the race detector; as root the kernel tests, too
+	$(GO) vet ./...
+	CGO_ENABLED=1 $(GO) test -race -p 1 -timeout 15m $(TESTFLAGS) ./...
+
+demo: build ## show the appliance at work: as root over XDP in namespaces, else on loopback
+	$(GO) run ./deploy/demo
+
+generate: ## rebuild the BPF object and its Go bindings (bpf/gen.go)
+	@command -v $(CLANG) >/dev/null && command -v $(STRIP) >/dev/null && [ -e /usr/include/bpf/bpf_helpers.h ] && \
+		[ -e /usr/include/linux/bpf.h ] || { echo "generate needs Debian's packages: apt-get install clang-16 llvm-16 libbpf-dev linux-libc-dev" >&2; exit 1; }
+	$(GO) generate ./bpf/...
+
+generate-check: generate ## fail if what is committed isn't what generate makes
+	git diff --exit-code -- bpf
+	@untracked=$$(git ls-files --others --exclude-standard -- bpf); \
+		[ -z "$$untracked" ] || { echo "generated but not committed: $$untracked" >&2; exit 1; }
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "== $$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+bench: ## run every benchmark; BENCHFLAGS='-benchtime=1x' for a smoke test
+	$(GO) test -run '^$$' -bench . -benchmem -p 1 $(BENCHFLAGS) ./...
+
+lint: ## go vet, gofmt, staticcheck (pinned in go.mod)
+	$(GO) vet ./...
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not as gofmt writes it: $$unformatted" >&2; exit 1; }
+	$(GO) tool staticcheck ./...
+
+install: build ## install the binary into DESTDIR PREFIX/bin
+	install -D -m 0755 binrepd $(DESTDIR)$(PREFIX)/bin/binrepd
+
+clean: ## remove what build made
+	rm -rf binrepd dist
