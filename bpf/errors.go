@@ -1,0 +1,89 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// PermissionError says that the kernel refused for lack of privilege. It satisfies errors.Is(err, fs.ErrPermission).
+type PermissionError struct {
+	// Op is what was refused.
+	Op string
+	// Missing names the capabilities that the process lacks, such as "CAP_BPF". It is empty when the process
+	// has them all and yet was refused, as inside a user namespace.
+	Missing []string
+	// Err is the kernel's answer.
+	Err error
+}
+
+func (e *PermissionError) Error() string {
+	if len(e.Missing) == 0 {
+		return fmt.Sprintf("%s: %v, though no capability is missing: a user namespace, seccomp or lockdown forbids it", e.Op, e.Err)
+	}
+	return fmt.Sprintf("%s: %v: %s missing", e.Op, e.Err, strings.Join(e.Missing, " and "))
+}
+
+func (e *PermissionError) Unwrap() error { return e.Err }
+
+// Is makes the error equal to fs.ErrPermission.
+func (e *PermissionError) Is(target error) bool { return target == fs.ErrPermission }
+
+// UnsupportedError says that the kernel or the driver can't do what was asked. It satisfies
+// errors.Is(err, errors.ErrUnsupported).
+type UnsupportedError struct {
+	// What is not supported, such as "native XDP on eth0".
+	What string
+	// Err is the kernel's answer, or nil.
+	Err error
+}
+
+func (e *UnsupportedError) Error() string {
+	if e.Err == nil {
+		return e.What + " is not supported"
+	}
+	return fmt.Sprintf("%s is not supported: %v", e.What, e.Err)
+}
+
+func (e *UnsupportedError) Unwrap() error { return e.Err }
+
+// Is makes the error equal to errors.ErrUnsupported.
+func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
+
+// ForeignProgramError says that an interface has an XDP program that isn't ours. It is left alone.
+type ForeignProgramError struct {
+	Interface string
+	ForeignProgram
+}
+
+func (e *ForeignProgramError) Error() string {
+	name := e.Name
+	if name == "" {
+		name = "unknown"
+	}
+	return fmt.Sprintf("%s has another XDP program: id %d, name %s, mode %s", e.Interface, e.ID, name, e.Mode)
+}
+
+// ForeignProgram is an XDP program of somebody else's.
+type ForeignProgram struct {
+	ID uint32 `json:"id"`
+	// Name is empty if the process may not ask for it (CAP_SYS_ADMIN).
+	Name string `json:"name"`
+	Mode Mode   `json:"mode"`
+}
+
+// permission makes err a PermissionError if that is what it means.
+func permission(op string, err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		// The verifier says EACCES, too, but of a program that was tested; with all capabilities it
+		// is reported as it is.
+		missing := MissingCapabilities()
+		if len(missing) > 0 || errors.Is(err, unix.EPERM) {
+			return &PermissionError{Op: op, Missing: missing, Err: err}
+		}
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}

@@ -1,0 +1,192 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/rlimit"
+)
+
+// Config says what the program is to do.
+type Config struct {
+	// Rings is how many there are, 1 to MaxRings; 0 is DefaultRings.
+	Rings int
+	// RingSize is the size of each in bytes (ValidateRingSize); 0 is DefaultRingSize. All of it is allocated
+	// at once and not swapped.
+	RingSize int
+	// K0 and K1 are the key of the steering hash (datagram.Steering).
+	K0, K1 uint64
+	// Listeners are the listen addresses, at most MaxListeners. 0.0.0.0 stands for every IPv4 address of the host
+	// and :: for every IPv6 one (not for IPv4); an address named in full goes before a wildcard. Whoever has wildcards
+	// calls Follow, or else they match nothing.
+	Listeners []netip.AddrPort
+}
+
+// Program is the XDP program, loaded, with its maps. Its methods are safe for concurrent use.
+type Program struct {
+	config    Config
+	objects   binrepdObjects
+	rings     []*ebpf.Map
+	id        ebpf.ProgramID
+	addresses addressBook
+}
+
+// Load checks cfg, makes the rings and loads the program. It is attached to nothing yet. An error is a
+// PermissionError or an UnsupportedError where it is that.
+func Load(cfg Config) (*Program, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	if err := rlimit.RemoveMemlock(); err != nil { // before 5.11 maps count as locked memory
+		return nil, permission("raise RLIMIT_MEMLOCK", err)
+	}
+	p := &Program{config: cfg}
+	if err := p.load(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func (c Config) complete() (Config, error) {
+	if c.Rings == 0 {
+		c.Rings = DefaultRings()
+	}
+	if c.RingSize == 0 {
+		c.RingSize = DefaultRingSize
+	}
+	if c.Rings < 1 || c.Rings > MaxRings {
+		return c, fmt.Errorf("%d rings: must be 1 to %d", c.Rings, MaxRings)
+	}
+	if len(c.Listeners) > MaxListeners {
+		return c, fmt.Errorf("%d listen addresses: the most are %d", len(c.Listeners), MaxListeners)
+	}
+	listeners := make([]netip.AddrPort, len(c.Listeners))
+	seen := map[netip.AddrPort]bool{}
+	for i, l := range c.Listeners {
+		l = netip.AddrPortFrom(l.Addr().Unmap().WithZone(""), l.Port())
+		if !l.IsValid() || l.Port() == 0 {
+			return c, fmt.Errorf("listen address %q: must have an address and a port", c.Listeners[i])
+		}
+		if seen[l] {
+			return c, fmt.Errorf("listen address %s is given twice", l)
+		}
+		seen[l] = true
+		listeners[i] = l
+	}
+	c.Listeners = listeners
+	return c, ValidateRingSize(c.RingSize)
+}
+
+func (p *Program) load() error {
+	spec, err := loadBinrepd()
+	if err != nil {
+		return err
+	}
+	if err := p.config.set(spec); err != nil {
+		return err
+	}
+	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
+		return explain(err)
+	}
+	info, err := p.objects.Binrepd.Info()
+	if err != nil {
+		return fmt.Errorf("program info: %w", err)
+	}
+	p.id, _ = info.ID()
+	for i := range p.config.Rings {
+		ring, err := ebpf.NewMap(&ebpf.MapSpec{
+			Name:       fmt.Sprintf("binrepd_ring_%d", i),
+			Type:       ebpf.RingBuf,
+			MaxEntries: uint32(p.config.RingSize),
+		})
+		if err != nil {
+			return permission(fmt.Sprintf("ring %d of %d bytes", i, p.config.RingSize), err)
+		}
+		p.rings = append(p.rings, ring)
+		if err := p.objects.Rings.Put(uint32(i), ring); err != nil {
+			return fmt.Errorf("put ring %d in place: %w", i, err)
+		}
+	}
+	p.addresses.listeners = p.config.Listeners
+	p.addresses.entries = p.objects.Addresses
+	_, err = p.addresses.set(nil)
+	return err
+}
+
+// set puts the constants into the program.
+func (c Config) set(spec *ebpf.CollectionSpec) error {
+	var specs binrepdSpecs
+	if err := spec.Assign(&specs); err != nil {
+		return err
+	}
+	var ports [1 << 16 / 64]uint64
+	for _, l := range c.Listeners {
+		ports[l.Port()/64] |= 1 << (l.Port() % 64)
+	}
+	return errors.Join(
+		specs.RingCount.Set(uint32(c.Rings)),
+		specs.SteeringK0.Set(c.K0),
+		specs.SteeringK1.Set(c.K1),
+		specs.ListenPorts.Set(ports),
+	)
+}
+
+// explain tells why the program was refused: no privilege, a kernel without what it needs, or else the verifier.
+func explain(err error) error {
+	if err := permission("load XDP program", err); errors.As(err, new(*PermissionError)) {
+		return err
+	}
+	// The newest thing that the program needs, of 5.18 as well as multi-buffer frames.
+	if miss := features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes); errors.Is(miss, ebpf.ErrNotSupported) {
+		return &UnsupportedError{What: "XDP as in Linux 5.18", Err: err}
+	}
+	return fmt.Errorf("load XDP program: %w", err)
+}
+
+// Close frees the program and its maps. What is attached stays attached and must be closed as well.
+func (p *Program) Close() error {
+	var errs []error
+	for _, ring := range p.rings {
+		errs = append(errs, ring.Close())
+	}
+	p.rings = nil
+	return errors.Join(append(errs, p.objects.Close())...)
+}
+
+// ID returns the kernel's number for the program.
+func (p *Program) ID() uint32 { return uint32(p.id) }
+
+// Rings returns the ring buffers. Record headers lie as the Record constants say.
+func (p *Program) Rings() []*ebpf.Map { return p.rings }
+
+// Sleepers returns the map of the rings' sleep flags, which can be mapped (see SleeperSize).
+func (p *Program) Sleepers() *ebpf.Map { return p.objects.Sleepers }
+
+// XDP returns the program itself, for test runs.
+func (p *Program) XDP() *ebpf.Program { return p.objects.Binrepd }
+
+// Counters reads what became of all frames so far.
+func (p *Program) Counters() (Counters, error) {
+	c := Counters{Listeners: make([]Frames, len(p.config.Listeners))}
+	var cpus []binrepdCounters
+	for row := range 1 + len(p.config.Listeners) {
+		if err := p.objects.Verdicts.Lookup(uint32(row), &cpus); err != nil {
+			return Counters{}, fmt.Errorf("read counters: %w", err)
+		}
+		sum := &c.Unknown
+		if row > 0 {
+			sum = &c.Listeners[row-1]
+		}
+		for _, cpu := range cpus {
+			for v, n := range cpu.Frames {
+				sum[v] += n
+			}
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+//
+// The way in: BIN datagrams to the listen addresses go from the frame straight into a ring buffer, all others to
+// the kernel. parse.h says what is ours, steer.h which ring it goes to, record.h what user space finds there.
+
+#include "record.h"
+#include "maps.h"
+#include "steer.h"
+#include "parse.h"
+
+// Types that occur in no map, for the generated Go.
+const struct record *export_record __attribute__((unused));
+const enum verdict *export_verdict __attribute__((unused));
+const enum limit *export_limit __attribute__((unused));
+
+static __always_inline void count(__u32 row, enum verdict verdict)
+{
+	struct counters *c = bpf_map_lookup_elem(&verdicts, &row);
+
+	if (c && (__u32)verdict < VERDICTS)
+		c->frames[verdict]++; // per CPU, and XDP isn't entered twice on one
+}
+
+// wake wakes the consumer of a ring if it has said that it sleeps. It runs after the record is submitted, which is a full
+// memory barrier: either this sees the flag, or the consumer, which sets it and then looks, sees the record.
+//
+// Only a record can wake, so that a small one is made and dropped. It is reserved before the flag is taken: as long as
+// no processor has got one, every processor can have put just one record into the ring, which was empty when the
+// consumer fell asleep; so the first to try finds room in every ring of the least allowed size (../ringsize.go).
+// Who can't reserve leaves the flag to whoever can.
+static __always_inline void wake(void *ring, __u32 index)
+{
+	struct sleeper *s = bpf_map_lookup_elem(&sleepers, &index);
+	void *call;
+
+	if (!s || !*(volatile __u32 *)&s->asleep)
+		return;
+	call = bpf_ringbuf_reserve(ring, WAKE_SLOT - SLOT_HEADER, 0);
+	if (!call)
+		return;
+	if (__sync_lock_test_and_set(&s->asleep, 0))
+		bpf_ringbuf_discard(call, BPF_RB_FORCE_WAKEUP);
+	else
+		bpf_ringbuf_discard(call, BPF_RB_NO_WAKEUP);
+}
+
+// put makes a record of the class whose payload can have room bytes. The verifier of kernels before 5.19 wants the size of a
+// record to be a constant.
+static __always_inline enum verdict put(struct xdp_md *ctx, const struct datagram *d, __u32 hash, void *ring, const __u32 room)
+{
+	struct record *r = bpf_ringbuf_reserve(ring, sizeof(*r) + room, 0);
+	__u32 length = d->length;
+
+	if (!r)
+		return VERDICT_RING_FULL;
+	r->received = bpf_ktime_get_ns();
+	r->length = length;
+	r->hash = hash;
+	__builtin_memcpy(r->addr, d->from.addr, sizeof(r->addr));
+	r->port = d->from.port;
+	r->listener = d->row - 1;
+	__builtin_memset(r->pad, 0, sizeof(r->pad));
+	if (length < MIN_PAYLOAD || length > room || bpf_xdp_load_bytes(ctx, d->payload, r->payload, length)) {
+		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		return VERDICT_FAULT;
+	}
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return VERDICT_STEERED;
+}
+
+// Room for the payload in a record that takes so many bytes of the ring.
+#define ROOM(bytes) ((bytes) - SLOT_HEADER - sizeof(struct record))
+
+_Static_assert(ROOM(MAX_SLOT) == MAX_PAYLOAD, "the largest class is for the largest payload");
+
+// put_sized picks the smallest class that the payload fits. The classes are whole cache lines and lie closer where
+// dialogs are: most packets of real senders have 300 to 900 bytes.
+static __always_inline enum verdict put_sized(struct xdp_md *ctx, const struct datagram *d, __u32 hash, void *ring)
+{
+#define CLASS(bytes) \
+	if (d->length <= ROOM(bytes)) \
+		return put(ctx, d, hash, ring, ROOM(bytes))
+	CLASS(128);
+	CLASS(192);
+	CLASS(256);
+	CLASS(320);
+	CLASS(384);
+	CLASS(448);
+	CLASS(512);
+	CLASS(640);
+	CLASS(768);
+	CLASS(1024);
+	CLASS(1280);
+	CLASS(1536);
+	CLASS(2304);
+	CLASS(4096);
+	CLASS(6144);
+	CLASS(MAX_SLOT);
+#undef CLASS
+	return VERDICT_TOO_LONG;
+}
+
+// steer puts the datagram into the ring that its hash chooses.
+static __always_inline enum verdict steer(struct xdp_md *ctx, const struct datagram *d)
+{
+	__u64 hash = hash_payload(ctx, d->payload, d->length);
+	enum verdict verdict;
+	__u32 index;
+	void *ring;
+
+	if (hash == NO_KEY)
+		hash = hash_source(&d->from);
+	index = (__u64)(__u32)hash * ring_count >> 32; // datagram.Spread
+	ring = bpf_map_lookup_elem(&rings, &index);
+	if (!ring)
+		return VERDICT_FAULT;
+	verdict = put_sized(ctx, d, hash, ring);
+	if (verdict == VERDICT_STEERED)
+		wake(ring, index);
+	return verdict;
+}
+
+SEC("xdp.frags")
+int binrepd(struct xdp_md *ctx)
+{
+	struct datagram d = { .row = NO_LISTENER };
+	enum verdict verdict = parse(ctx, &d);
+
+	if (verdict == GO_ON)
+		verdict = steer(ctx, &d);
+	count(d.row, verdict);
+	return verdict == VERDICT_STEERED ? XDP_DROP : XDP_PASS;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+//
+// The maps, and the constants that user space sets before the program is loaded.
+
+#ifndef BINREPD_MAPS_H
+#define BINREPD_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "record.h"
+
+// Steering key: random at each start.
+const volatile __u64 steering_k0 = 0;
+const volatile __u64 steering_k1 = 0;
+
+// How many of the rings are in use, at least 1.
+const volatile __u32 ring_count = 1;
+
+// One bit for each UDP port (host byte order) at which there is a listener. It turns most other traffic away
+// before an address is looked up.
+const volatile __u64 listen_ports[65536 / 64] = {};
+
+// One ring buffer for each consumer.
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18); // user space sets the real size
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MAX_RINGS);
+	__type(key, __u32);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_RINGS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct sleeper);
+} sleepers SEC(".maps");
+
+// Local address and port to the index of the listener.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ADDRESSES);
+	__type(key, struct address);
+	__type(value, __u8);
+} addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1 + MAX_LISTENERS);
+	__type(key, __u32);
+	__type(value, struct counters);
+} verdicts SEC(".maps");
+
+// Room for a steering key that can't be hashed in place: it lies in a fragment of the frame, or is the source.
+// Eight bytes more than the key, so that its tail can be loaded as one word.
+struct scratch {
+	__u8 key[MAX_KEY + 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+#endif

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+//
+// The steering hash: SipHash-1-3 of the steering key, its halves folded to 32 bits. User space computes the same
+// in userspace/datagram/steer.go, and a test compares the two. Source of the function: Aumasson and Bernstein,
+// "SipHash: a fast short-input PRF", 2012.
+
+#ifndef BINREPD_STEER_H
+#define BINREPD_STEER_H
+
+#include <stdbool.h>
+
+#include "maps.h"
+
+struct sip {
+	__u64 v0, v1, v2, v3;
+};
+
+static __always_inline __u64 rotate(__u64 x, int n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static __always_inline void sip_round(struct sip *s)
+{
+	s->v0 += s->v1;
+	s->v2 += s->v3;
+	s->v1 = rotate(s->v1, 13) ^ s->v0;
+	s->v3 = rotate(s->v3, 16) ^ s->v2;
+	s->v0 = rotate(s->v0, 32);
+	s->v2 += s->v1;
+	s->v0 += s->v3;
+	s->v1 = rotate(s->v1, 17) ^ s->v2;
+	s->v3 = rotate(s->v3, 21) ^ s->v0;
+	s->v2 = rotate(s->v2, 32);
+}
+
+static __always_inline void sip_start(struct sip *s)
+{
+	s->v0 = steering_k0 ^ 0x736f6d6570736575;
+	s->v1 = steering_k1 ^ 0x646f72616e646f6d;
+	s->v2 = steering_k0 ^ 0x6c7967656e657261;
+	s->v3 = steering_k1 ^ 0x7465646279746573;
+}
+
+static __always_inline void sip_word(struct sip *s, __u64 m)
+{
+	s->v3 ^= m;
+	sip_round(s);
+	s->v0 ^= m;
+}
+
+// sip_end takes the word that holds the last length % 8 bytes; whatever is behind them in it is ignored.
+static __always_inline __u32 sip_end(struct sip *s, __u64 tail, __u32 length)
+{
+	__u64 h;
+
+	tail &= (1ull << (length % 8 * 8)) - 1;
+	sip_word(s, tail | (__u64)length << 56);
+	s->v2 ^= 0xff;
+	sip_round(s);
+	sip_round(s);
+	sip_round(s);
+	h = s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+	return (__u32)h ^ (__u32)(h >> 32);
+}
+
+// Offsets in a BIN packet: the length of the capability's name, the name, and the first string behind the command of
+// "dialog" and of "ul".
+#define NAME_LENGTH 8
+#define NAME 12
+#define DIALOG_FIRST (NAME + 6 + 4)
+#define UL_FIRST (NAME + 2 + 4)
+
+// NO_KEY says that the payload names no steering key: then the source decides.
+#define NO_KEY (1ull << 32)
+
+// load_string copies what counts of the length-prefixed string at offset at of the payload to room. It returns how many
+// bytes it copied, 0 for an empty string or one that doesn't lie within the payload.
+static __always_inline __u32 load_string(struct xdp_md *ctx, __u32 payload, __u32 length, __u32 at, struct scratch *room)
+{
+	__u32 n;
+
+	if (at + 4 > length || bpf_xdp_load_bytes(ctx, payload + at, &n, sizeof(n)))
+		return 0;
+	if (n > length - at - 4)
+		return 0;
+	if (n > MAX_KEY)
+		n = MAX_KEY;
+	barrier_var(n); // the compiler must not forget the bound that the verifier has seen
+	if (n == 0 || n > MAX_KEY)
+		return 0;
+	return bpf_xdp_load_bytes(ctx, payload + at + 4, room->key, n) ? 0 : n;
+}
+
+// load_key is the slow way to the key: it copies it out of the frame, wherever it lies. Result as of load_string.
+static __always_inline __u32 load_key(struct xdp_md *ctx, __u32 payload, __u32 length, struct scratch *room)
+{
+	struct {
+		__u32 length;
+		char name[8];
+	} capability = {};
+	__u32 n;
+
+	if (length < NAME + 6 || bpf_xdp_load_bytes(ctx, payload + NAME_LENGTH, &capability, 4 + 6))
+		return 0;
+	if (capability.length == 6 && !__builtin_memcmp(capability.name, "dialog", 6))
+		return load_string(ctx, payload, length, DIALOG_FIRST, room);
+	if (capability.length != 2 || capability.name[0] != 'u' || capability.name[1] != 'l')
+		return 0;
+	if (length < UL_FIRST + 4 || bpf_xdp_load_bytes(ctx, payload + UL_FIRST, &n, sizeof(n)))
+		return 0;
+	if (n > length - UL_FIRST - 4)
+		return 0;
+	return load_string(ctx, payload, length, UL_FIRST + 4 + n, room);
+}
+
+static __always_inline __u32 hash_scratch(const struct scratch *room, __u32 length)
+{
+	struct sip s;
+	__u32 i;
+
+	sip_start(&s);
+	for (i = 0; i < MAX_KEY / 8; i++) {
+		if (i >= length / 8)
+			break;
+		sip_word(&s, *(const __u64 *)&room->key[i * 8]);
+	}
+	return sip_end(&s, *(const __u64 *)&room->key[i * 8], length);
+}
+
+static __always_inline struct scratch *scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+// hash_payload returns the steering hash of length bytes of payload at that offset of the frame, or NO_KEY. It is a global
+// function, which the verifier looks at once and not once for every way that leads here.
+__noinline __u64 hash_payload(struct xdp_md *ctx, __u32 payload, __u32 length)
+{
+	void *end = (void *)(long)ctx->data_end;
+	struct scratch *room;
+	struct sip s;
+	__u32 n, i;
+	__u8 *p;
+
+	if (payload > 512 || length > MAX_PAYLOAD) // never: tells the verifier
+		return NO_KEY;
+	// The fast way: a Call-ID that lies in the linear part of the frame is hashed where it is.
+	p = (void *)(long)ctx->data + payload;
+	if (length < DIALOG_FIRST + 4 || (void *)p + DIALOG_FIRST + 4 > end)
+		goto slow;
+	if (*(__u32 *)(p + NAME_LENGTH) != 6 || *(__u32 *)(p + NAME) != *(__u32 *)"dial" ||
+	    *(__u16 *)(p + NAME + 4) != *(__u16 *)"og")
+		goto slow;
+	n = *(__u32 *)(p + DIALOG_FIRST);
+	if (n > length - DIALOG_FIRST - 4 || n == 0)
+		return NO_KEY;
+	if (n > MAX_KEY)
+		n = MAX_KEY;
+	p += DIALOG_FIRST + 4;
+	sip_start(&s);
+	for (i = 0; i < MAX_KEY / 8; i++) {
+		if (i >= n / 8)
+			break;
+		if ((void *)p + 8 > end)
+			goto slow;
+		sip_word(&s, *(__u64 *)p);
+		p += 8;
+	}
+	if ((void *)p + 8 > end) // the word would reach past the frame, though the key doesn't
+		goto slow;
+	return sip_end(&s, *(__u64 *)p, n);
+
+slow:
+	room = scratch();
+	if (!room)
+		return NO_KEY;
+	n = load_key(ctx, payload, length, room);
+	if (n == 0)
+		return NO_KEY;
+	if (n > MAX_KEY)
+		return NO_KEY;
+	return hash_scratch(room, n);
+}
+
+// hash_source returns the steering hash of a source.
+static __always_inline __u32 hash_source(const struct address *from)
+{
+	struct scratch *room = scratch();
+
+	if (!room)
+		return 0;
+	__builtin_memcpy(room->key, from->addr, sizeof(from->addr));
+	room->key[16] = from->port >> 8;
+	room->key[17] = from->port & 0xff;
+	return hash_scratch(room, 18);
+}
+
+#endif
