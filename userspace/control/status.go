@@ -1,0 +1,159 @@
+package control
+
+import (
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/bin"
+	"binrepd/userspace/engine"
+)
+
+// Status is what `binrepd status --json` prints. Counters count since the start.
+type Status struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	// Mode in force: "xdp-native", "xdp-generic" or "socket"; with several interfaces the slowest of them.
+	Mode string `json:"mode"`
+	// FallbackReason says why the mode is not a better one; empty if it is the best or was asked for.
+	FallbackReason string            `json:"fallback_reason"`
+	Interfaces     []InterfaceStatus `json:"interfaces"`
+
+	// Dialogs is the number of live ones, answered and confirmed.
+	Dialogs    uint64 `json:"dialogs"`
+	Answered   uint64 `json:"answered"`
+	Confirmed  uint64 `json:"confirmed"`
+	Early      uint64 `json:"early"`
+	Tombstones uint64 `json:"tombstones"`
+	Memory     Memory `json:"memory"`
+	Expired    struct {
+		Live       uint64 `json:"live"`
+		Early      uint64 `json:"early"`
+		Tombstones uint64 `json:"tombstones"`
+	} `json:"expired"`
+
+	// Well-formed events received, whatever became of them, under the names of OpenSIPS's statistics.
+	CreateRecv uint64 `json:"create_recv"`
+	UpdateRecv uint64 `json:"update_recv"`
+	DeleteRecv uint64 `json:"delete_recv"`
+
+	Account
+	Listeners    []ListenerStatus  `json:"listeners"`
+	Sources      []SourceStatus    `json:"sources"`
+	Capabilities map[string]uint64 `json:"capabilities"`
+	Rings        []RingStatus      `json:"rings"`
+	Latency      LatencyStatus     `json:"latency"`
+}
+
+// Memory of the table, in bytes.
+type Memory struct {
+	Used   uint64 `json:"used"`   // by records and index
+	Mapped uint64 `json:"mapped"` // taken from the system
+}
+
+// InterfaceStatus says how one interface is served.
+type InterfaceStatus struct {
+	Name   string `json:"name"`
+	Mode   string `json:"mode"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Account is what became of the datagrams of one listener or of all. At rest
+//
+//	seen = applied + duplicate + stale + late + unknown + other_capability + every reason of rejected + every reason of lost
+//
+// where applied includes recovered and early.
+type Account struct {
+	Seen            uint64            `json:"seen"`
+	Applied         uint64            `json:"applied"`
+	Recovered       uint64            `json:"recovered"`
+	BeganEarly      uint64            `json:"began_early"`
+	Duplicate       uint64            `json:"duplicate"`
+	Stale           uint64            `json:"stale"`
+	Late            uint64            `json:"late"`
+	Unknown         uint64            `json:"unknown"`
+	OtherCapability uint64            `json:"other_capability"`
+	Rejected        map[string]uint64 `json:"rejected"`
+	Lost            map[string]uint64 `json:"lost"`
+}
+
+// NewAccount renders what the engine counted; lost names the kernel's losses, and both together are what was seen.
+func NewAccount(a *engine.Account, lost map[string]uint64) Account {
+	out := Account{
+		Seen: a.Received, Applied: a.Applied(),
+		Recovered: a.Outcome(dialog.Recovered), BeganEarly: a.Outcome(dialog.BeganEarly),
+		Duplicate: a.Outcome(dialog.Duplicate), Stale: a.Outcome(dialog.Stale),
+		Late: a.Outcome(dialog.Late), Unknown: a.Outcome(dialog.Unknown),
+		OtherCapability: a.Verdicts[bin.OtherCapability],
+		Rejected:        map[string]uint64{},
+		Lost:            lost,
+	}
+	for v := bin.Short; v < bin.Verdicts; v++ {
+		out.Rejected[v.String()] = a.Verdicts[v]
+	}
+	for _, o := range []dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall} {
+		out.Rejected[o.String()] = a.Outcome(o)
+	}
+	for _, n := range lost {
+		out.Seen += n
+	}
+	return out
+}
+
+// Sum adds up what became of the datagrams. At rest it equals Seen.
+func (a *Account) Sum() uint64 {
+	n := a.Applied + a.Duplicate + a.Stale + a.Late + a.Unknown + a.OtherCapability
+	for _, c := range a.Rejected {
+		n += c
+	}
+	for _, c := range a.Lost {
+		n += c
+	}
+	return n
+}
+
+// ListenerStatus is the account of one listen address.
+type ListenerStatus struct {
+	Address string `json:"address"`
+	Account
+	// Steered datagrams came through a ring, Socket ones through the plain socket.
+	Steered uint64 `json:"steered"`
+	Socket  uint64 `json:"socket"`
+	// Passed counts frames that XDP left to the kernel, by reason; their datagrams arrive at the socket.
+	Passed map[string]uint64 `json:"passed,omitempty"`
+	// ReceiveBuffer of the socket in bytes, as the kernel granted it.
+	ReceiveBuffer int `json:"receive_buffer"`
+}
+
+// SourceStatus is what one source sent.
+type SourceStatus struct {
+	Address  string    `json:"address"`
+	Events   uint64    `json:"events"`
+	Rejected uint64    `json:"rejected"`
+	Last     time.Time `json:"last"`
+}
+
+// RingStatus is the state of one ring buffer.
+type RingStatus struct {
+	Records   uint64 `json:"records"`
+	Size      uint64 `json:"size"`       // bytes
+	Fill      uint64 `json:"fill"`       // bytes waiting now
+	HighWater uint64 `json:"high_water"` // most bytes that ever waited
+}
+
+// LatencyStatus tells how long datagrams took from the kernel's receipt to the table, in microseconds.
+type LatencyStatus struct {
+	P50  float64 `json:"p50_us"`
+	P99  float64 `json:"p99_us"`
+	P999 float64 `json:"p99_9_us"`
+	Max  float64 `json:"max_us"`
+}
+
+// NewLatency reads the quantiles of h.
+func NewLatency(h *engine.Histogram) LatencyStatus {
+	us := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+	return LatencyStatus{
+		P50: us(h.Quantile(0.50)), P99: us(h.Quantile(0.99)), P999: us(h.Quantile(0.999)),
+		Max: us(time.Duration(h.Max)),
+	}
+}

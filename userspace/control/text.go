@@ -1,0 +1,34 @@
+package control
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// Text is a string from a SIP message. Such strings may hold any bytes, JSON strings only Unicode: a byte that is part of
+// no UTF-8 character is written as the lone surrogate \udcXX, so that nothing is lost and two Call-IDs never look the same
+// (Python's "surrogateescape"; other readers show a replacement character).
+type Text string
+
+// MarshalJSON implements json.Marshaler.
+func (t Text) MarshalJSON() ([]byte, error) {
+	if utf8.ValidString(string(t)) {
+		return json.Marshal(string(t))
+	}
+	out := []byte{'"'}
+	for s := string(t); len(s) > 0; {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && n == 1 {
+			const hex = "0123456789abcdef"
+			out = append(out, '\\', 'u', 'd', 'c', hex[s[0]>>4], hex[s[0]&15])
+		} else {
+			quoted, err := json.Marshal(s[:n])
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, quoted[1:len(quoted)-1]...)
+		}
+		s = s[n:]
+	}
+	return append(out, '"'), nil
+}
