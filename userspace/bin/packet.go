@@ -3,7 +3,6 @@ package bin
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"math/bits"
 
 	"binrepd/dialog"
 )
@@ -44,8 +43,8 @@ func Decode(packet []byte, ev *dialog.Event) Verdict {
 	if string(packet[:4]) != marker {
 		return NotBIN
 	}
-	if sum, want := Checksum(packet), binary.LittleEndian.Uint32(packet[checksumOffset:]); sum != want {
-		if bits.ReverseBytes32(sum) == want {
+	if sum := Checksum(packet); sum != binary.LittleEndian.Uint32(packet[checksumOffset:]) {
+		if isBigEndian(packet, sum) {
 			return BigEndian
 		}
 		return BadChecksum
@@ -71,6 +70,13 @@ func Decode(packet []byte, ev *dialog.Event) Verdict {
 		return verdicts[dialog.ParseKey(fields, ev)]
 	}
 	return BadCommand
+}
+
+// isBigEndian tells whether packet, whose checksum ought to be sum, comes from a big-endian sender: both the checksum
+// and the length of the name make sense in that byte order. Nothing else in a packet tells of it.
+func isBigEndian(packet []byte, sum uint32) bool {
+	n := binary.BigEndian.Uint32(packet[coveredOffset:])
+	return sum == binary.BigEndian.Uint32(packet[checksumOffset:]) && n > 0 && uint64(n) <= uint64(len(packet)-nameOffset)
 }
 
 // Capability returns the name of the capability (OpenSIPS: module) that packet is for, or nil if there is none:

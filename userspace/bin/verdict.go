@@ -12,7 +12,7 @@ const (
 	OtherCapability
 	Short          // fewer than 18 bytes
 	NotBIN         // wrong marker
-	BigEndian      // a right checksum in the other byte order
+	BigEndian      // a packet in the other byte order, with a right checksum
 	BadChecksum    // wrong checksum
 	BadCapability  // the capability's name is empty or reaches past the end
 	BadCommand     // not create, update or delete
