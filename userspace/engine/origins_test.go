@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"binrepd/userspace/bin/bintest"
+)
+
+func TestOriginsAreBounded(t *testing.T) {
+	r := newRig(t, 1, nil)
+	r.start(t)
+	proxy := bintest.NewProxy(3, bintest.Realistic(testNow, 30))
+	const senders = MaxOrigins + 500
+	for i := range senders {
+		ep := fmt.Sprintf("10.%d.%d.1:5555", i>>8, i&255)
+		r.sources[0].Feed(from(ep, 0, proxy.AppendPacket(nil, uint64(i), bintest.Create)), from(ep, 0, []byte("garbage that is no BIN")))
+	}
+	s := r.finish(t)
+	if len(s.Sources) != MaxOrigins {
+		t.Errorf("%d sources, want %d", len(s.Sources), MaxOrigins)
+	}
+	var events, rejected uint64
+	for _, src := range s.Sources {
+		events += src.Events
+		rejected += src.Rejected
+	}
+	if events != senders || rejected != senders {
+		t.Errorf("sources add up to %d events and %d rejected, want %d of each", events, rejected, senders)
+	}
+	if other := s.Sources[0]; other.Address.IsValid() || other.Events != senders-MaxOrigins+1 {
+		t.Errorf("other sources: %+v", other)
+	}
+}
+
+func TestCapabilityNamesAreBounded(t *testing.T) {
+	var c capabilities
+	for i := range 100 {
+		c.add(fmt.Appendf(nil, "name%d", i))
+		c.add([]byte("name0"))
+		c.add(bytes.Repeat([]byte("x"), 1000))
+	}
+	got := map[string]uint64{}
+	c.addTo(got)
+	if len(got) != maxCapabilities+1 || got["name0"] != 101 || got[otherCapabilities] != 100+100-maxCapabilities {
+		t.Errorf("counts: %v", got)
+	}
+}
