@@ -7,7 +7,7 @@ import (
 )
 
 // capabilities are those that matter here, with what each is for.
-var capabilities = []struct {
+var capabilities = [...]struct {
 	number int
 	name   string
 	needed bool

@@ -51,13 +51,13 @@ func ParseRewrites(texts []string) ([]SocketRewrite, error) {
 	return rules, nil
 }
 
-var protocols = []string{"udp", "tcp", "tls", "sctp"}
+var protocols = [...]string{"udp", "tcp", "tls", "sctp"}
 
 // canonicalSocket returns a socket in OpenSIPS's form.
 func canonicalSocket(text string) (string, error) {
 	proto, rest, ok := strings.Cut(text, ":")
 	proto = strings.ToLower(proto)
-	if !ok || !slices.Contains(protocols, proto) {
+	if !ok || !slices.Contains(protocols[:], proto) {
 		return "", fmt.Errorf("socket %q: want udp:, tcp:, tls: or sctp: in front", text)
 	}
 	host, port, err := splitPort(rest)
