@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Exit statuses; scripts rely on them.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+}
+
+// run carries out one command line and returns the exit status. SIGINT and SIGTERM end the command's context; a
+// second one ends the process at once.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	app := newApp(stdout, stderr)
+	err := app.RunContext(ctx, flagsFirst(app.Commands, args))
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(stderr, "binrepd: %s\n", oneLine(err))
+	var coder cli.ExitCoder
+	if !errors.As(err, &coder) {
+		return exitFailed
+	}
+	// The library's own codes, such as 3 for an unknown help topic, are all about usage.
+	if code := coder.ExitCode(); code == exitFailed {
+		return exitFailed
+	}
+	return exitUsage
+}
+
+func newApp(stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:        "binrepd",
+		Usage:       "keeps a replica of the dialogs of OpenSIPS proxies, for their backups",
+		HideVersion: true, // the library's flag would print less than the command does
+		Writer:      stdout,
+		ErrWriter:   stderr,
+		// run alone prints errors and ends the process.
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   onUsageError,
+		Action:         needsCommand,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "version", Usage: "print the version and exit", DisableDefaultText: true},
+		},
+		Commands: []*cli.Command{
+			doctorCommand(),
+			versionCommand(),
+		},
+	}
+	prepare(app.Commands)
+	return app
+}
+
+// prepare gives every command, at any depth, the same manners about wrong usage.
+func prepare(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = onUsageError
+		for _, f := range c.Flags {
+			nameVariable(f)
+		}
+		if len(c.Subcommands) > 0 && c.Action == nil {
+			c.Action = needsCommand
+		}
+		prepare(c.Subcommands)
+	}
+}
+
+// needsCommand is the action where a command was expected and none of ours came.
+func needsCommand(c *cli.Context) error {
+	if c.Bool("version") {
+		return printVersion(c)
+	}
+	self := c.Command.HelpName
+	if name := c.Args().First(); name != "" {
+		return usageErrorf("no command %q: %s --help lists them", name, self)
+	}
+	return usageErrorf("which command? %s --help lists them", self)
+}
+
+// noArguments refuses arguments of a command that takes only flags.
+func noArguments(c *cli.Context) error {
+	if c.Args().Present() {
+		return usageErrorf("%s takes no argument %q: see %[1]s --help", c.Command.HelpName, c.Args().First())
+	}
+	return nil
+}
+
+// usageErrorf returns an error that makes the exit status 2.
+func usageErrorf(format string, args ...any) error {
+	return cli.Exit(fmt.Errorf(format, args...), exitUsage)
+}
+
+// oneLine is the text of err without line breaks, so that one error stays one line of a log.
+func oneLine(err error) string {
+	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "; ")
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// nameVariable lets a flag be given as an environment variable too: --ring-size as BINREPD_RING_SIZE.
+func nameVariable(f cli.Flag) {
+	names := []string{"BINREPD_" + strings.ToUpper(strings.ReplaceAll(f.Names()[0], "-", "_"))}
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		f.EnvVars = names
+	case *cli.DurationFlag:
+		f.EnvVars = names
+	case *cli.IntFlag:
+		f.EnvVars = names
+	case *cli.StringFlag:
+		f.EnvVars = names
+	case *cli.StringSliceFlag:
+		f.EnvVars = names
+	default:
+		panic(fmt.Sprintf("flag --%s: no environment variable for a %T", f.Names()[0], f))
+	}
+}
+
+// What the library says about a value, on the command line and in the environment.
+var (
+	badValue    = regexp.MustCompile(`^invalid (?:boolean )?value "?(.*?)"? for (?:flag )?-([\w-]+): `)
+	badVariable = regexp.MustCompile(`^could not parse "(.*)" as .* from environment variable "(\w+)" for flag ([\w-]+): `)
+)
+
+// onUsageError words the errors of flag parsing as all others are: what is wrong, and what to do.
+func onUsageError(c *cli.Context, err error, _ bool) error {
+	flags, self, text := c.Command.Flags, c.Command.HelpName, err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: "); ok {
+		name = strings.TrimLeft(name, "-")
+		if meant := cli.SuggestFlag(flags, name, false); meant != "" {
+			return usageErrorf("no flag --%s, did you mean %s? See %s --help", name, meant, self)
+		}
+		return usageErrorf("no flag --%s: see %s --help", name, self)
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
+		return usageErrorf("--%s needs a value: see %s --help", strings.TrimLeft(name, "-"), self)
+	}
+	if m := badValue.FindStringSubmatch(text); m != nil {
+		return usageErrorf("--%s %s: %s", m[2], m[1], wants(flags, m[2]))
+	}
+	if m := badVariable.FindStringSubmatch(text); m != nil {
+		return usageErrorf("%s=%s: %s", m[2], m[1], wants(flags, m[3]))
+	}
+	return usageErrorf("%w: see %s --help", err, self)
+}
+
+// wants tells what kind of value the flag of that name takes.
+func wants(flags []cli.Flag, name string) string {
+	for _, f := range flags {
+		if !slices.Contains(f.Names(), name) {
+			continue
+		}
+		switch f.(type) {
+		case *cli.IntFlag:
+			return "not a whole number"
+		case *cli.DurationFlag:
+			return "not a duration; write it with its unit, such as 90s or 3m"
+		case *cli.BoolFlag:
+			return "neither true nor false"
+		}
+	}
+	return "not a value for it"
+}
