@@ -55,8 +55,8 @@ func (p *Pairs) Next() bool {
 			return p.fail(ErrPairUnfinished)
 		}
 		switch i += n; p.rest[i] {
-		case '\\':
-			if i+1 < len(p.rest) && special(p.rest[i+1]) {
+		case '\\': // whatever is behind it doesn't separate
+			if i+1 < len(p.rest) {
 				i++
 			}
 		case '#':

@@ -81,6 +81,17 @@ func TestPairsRefuses(t *testing.T) {
 	}
 }
 
+func TestEscaped(t *testing.T) {
+	for escaped, want := range map[string]string{"": "", `\#\|\\`: `#|\`, `\q`: `\q`, `a\`: `a\`, `\\\`: `\\`} {
+		if got := bin.Escaped(escaped).String(); got != want {
+			t.Errorf("%q stands for %q, want %q", escaped, got, want)
+		}
+	}
+	if got := bin.Escaped(`\#b`).AppendTo([]byte("a")); string(got) != "a#b" {
+		t.Errorf("appended: %q", got)
+	}
+}
+
 func TestPairsDoNotAllocate(t *testing.T) {
 	list := []byte(`route#gw1;pri=1\|x|account#acct-alice0|`)
 	buf := make([]byte, 0, 64)

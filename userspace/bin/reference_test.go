@@ -47,7 +47,7 @@ func TestAgainstReferenceDecoder(t *testing.T) {
 	if err != nil {
 		t.Skipf("decoder of the specification: %v", err)
 	}
-	packets := damaged(4_000)
+	packets := damaged(2_000)
 	for _, v := range vectors(t) {
 		packets = append(packets, v.packet)
 	}
@@ -94,7 +94,7 @@ func TestAgainstReferenceDecoder(t *testing.T) {
 			}
 		}
 	}
-	if accepted < 1000 || accepted == len(packets) {
+	if accepted < 500 || accepted == len(packets) {
 		t.Errorf("%d of %d packets accepted: that compares little", accepted, len(packets))
 	}
 }

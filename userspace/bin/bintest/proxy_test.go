@@ -139,6 +139,28 @@ func TestProxyPhases(t *testing.T) {
 	}
 }
 
+// Every refresh of a call is newer than the one before.
+func TestProxyRefreshesAgain(t *testing.T) {
+	p := NewProxy(1, Options{Now: testNow, Calls: 1})
+	if got := p.AppendRefresh(nil); len(got) > 0 {
+		t.Fatalf("refreshes a call that isn't there: %x", got)
+	}
+	p.Next(nil) // created
+	p.Next(nil) // confirmed
+	var last dialog.Details
+	for i := range 100 {
+		var ev dialog.Event
+		if v := bin.Decode(p.AppendRefresh(nil), &ev); v != bin.Dialog {
+			t.Fatal(v)
+		}
+		d := ev.Body.Details()
+		if d.CalleeCSeq <= last.CalleeCSeq || d.Timeout <= last.Timeout {
+			t.Fatalf("refresh %d: CSeq %s after %s, timeout %d after %d", i, d.CalleeCSeq, last.CalleeCSeq, d.Timeout, last.Timeout)
+		}
+		last = d
+	}
+}
+
 func TestProxyRepeatsItself(t *testing.T) {
 	stream := func(seed uint64, name string) (out [][]byte) {
 		o := Realistic(testNow, 20)
