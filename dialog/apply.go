@@ -10,7 +10,8 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 	if len(ev.Body) > MaxBody {
 		return RefusedMemory
 	}
-	sp := s.find(ev)
+	var sp spot
+	s.find(ev, &sp)
 	var state State
 	var start uint32
 	taken := false
@@ -30,7 +31,7 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 		}
 	}
 	if sp.at >= 0 && !ev.State.BeingSetUp() && s.counts.early() > 0 && s.dropEarly(&sp, ev) {
-		sp = s.find(ev)
+		s.find(ev, &sp)
 	}
 	refused := NoOutcome
 	switch {

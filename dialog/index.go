@@ -29,24 +29,28 @@ type index struct {
 	mem   []byte
 	arena *arena
 	depth uint8
-	dir   []uint32 // page numbers, 2^depth
+	dir   []entry // 2^depth
 	pages []page
 	next  int // offset of unused pages in a chunk, and their end
 	end   int
 }
 
+type entry struct {
+	base uint32 // of the page: its offset in the arena, in pages
+	page uint32 // its number
+}
+
 type page struct {
-	base  uint32 // offset in the arena, in pages
 	count uint16
 	depth uint8 // how many of the tags' first bits are the same on this page
 }
 
-// bucket is the page on which tag is, or would be.
-func (x *index) bucket(tag uint32) *page {
-	return &x.pages[x.dir[uint64(tag)>>((32-x.depth)&63)]]
+// bucket is the directory entry for tag.
+func (x *index) bucket(tag uint32) entry {
+	return x.dir[uint64(tag)>>((32-x.depth)&63)]
 }
 
-// home is the offset in the arena of the slot at which the search for tag begins, wrap the one that follows at.
+// home is the offset in the arena of the slot at which the search for tag begins.
 func (x *index) home(tag uint32) int {
 	return int(x.bucket(tag).base)*pageSize + int(tag%pageSlots)*8
 }
@@ -66,19 +70,20 @@ func (x *index) set(at int, tag uint32, first ref) {
 
 // insert puts a slot for tag, and tells whether there was memory for it.
 func (x *index) insert(tag uint32, first ref, keep int) bool {
-	p := x.bucket(tag)
+	p := &x.pages[x.bucket(tag).page]
 	for p.count >= pageFull && x.split(tag, keep) {
-		p = x.bucket(tag)
+		p = &x.pages[x.bucket(tag).page]
 	}
 	if p.count >= pageMost {
 		return false
 	}
-	x.place(p, tag, first)
+	p.count++
+	x.place(tag, first)
 	return true
 }
 
-func (x *index) place(p *page, tag uint32, first ref) {
-	at := int(p.base)*pageSize + int(tag%pageSlots)*8
+func (x *index) place(tag uint32, first ref) {
+	at := x.home(tag)
 	for {
 		if _, r := x.slot(at); r == 0 {
 			break
@@ -86,13 +91,12 @@ func (x *index) place(p *page, tag uint32, first ref) {
 		at = after(at)
 	}
 	x.set(at, tag, first)
-	p.count++
 }
 
 // remove empties the slot and moves those behind it up, so that no search stops short.
 func (x *index) remove(at int) {
 	tag, _ := x.slot(at)
-	x.bucket(tag).count--
+	x.pages[x.bucket(tag).page].count--
 	hole := at
 	for at = after(at); ; at = after(at) {
 		tag, r := x.slot(at)
@@ -111,8 +115,8 @@ func (x *index) remove(at int) {
 
 // split divides the page of tag by one more bit. It tells false if there is no memory, or if the directory would become too large.
 func (x *index) split(tag uint32, keep int) bool {
-	old := x.dir[uint64(tag)>>((32-x.depth)&63)]
-	depth := x.pages[old].depth
+	old := x.bucket(tag)
+	depth := x.pages[old.page].depth
 	if int(depth) >= bits.Len(uint(len(x.pages)))+spareDepth || depth >= 32 {
 		return false
 	}
@@ -124,9 +128,9 @@ func (x *index) split(tag uint32, keep int) bool {
 		x.deepen()
 	}
 	depth++
-	x.pages[old].depth = depth
-	upper := uint32(len(x.pages))
-	x.pages = append(x.pages, page{base: base, depth: depth})
+	upper := entry{base: base, page: uint32(len(x.pages))}
+	x.pages = append(x.pages, page{depth: depth})
+	x.pages[old.page].depth = depth
 
 	// The upper half of the directory entries that led to the old page lead to the new one.
 	span := 1 << (x.depth - depth)
@@ -136,16 +140,17 @@ func (x *index) split(tag uint32, keep int) bool {
 	}
 
 	var moved [pageSlots]uint64
-	from := x.mem[int(x.pages[old].base)*pageSize:][:pageSize]
+	from := x.mem[int(old.base)*pageSize:][:pageSize]
 	for i := range moved {
 		moved[i] = binary.LittleEndian.Uint64(from[8*i:])
 	}
 	clear(from)
-	x.pages[old].count = 0
+	x.pages[old.page].count = 0
 	for _, v := range moved {
 		if v != 0 {
 			t := uint32(v >> 32)
-			x.place(x.bucket(t), t, ref(v))
+			x.place(t, ref(v))
+			x.pages[x.bucket(t).page].count++
 		}
 	}
 	return true
@@ -153,7 +158,7 @@ func (x *index) split(tag uint32, keep int) bool {
 
 // deepen doubles the directory.
 func (x *index) deepen() {
-	dir := make([]uint32, 2*len(x.dir))
+	dir := make([]entry, 2*len(x.dir))
 	for i, p := range x.dir {
 		dir[2*i], dir[2*i+1] = p, p
 	}
@@ -179,7 +184,7 @@ func (x *index) newPage(keep int) (base uint32, ok bool) {
 
 // span returns the first tag of the page of tag, and the one behind its last.
 func (x *index) span(tag uint32) (first, end uint64) {
-	size := uint64(1) << ((32 - x.bucket(tag).depth) & 63)
+	size := uint64(1) << ((32 - x.pages[x.bucket(tag).page].depth) & 63)
 	first = uint64(tag) &^ (size - 1)
 	return first, first + size
 }
@@ -191,8 +196,8 @@ func (x *index) init(a *arena) error {
 	if !ok {
 		return errNoMemory
 	}
-	x.dir = []uint32{0}
-	x.pages = []page{{base: base}}
+	x.dir = []entry{{base: base}}
+	x.pages = make([]page, 1)
 	return nil
 }
 

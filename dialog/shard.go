@@ -114,7 +114,7 @@ func (s *Shard) touch(evs []*Event) {
 	}
 	for i := range evs {
 		if r := refs[i%batch]; r != 0 {
-			seen ^= uint64(s.slab.mem[s.slab.deadlineOf(r)])
+			seen ^= uint64(s.slab.mem[s.slab.deadlineOf(r)]) ^ uint64(s.slab.chunkOf(r).earliest)
 		}
 	}
 	s.seen = seen
@@ -146,41 +146,45 @@ func (s *Shard) chain(tag uint32, callID []byte) (at int, first ref) {
 }
 
 // find looks for the entry that ev meets: the one with its key, else one whose key has the tags in the other
-// order, if that is a tombstone or ev an end.
-func (s *Shard) find(ev *Event) spot {
+// order, if that is a tombstone or ev an end. It writes through a pointer, because copying a result of several
+// small fields waits until all stores before it have reached the cache.
+func (s *Shard) find(ev *Event, sp *spot) {
+	sp.first, sp.prev, sp.entry, sp.chain = 0, 0, 0, 0
 	for at := s.index.home(ev.tag); ; at = after(at) {
 		t, r := s.index.slot(at)
 		if r == 0 {
-			return spot{at: -1}
+			sp.at = -1
+			return
 		}
 		if t != ev.tag {
 			continue
 		}
 		key := s.slab.record(r).key()
 		if bytes.Equal(key, ev.Key) {
-			return spot{at: at, first: r, entry: r}
+			sp.at, sp.first, sp.entry = at, r, r
+			return
 		}
 		if key.sameCallID(ev.Key) {
-			return s.walk(ev, at, r)
+			sp.at, sp.first = at, r
+			s.walk(ev, sp)
+			return
 		}
 	}
 }
 
-func (s *Shard) walk(ev *Event, at int, first ref) spot {
-	sp := spot{at: at, first: first}
-	for prev, r := ref(0), first; r != 0; sp.chain++ {
+func (s *Shard) walk(ev *Event, sp *spot) {
+	for prev, r := ref(0), sp.first; r != 0; sp.chain++ {
 		rec := s.slab.record(r)
 		key := rec.key()
 		if bytes.Equal(key, ev.Key) {
 			sp.prev, sp.entry = prev, r
-			return sp
+			return
 		}
 		if sp.entry == 0 && (rec.state() == Ended || ev.ends()) && key.mirrors(ev.Key) {
 			sp.prev, sp.entry = prev, r
 		}
 		prev, r = r, rec.next()
 	}
-	return sp
 }
 
 // link puts r where entry is, or with an entry of 0 to the front of the chain. It sets no next.

@@ -149,6 +149,11 @@ func (s *slab) setDeadline(r ref, slot uint16, deadline uint32) {
 	}
 }
 
+// chunkOf returns the chunk of r.
+func (s *slab) chunkOf(r ref) *chunk {
+	return s.arena.meta.at(uint32(r) / (chunkSize / refUnit))
+}
+
 // deadlineOf returns where the deadline of r lies.
 func (s *slab) deadlineOf(r ref) int {
 	return int(r)/(chunkSize/refUnit)*chunkSize + 4*int(s.header(r).slot())
