@@ -162,6 +162,26 @@ func TestSteeringKey(t *testing.T) {
 	}
 }
 
+// A key is read within the payload, not from what lies behind it in the same memory.
+func TestSteeringKeyAtEveryLength(t *testing.T) {
+	for name, whole := range map[string][]byte{
+		"dialog": packet("dialog", str("call"), str("from")), "ul": packet("ul", str("location"), str("alice"), str("more")),
+	} {
+		for cut := range len(whole) + 1 {
+			exact := append(make([]byte, 0, cut), whole[:cut]...)
+			if got, want := SteeringKey(whole[:cut]), SteeringKey(exact[:cut:cut]); !bytes.Equal(got, want) {
+				t.Errorf("%s of %d bytes: %q with more behind it, %q alone", name, cut, got, want)
+			}
+		}
+	}
+	// A first string that is refused is not looked for elsewhere, whatever stands in place of the marker.
+	odd := packet("ul", "\xff\xff\xff\xff", str("alice"))
+	copy(odd, "\x01\x00\x00\x00")
+	if got := SteeringKey(odd); got != nil {
+		t.Errorf("key %q out of nowhere", got)
+	}
+}
+
 func TestHash(t *testing.T) {
 	s := Steering{countingK0, countingK1}
 	a, b := EndpointOf(netip.MustParseAddrPort("192.0.2.1:5555")), EndpointOf(netip.MustParseAddrPort("192.0.2.1:5556"))
