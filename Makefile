@@ -1,13 +1,11 @@
 # Everything that is done with this repository by command. `make help` lists it.
 
-GO        ?= go
-CLANG     ?= clang-16
-STRIP     ?= llvm-strip-16
-PREFIX    ?= /usr/local
-DESTDIR   ?=
-FUZZTIME  ?= 30s
+GO       ?= go
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+FUZZTIME ?= 30s
 # More flags for go test, such as TESTFLAGS=-count=1 or TESTFLAGS='-run Resync -v'.
-TESTFLAGS ?=
+TESTFLAGS  ?=
 BENCHFLAGS ?= -benchtime=1s
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -32,9 +30,11 @@ test: ## go vet and all tests with the race detector; as root the kernel tests, 
 demo: build ## show the appliance at work: as root over XDP in namespaces, else on loopback
 	$(GO) run ./deploy/demo
 
+# The compiler's version is part of the result, hence exactly these packages.
 generate: ## rebuild the BPF object and its Go bindings (bpf/gen.go)
-	@command -v $(CLANG) >/dev/null && command -v $(STRIP) >/dev/null && [ -e /usr/include/bpf/bpf_helpers.h ] && \
-		[ -e /usr/include/linux/bpf.h ] || { echo "generate needs Debian's packages: apt-get install clang-16 llvm-16 libbpf-dev linux-libc-dev" >&2; exit 1; }
+	@command -v clang-16 >/dev/null && command -v llvm-strip-16 >/dev/null && \
+		[ -e /usr/include/bpf/bpf_helpers.h ] && [ -e /usr/include/linux/bpf.h ] || { \
+		echo "make generate needs Debian's packages: apt-get install clang-16 llvm-16 libbpf-dev linux-libc-dev" >&2; exit 1; }
 	$(GO) generate ./bpf/...
 
 generate-check: generate ## fail if what is committed isn't what generate makes
