@@ -1,0 +1,88 @@
+package ring_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"binrepd/userspace/datagram"
+	"binrepd/userspace/ring"
+)
+
+// hammer runs consumer and producers against each other until frames datagrams are through, and fails on a late wake-up.
+// A producer sends when what it sent before was received, which takes it some microseconds; the consumer pauses as long,
+// give or take, before it looks and falls asleep: so that frames come in at every point of that.
+func hammer(t *testing.T, producers, frames int, cfg ring.Config) {
+	p, s := open(t, 1<<18, cfg)
+	received := make([]atomic.Int64, producers)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		b := datagram.NewBatch(16)
+		for {
+			if err := s.Receive(b); err != nil {
+				if !errors.Is(err, net.ErrClosed) {
+					t.Error(err)
+				}
+				return
+			}
+			for _, d := range b.Datagrams {
+				received[number(d)].Add(1)
+			}
+			s.Release(b)
+			pause()
+		}
+	})
+	var senders sync.WaitGroup
+	for i := range producers {
+		senders.Go(func() {
+			f := frame(uint32(i), 100)
+			for sent := int64(1); sent <= int64(frames/producers); sent++ {
+				answer, err := send(p, f)
+				if err != nil || answer != xdpDrop {
+					t.Errorf("answer %d, %v", answer, err)
+					return
+				}
+				for received[i].Load() < sent {
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	senders.Wait()
+	st := s.Stats()
+	s.Stop()
+	wg.Wait()
+	t.Logf("%+v", st)
+	if st.LateWakeups != 0 {
+		t.Errorf("%d wake-ups were late", st.LateWakeups)
+	}
+	if st.Sleeps < uint64(frames/100) {
+		t.Errorf("the consumer slept %d times in %d frames: the test hits nothing", st.Sleeps, frames)
+	}
+}
+
+// pause takes up to about ten microseconds.
+func pause() {
+	var n atomic.Int64
+	for range rand.IntN(2000) {
+		n.Add(1)
+	}
+}
+
+// TestWakeup hammers the moment at which the consumer falls asleep.
+func TestWakeup(t *testing.T) {
+	frames := 30_000
+	if testing.Short() {
+		frames = 3_000
+	}
+	t.Run("one producer", func(t *testing.T) { hammer(t, 1, frames, ring.Config{Spin: -1, Backstop: time.Second}) })
+	t.Run("three producers", func(t *testing.T) { hammer(t, 3, frames, ring.Config{Spin: -1, Backstop: time.Second}) })
+	t.Run("spinning consumer", func(t *testing.T) {
+		hammer(t, 1, frames/10, ring.Config{Spin: time.Microsecond, Backstop: time.Second})
+	})
+}
