@@ -15,7 +15,7 @@ import (
 // What Config has where it says nothing.
 const (
 	// DefaultReceiveBuffer is 64 MiB. The kernel grants twice what is asked for and charges about 1.3 KiB
-	// for a datagram of 350 bytes, 2.3 KiB for one of 1,400, so that 57,000 to 100,000 wait in it: at 100,000 events a
+	// for a datagram of 350 bytes, 2.3 KiB for one of 1,400, so that 58,000 to 105,000 fit: at 100,000 events a
 	// second half a second or more, longer than any pause of this process should be.
 	DefaultReceiveBuffer = 64 << 20
 	// DefaultSendBuffer is 1 MiB: a whole batch of 3 kB messages, with what the kernel adds to each

@@ -22,7 +22,8 @@ type Stats struct {
 }
 
 // receiveCounters are written by the goroutine in Receive, sendCounters by those in Send. The padding
-// keeps them on cache lines of their own; 128 bytes because processors fetch lines in pairs.
+// keeps them, and what follows in Socket, on cache lines of their own; 128 bytes because processors fetch lines in
+// pairs.
 type receiveCounters struct {
 	_                                    [128]byte
 	datagrams, bytes, batches, truncated atomic.Uint64
@@ -32,6 +33,7 @@ type sendCounters struct {
 	_                [128]byte
 	messages, bytes  atomic.Uint64
 	failed, reported errorCounters
+	_                [128]byte
 }
 
 // Stats returns the counters. Any goroutine may call it, after Close, too.
