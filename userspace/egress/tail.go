@@ -1,0 +1,157 @@
+package egress
+
+import (
+	"context"
+	"net"
+	"slices"
+
+	"binrepd/dialog"
+)
+
+// Tail is a reading position in the journal, which begins at what is forwarded after it was opened. One goroutine uses it; Head
+// and standing may be called from any. It must be closed.
+type Tail struct {
+	journal *journal
+	wake    chan struct{}
+
+	// The journal's lock guards what is below.
+	segment uint64 // number of the segment to read next
+	offset  int    // in it
+	seq     uint64 // sequence number of the change there
+	dropped uint64 // changes overwritten before they were read
+	pinned  *segment
+	closed  bool
+}
+
+func (j *journal) tail() *Tail {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.furnishLocked()
+	s := j.ring[j.newest%uint64(len(j.ring))]
+	j.readers.Add(1)
+	return &Tail{journal: j, wake: make(chan struct{}, 1), segment: s.number, offset: s.used, seq: j.next}
+}
+
+// takeLocked returns the next run of changes, up to the end of a segment, and the number of them; nothing if all has been read. The run
+// is a view, valid until the next take or Close.
+func (t *Tail) takeLocked() (run []byte, n uint64) {
+	j := t.journal
+	t.unpinLocked()
+	if t.segment < j.oldest {
+		s := j.ring[j.oldest%uint64(len(j.ring))]
+		t.dropped += s.first - t.seq
+		t.segment, t.offset, t.seq = s.number, 0, s.first
+	}
+	for {
+		s := j.ring[t.segment%uint64(len(j.ring))]
+		if t.offset < s.used {
+			run = s.buf[t.offset:s.used:s.used]
+			n = s.first + s.count - t.seq
+			t.offset, t.seq = s.used, t.seq+n
+			s.pins++
+			t.pinned = s
+			return run, n
+		}
+		if s.number == j.newest {
+			return nil, 0
+		}
+		t.segment, t.offset = s.number+1, 0
+	}
+}
+
+func (t *Tail) unpinLocked() {
+	if t.pinned != nil {
+		t.journal.unpinLocked(t.pinned)
+		t.pinned = nil
+	}
+}
+
+// take waits for something new and returns the next run of changes and the number of them. When the journal is closed and all of
+// it has been read the error is net.ErrClosed, and when ctx ends the context's.
+func (t *Tail) take(ctx context.Context) (run []byte, n uint64, err error) {
+	j := t.journal
+	for {
+		j.mu.Lock()
+		run, n = t.takeLocked()
+		closed := j.closed
+		if run == nil && !closed && !slices.Contains(j.waiting, t) {
+			j.waiting = append(j.waiting, t)
+		}
+		j.mu.Unlock()
+		switch {
+		case run != nil:
+			return run, n, ctx.Err()
+		case closed:
+			return nil, 0, net.ErrClosed
+		}
+		select {
+		case <-t.wake:
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		}
+	}
+}
+
+// Head returns the sequence number of the change that will be forwarded next.
+func (t *Tail) Head() uint64 {
+	t.journal.mu.Lock()
+	defer t.journal.mu.Unlock()
+	return t.journal.next
+}
+
+// Read calls fn for each change from where the last Read ended until it has reached sequence number to, or a little behind it, or there are no
+// more. It doesn't wait. The packet is a view, valid until the next Read. lost counts changes that were overwritten before
+// they could be read. An error of fn ends it and is returned; what was taken but not shown is then lost, uncounted.
+func (t *Tail) Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet []byte) error) (lost uint64, err error) {
+	j := t.journal
+	for {
+		j.mu.Lock()
+		if t.seq >= to {
+			j.mu.Unlock()
+			return lost, nil
+		}
+		before := t.dropped
+		run, _ := t.takeLocked()
+		lost += t.dropped - before
+		j.mu.Unlock()
+		if run == nil {
+			return lost, nil
+		}
+		for len(run) > 0 {
+			var c change
+			c, run = cutChange(run)
+			if err := fn(c.kind, c.origin, c.packet); err != nil {
+				return lost, err
+			}
+		}
+	}
+}
+
+// standing tells how many changes wait to be read, and how many were overwritten before they were.
+func (t *Tail) standing() (queued, dropped uint64) {
+	j := t.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	seq, dropped := t.seq, t.dropped
+	if first := j.ring[j.oldest%uint64(len(j.ring))].first; t.segment < j.oldest && seq < first {
+		dropped += first - seq
+		seq = first
+	}
+	return j.next - seq, dropped
+}
+
+// Close ends the Tail. It is idempotent.
+func (t *Tail) Close() {
+	j := t.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if t.closed {
+		return
+	}
+	t.closed = true
+	t.unpinLocked()
+	j.readers.Add(-1)
+	if i := slices.Index(j.waiting, t); i >= 0 {
+		j.waiting = slices.Delete(j.waiting, i, i+1)
+	}
+}
