@@ -14,8 +14,8 @@ var capabilities = [...]struct {
 }{
 	{unix.CAP_BPF, "CAP_BPF", true},              // to make maps and load programs
 	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", true},  // to load XDP programs and attach them
-	{unix.CAP_PERFMON, "CAP_PERFMON", false},     // spares the program the checks against speculation
-	{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN", false}, // includes CAP_BPF, and names foreign programs
+	{unix.CAP_PERFMON, "CAP_PERFMON", true},      // to compute with packet pointers, which others could spy with
+	{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN", false}, // includes CAP_BPF and CAP_PERFMON, and names foreign programs
 }
 
 // effective returns the effective capabilities of the calling thread as a bit set.
@@ -54,7 +54,7 @@ func MissingCapabilities() []string {
 
 func missing(set uint64) []string {
 	if set>>unix.CAP_SYS_ADMIN&1 == 1 {
-		set |= 1 << unix.CAP_BPF
+		set |= 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON
 	}
 	var names []string
 	for _, c := range capabilities {

@@ -47,5 +47,5 @@
 // process, however that dies. A foreign XDP program is never replaced (ForeignProgramError). Follow keeps the program on
 // interfaces by name, across deletion and re-creation, and keeps the addresses of wildcard listeners up to date.
 //
-// Needed: Linux 5.18, CAP_BPF and CAP_NET_ADMIN in the initial user namespace.
+// Needed: Linux 5.18; CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON in the initial user namespace.
 package bpf

@@ -24,7 +24,7 @@ func (e *PermissionError) Error() string {
 	if len(e.Missing) == 0 {
 		return fmt.Sprintf("%s: %v, though no capability is missing: a user namespace, seccomp or lockdown forbids it", e.Op, e.Err)
 	}
-	return fmt.Sprintf("%s: %v: %s missing", e.Op, e.Err, strings.Join(e.Missing, " and "))
+	return fmt.Sprintf("%s: %v: %s missing", e.Op, e.Err, strings.Join(e.Missing, ", "))
 }
 
 func (e *PermissionError) Unwrap() error { return e.Err }

@@ -1,0 +1,79 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// events tells when interfaces or addresses of a network namespace have changed, not what: whoever is told looks for
+// himself. So a lost message (ENOBUFS) is a message like any other, and any number of them is one.
+type events struct {
+	socket, stopper int
+	buffer          []byte
+}
+
+// newEvents subscribes in the network namespace of the calling thread.
+func newEvents() (*events, error) {
+	stopper, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	socket, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("netlink socket: %w", err), unix.Close(stopper))
+	}
+	e := &events{socket: socket, stopper: stopper, buffer: make([]byte, 1<<16)}
+	groups := uint32(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
+	if err := unix.Bind(socket, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		return nil, errors.Join(fmt.Errorf("netlink subscription: %w", err), e.close())
+	}
+	return e, nil
+}
+
+// wait returns true after something has changed, and false after stop.
+func (e *events) wait() (bool, error) {
+	for {
+		fds := []unix.PollFd{{Fd: int32(e.socket), Events: unix.POLLIN}, {Fd: int32(e.stopper), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
+			continue
+		} else if err != nil {
+			return false, fmt.Errorf("poll: %w", err)
+		}
+		if fds[1].Revents != 0 {
+			return false, nil
+		}
+		changed, err := e.drain()
+		if changed || err != nil {
+			return changed, err
+		}
+	}
+}
+
+// drain takes what there is.
+func (e *events) drain() (changed bool, err error) {
+	for {
+		_, _, err := unix.Recvfrom(e.socket, e.buffer, unix.MSG_DONTWAIT)
+		switch {
+		case err == nil, errors.Is(err, unix.ENOBUFS):
+			changed = true
+		case errors.Is(err, unix.EAGAIN):
+			return changed, nil
+		case errors.Is(err, unix.EINTR):
+		default:
+			return changed, fmt.Errorf("netlink: %w", err)
+		}
+	}
+}
+
+// stop ends a wait, and every later one. It may be called from any goroutine.
+func (e *events) stop() error {
+	one := [8]byte{1}
+	_, err := unix.Write(e.stopper, one[:])
+	return err
+}
+
+func (e *events) close() error {
+	return errors.Join(unix.Close(e.socket), unix.Close(e.stopper))
+}

@@ -1,0 +1,330 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// FollowConfig says what is to be followed.
+type FollowConfig struct {
+	// Interfaces by name. They need not exist yet.
+	Interfaces []string
+	// Mode to attach in.
+	Mode Mode
+	// Logger gets a line at each change; nil is slog.Default().
+	Logger *slog.Logger
+}
+
+// InterfaceState is how the program stands on an interface.
+type InterfaceState struct {
+	Name string
+	// Index is 0 while there is no such interface.
+	Index int
+	// Up is whether it is administratively up. The program stays attached while it is down.
+	Up bool
+	// Mode in force, Native or Generic; Auto while the program is not attached.
+	Mode Mode
+	// Err is why the program is not attached, or, if it is, why it is not in native mode though that was to be
+	// tried first; else nil.
+	Err error
+}
+
+// Attached reports whether the program is attached.
+func (s InterfaceState) Attached() bool { return s.Mode != Auto }
+
+// Follower keeps a program attached to interfaces, as they come and go, and its wildcard listeners expanded to the addresses
+// of the host. It is told of changes by netlink and polls nothing. When one comes, whatever it is, the follower compares
+// what there is with what there should be, and sets that right.
+type Follower struct {
+	program *Program
+	config  FollowConfig
+	log     *slog.Logger
+	events  *events
+	done    chan struct{}
+
+	// attachments and refusals belong to the goroutine. An attachment is nil where the program is not attached.
+	attachments []*Attachment
+	refusals    []refusal
+
+	mu     sync.Mutex
+	states []InterfaceState
+	failed error
+}
+
+// refusal is why an attempt to attach failed, and how the interface was then. Without a difference there is no second
+// attempt: some drivers announce a change with every attempt, and each would make the next.
+type refusal struct {
+	err error
+	at  situation
+}
+
+// situation is what of an interface can make a difference to an attempt.
+type situation struct {
+	index, mtu, queuesIn, queuesOut int
+	up                              bool
+	program                         uint32
+}
+
+func situationOf(dev netlink.Link) situation {
+	a := dev.Attrs()
+	s := situation{index: a.Index, mtu: a.MTU, queuesIn: a.NumRxQueues, queuesOut: a.NumTxQueues, up: isUp(dev)}
+	if a.Xdp != nil {
+		s.program = a.Xdp.ProgId
+	}
+	return s
+}
+
+func isUp(dev netlink.Link) bool { return dev.Attrs().RawFlags&unix.IFF_UP != 0 }
+
+// Follow attaches p to the interfaces and keeps it there until Close. It works in the network namespace of the calling
+// thread. An interface that can't be attached to is no error here: States tells.
+func Follow(p *Program, cfg FollowConfig) (*Follower, error) {
+	f := &Follower{
+		program: p, config: cfg, log: cfg.Logger,
+		done:        make(chan struct{}),
+		attachments: make([]*Attachment, len(cfg.Interfaces)),
+		refusals:    make([]refusal, len(cfg.Interfaces)),
+		states:      make([]InterfaceState, len(cfg.Interfaces)),
+	}
+	if f.log == nil {
+		f.log = slog.Default()
+	}
+	for i, name := range cfg.Interfaces {
+		f.states[i] = InterfaceState{Name: name}
+	}
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("network namespace: %w", err)
+	}
+	ready := make(chan error)
+	go f.run(home, ready)
+	if err := <-ready; err != nil {
+		<-f.done
+		return nil, err
+	}
+	return f, nil
+}
+
+// States returns how each interface stands, in the order of FollowConfig.Interfaces.
+func (f *Follower) States() []InterfaceState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]InterfaceState(nil), f.states...)
+}
+
+// Close detaches the program everywhere and ends the follower. It is idempotent. The error is of that, or of the
+// following itself, if it had to give up.
+func (f *Follower) Close() error {
+	select {
+	case <-f.done:
+	default:
+		if err := f.events.stop(); err != nil {
+			return fmt.Errorf("stop following: %w", err)
+		}
+	}
+	<-f.done
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failed
+}
+
+// run is the follower's goroutine. It says on ready when the first look is over.
+func (f *Follower) run(home int, ready chan<- error) {
+	defer close(f.done)
+	// BPF links and netlink sockets are made in the namespace of the thread. Where that is another one, the
+	// thread is moved and not given back: it ends with the goroutine.
+	runtime.LockOSThread()
+	moved, err := enter(home)
+	if !moved && err == nil {
+		runtime.UnlockOSThread()
+	}
+	if err == nil {
+		f.events, err = newEvents()
+	}
+	if err != nil {
+		ready <- err
+		return
+	}
+	f.look()
+	ready <- nil
+	for {
+		changed, err := f.events.wait()
+		if err != nil {
+			f.log.Error("following interfaces has ended", "error", err)
+			f.mu.Lock()
+			f.failed = err
+			f.mu.Unlock()
+		}
+		if !changed {
+			break
+		}
+		f.look()
+	}
+	f.leave()
+}
+
+// enter moves the calling thread to the network namespace, which it closes, and reports whether it had to.
+func enter(home int) (moved bool, err error) {
+	defer unix.Close(home)
+	var here, there unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &here); err != nil {
+		return false, fmt.Errorf("network namespace: %w", err)
+	}
+	if err := unix.Fstat(home, &there); err != nil {
+		return false, fmt.Errorf("network namespace: %w", err)
+	}
+	if here.Dev == there.Dev && here.Ino == there.Ino {
+		return false, nil
+	}
+	if err := unix.Setns(home, unix.CLONE_NEWNET); err != nil {
+		return false, fmt.Errorf("enter network namespace: %w", err)
+	}
+	return true, nil
+}
+
+// look sets right what isn't.
+func (f *Follower) look() {
+	f.lookAddresses()
+	for i, name := range f.config.Interfaces {
+		state := f.lookInterface(i, name)
+		f.mu.Lock()
+		before := f.states[i]
+		f.states[i] = state
+		f.mu.Unlock()
+		f.tell(before, state)
+	}
+}
+
+// lookInterface brings one interface to where it should be and returns its state.
+func (f *Follower) lookInterface(i int, name string) InterfaceState {
+	state := InterfaceState{Name: name}
+	dev, err := netlink.LinkByName(name)
+	if err != nil {
+		f.drop(i)
+		state.Err = fmt.Errorf("interface %s: %w", name, err)
+		return state
+	}
+	state.Index, state.Up = dev.Attrs().Index, isUp(dev)
+	if a := f.attachments[i]; a != nil && (a.Index != state.Index || !f.ours(dev)) {
+		f.drop(i) // of an interface that is no more
+	}
+	if f.attachments[i] == nil {
+		if r := f.refusals[i]; r.err != nil && r.at == situationOf(dev) {
+			state.Err = r.err
+			return state
+		}
+		a, err := f.program.Attach(state.Index, f.config.Mode)
+		if err != nil {
+			f.refusals[i] = refusal{err: err, at: situationOf(dev)}
+			state.Err = err
+			return state
+		}
+		f.attachments[i] = a
+	}
+	state.Mode, state.Err = f.attachments[i].Mode, f.attachments[i].Fallback
+	return state
+}
+
+// ours reports whether the program on dev is ours.
+func (f *Follower) ours(dev netlink.Link) bool {
+	xdp := dev.Attrs().Xdp
+	return xdp != nil && xdp.ProgId == f.program.ID()
+}
+
+func (f *Follower) drop(i int) {
+	if a := f.attachments[i]; a != nil {
+		f.attachments[i] = nil
+		if err := a.Close(); err != nil {
+			f.log.Warn("detaching failed", "interface", f.config.Interfaces[i], "error", err)
+		}
+	}
+}
+
+// lookAddresses expands wildcard listeners anew.
+func (f *Follower) lookAddresses() {
+	book := &f.program.addresses
+	if !book.wildcards() {
+		return
+	}
+	host, err := hostAddresses()
+	if err != nil {
+		// A dump that a change has interrupted: that change is yet to be told.
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			f.log.Warn("reading the host's addresses failed", "error", err)
+		}
+		return
+	}
+	left, err := book.set(host)
+	if err != nil {
+		f.log.Warn("setting listen addresses failed", "error", err)
+	}
+	if left > 0 {
+		f.log.Warn("too many addresses for XDP, the rest is left to sockets", "left", left, "limit", MaxAddresses)
+	}
+}
+
+// hostAddresses returns the addresses of all interfaces that are fit for use.
+func hostAddresses() ([]netip.Addr, error) {
+	list, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	var addrs []netip.Addr
+	for _, a := range list {
+		if a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0 {
+			continue // perhaps another host's
+		}
+		if addr, ok := netip.AddrFromSlice(a.IP); ok {
+			addrs = append(addrs, addr.Unmap())
+		}
+	}
+	return addrs, nil
+}
+
+// tell logs what has changed.
+func (f *Follower) tell(before, now InterfaceState) {
+	log := f.log.With("interface", now.Name)
+	reason := func(err error) string {
+		if err == nil {
+			return ""
+		}
+		return err.Error()
+	}
+	switch {
+	case now.Attached() && (!before.Attached() || before.Index != now.Index || before.Mode != now.Mode):
+		log.Info("XDP attached", "mode", now.Mode.String(), "index", now.Index)
+		if now.Err != nil {
+			log.Warn("XDP not in native mode", "reason", now.Err)
+		}
+	case !now.Attached() && reason(before.Err) != reason(now.Err):
+		log.Warn("XDP not attached, sockets take over", "reason", now.Err)
+	}
+	if before.Index == now.Index && before.Up != now.Up {
+		log.Info("interface changed", "up", now.Up)
+	}
+}
+
+// leave detaches everywhere.
+func (f *Follower) leave() {
+	var errs []error
+	for i, a := range f.attachments {
+		if a != nil {
+			f.attachments[i] = nil
+			errs = append(errs, a.Close())
+		}
+	}
+	errs = append(errs, f.events.close())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.states {
+		f.states[i].Mode = Auto
+	}
+	f.failed = errors.Join(append(errs, f.failed)...)
+}
