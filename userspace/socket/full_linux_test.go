@@ -27,7 +27,10 @@ func fullSocket(t *testing.T, cfg Config) (s *Socket, slow datagram.Endpoint) {
 	slow = slowInterface(t)
 	cfg.SendBuffer = 64 << 10
 	s = listen(t, netip.MustParseAddrPort("0.0.0.0:0"), cfg)
-	for writable(t, s) {
+	for writable(t, s) { // up to half of it is in use
+		send(t, s, slow, make([]byte, 1000))
+	}
+	for range 12 { // one leaves each second: more than that half stays in use for the test's time
 		send(t, s, slow, make([]byte, 1000))
 	}
 	return s, slow
