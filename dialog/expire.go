@@ -1,9 +1,6 @@
 package dialog
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "encoding/binary"
 
 // Expired is how many entries went because their time was over.
 type Expired struct {
@@ -34,7 +31,7 @@ const (
 // system ahead of need, so it should be called about once a second, by one goroutine.
 func (t *Table) Expire(now int64) Expired {
 	var sum Expired
-	clock := uint32(min(max(now, 0), math.MaxUint32))
+	clock := uint32(min(max(now, 0), maxDeadline)) // what a free slot has for a deadline stays ahead
 	for i := range t.shards {
 		s := t.Lock(i)
 		next := len(s.slab.chunks)
