@@ -25,16 +25,16 @@ type Dialog struct {
 	CallerSocket   Text     `json:"caller_bind_addr"`
 	Callees        []Callee `json:"CALLEES"`
 
-	HID         uint32            `json:"h_id"`
-	Flags       uint32            `json:"flags"`
-	Vars        map[string]Text   `json:"vars"`
-	Profiles    []Profile         `json:"profiles"`
-	RawVars     Text              `json:"vars_raw,omitempty"`     // instead of vars, if they can't be read
-	RawProfiles Text              `json:"profiles_raw,omitempty"` // instead of profiles, likewise
-	MangledFrom Text              `json:"mangled_from_uri"`
-	MangledTo   Text              `json:"mangled_to_uri"`
-	Origin      string            `json:"origin"`  // source address and port of the last change
-	Updated     uint32            `json:"updated"` // Unix seconds of the last change here
+	HID         uint32          `json:"h_id"`
+	Flags       uint32          `json:"flags"`
+	Vars        map[string]Text `json:"vars"`
+	Profiles    []Profile       `json:"profiles"`
+	RawVars     Text            `json:"vars_raw,omitempty"`     // instead of vars, if they can't be read
+	RawProfiles Text            `json:"profiles_raw,omitempty"` // instead of profiles, likewise
+	MangledFrom Text            `json:"mangled_from_uri"`
+	MangledTo   Text            `json:"mangled_to_uri"`
+	Origin      string          `json:"origin"`  // source address and port of the last change
+	Updated     uint32          `json:"updated"` // Unix seconds of the last change here
 }
 
 // Callee is the callee's side of a dialog. BIN carries one, the one that answered.

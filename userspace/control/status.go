@@ -20,17 +20,13 @@ type Status struct {
 	Interfaces     []InterfaceStatus `json:"interfaces"`
 
 	// Dialogs is the number of live ones, answered and confirmed.
-	Dialogs    uint64 `json:"dialogs"`
-	Answered   uint64 `json:"answered"`
-	Confirmed  uint64 `json:"confirmed"`
-	Early      uint64 `json:"early"`
-	Tombstones uint64 `json:"tombstones"`
-	Memory     Memory `json:"memory"`
-	Expired    struct {
-		Live       uint64 `json:"live"`
-		Early      uint64 `json:"early"`
-		Tombstones uint64 `json:"tombstones"`
-	} `json:"expired"`
+	Dialogs    uint64  `json:"dialogs"`
+	Answered   uint64  `json:"answered"`
+	Confirmed  uint64  `json:"confirmed"`
+	Early      uint64  `json:"early"`
+	Tombstones uint64  `json:"tombstones"`
+	Memory     Memory  `json:"memory"`
+	Expired    Expired `json:"expired"`
 
 	// Well-formed events received, whatever became of them, under the names of OpenSIPS's statistics.
 	CreateRecv uint64 `json:"create_recv"`
@@ -47,8 +43,16 @@ type Status struct {
 
 // Memory of the table, in bytes.
 type Memory struct {
-	Used   uint64 `json:"used"`   // by records and index
-	Mapped uint64 `json:"mapped"` // taken from the system
+	Records uint64 `json:"records"` // headers and packed dialogs
+	Used    uint64 `json:"used"`    // parts in use for records and indexes
+	Mapped  uint64 `json:"mapped"`  // taken from the system
+}
+
+// Expired counts what went because its time was over.
+type Expired struct {
+	Live       uint64 `json:"live"`       // dialogs whose end nobody told
+	Early      uint64 `json:"early"`      // calls whose answer nobody told
+	Tombstones uint64 `json:"tombstones"` // the ordinary end of one
 }
 
 // InterfaceStatus says how one interface is served.
@@ -77,10 +81,10 @@ type Account struct {
 	Lost            map[string]uint64 `json:"lost"`
 }
 
-// NewAccount renders what the engine counted; lost names the kernel's losses, and both together are what was seen.
-func NewAccount(a *engine.Account, lost map[string]uint64) Account {
+// NewAccount renders what the engine counted in a. Seen is what the kernel's side counted, and lost its losses, by reason.
+func NewAccount(seen uint64, a *engine.Account, lost map[string]uint64) Account {
 	out := Account{
-		Seen: a.Received, Applied: a.Applied(),
+		Seen: seen, Applied: a.Applied(),
 		Recovered: a.Outcome(dialog.Recovered), BeganEarly: a.Outcome(dialog.BeganEarly),
 		Duplicate: a.Outcome(dialog.Duplicate), Stale: a.Outcome(dialog.Stale),
 		Late: a.Outcome(dialog.Late), Unknown: a.Outcome(dialog.Unknown),
@@ -93,9 +97,6 @@ func NewAccount(a *engine.Account, lost map[string]uint64) Account {
 	}
 	for _, o := range []dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall} {
 		out.Rejected[o.String()] = a.Outcome(o)
-	}
-	for _, n := range lost {
-		out.Seen += n
 	}
 	return out
 }
@@ -133,12 +134,20 @@ type SourceStatus struct {
 	Last     time.Time `json:"last"`
 }
 
+// NewSource renders what the engine counted of a source.
+func NewSource(s engine.SourceStatus) SourceStatus {
+	return SourceStatus{Address: originName(s.Address), Events: s.Events, Rejected: s.Rejected, Last: s.Last}
+}
+
 // RingStatus is the state of one ring buffer.
 type RingStatus struct {
 	Records   uint64 `json:"records"`
 	Size      uint64 `json:"size"`       // bytes
 	Fill      uint64 `json:"fill"`       // bytes waiting now
 	HighWater uint64 `json:"high_water"` // most bytes that ever waited
+	// Refused records and wake-ups that came late are defects; both stay zero.
+	Refused     uint64 `json:"refused"`
+	LateWakeups uint64 `json:"late_wakeups"`
 }
 
 // LatencyStatus tells how long datagrams took from the kernel's receipt to the table, in microseconds.
