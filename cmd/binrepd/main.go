@@ -63,6 +63,9 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			&cli.BoolFlag{Name: "version", Usage: "print the version and exit", DisableDefaultText: true},
 		},
 		Commands: []*cli.Command{
+			runCommand(),
+			statusCommand(),
+			dialogsCommand(),
 			doctorCommand(),
 			versionCommand(),
 		},

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"os"
+
+	"binrepd/dialog"
+	"binrepd/userspace/control"
+	"binrepd/userspace/datagram"
+	"binrepd/userspace/engine"
+)
+
+// appliance is all parts of a running binrepd.
+type appliance struct {
+	options  options
+	steering datagram.Steering
+	table    *dialog.Table
+	input    *input
+	engine   *engine.Engine
+}
+
+// newAppliance makes the parts. Sockets are open then, so that nothing sent from now on is missed, but nothing runs.
+func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance, error) {
+	a := &appliance{options: o}
+	var key [16]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return nil, err
+	}
+	a.steering = datagram.Steering{K0: binary.LittleEndian.Uint64(key[:8]), K1: binary.LittleEndian.Uint64(key[8:])}
+	var err error
+	if a.table, err = dialog.NewTable(dialog.Config{
+		Shards: o.Shards, Tombstone: o.Tombstone, EarlyTimeout: o.EarlyTimeout, ExpiryGrace: o.ExpiryGrace,
+	}); err != nil {
+		return nil, err
+	}
+	if a.input, err = openInput(ctx, o, a.steering, log); err != nil {
+		return nil, errors.Join(err, a.table.Close())
+	}
+	if a.engine, err = engine.New(a.engineConfig(log)); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func (a *appliance) close() error {
+	return errors.Join(a.input.close(), a.table.Close())
+}
+
+// status puts together what the parts know.
+func (a *appliance) status() control.Status {
+	e := a.engine.Status()
+	in := a.input.status()
+	version, _ := buildVersion()
+	s := control.Status{
+		Version: version, PID: os.Getpid(), Started: e.Started,
+		Mode: in.mode, FallbackReason: in.reason, Interfaces: in.interfaces,
+		Dialogs:  uint64(e.Table.Live()),
+		Answered: uint64(e.Table.Answered), Confirmed: uint64(e.Table.Confirmed),
+		Early: uint64(e.Table.Early), Tombstones: uint64(e.Table.Tombstones),
+		Memory: control.Memory{
+			Records: uint64(e.Table.Bytes), Used: uint64(e.Table.Dealt), Mapped: uint64(e.Table.Mapped),
+		},
+		Expired: control.Expired{
+			Live: uint64(e.Expired.Live), Early: uint64(e.Expired.Early), Tombstones: uint64(e.Expired.Tombstones),
+		},
+		Capabilities: e.Capabilities,
+		Rings:        in.rings,
+		Latency:      control.NewLatency(&e.Latency),
+		Listeners:    make([]control.ListenerStatus, len(e.Listeners)),
+		Sources:      []control.SourceStatus{},
+	}
+	total := e.Total()
+	s.CreateRecv, s.UpdateRecv, s.DeleteRecv = total.Kind(dialog.Create), total.Kind(dialog.Update), total.Kind(dialog.Delete)
+	var seen uint64
+	lost := map[string]uint64{}
+	for i := range e.Listeners {
+		l := in.listeners[i]
+		l.Address = e.Listeners[i].Address.String()
+		l.Account = control.NewAccount(l.Seen, &e.Listeners[i].Account, l.Lost)
+		seen += l.Seen
+		for reason, n := range l.Lost {
+			lost[reason] += n
+		}
+		s.Listeners[i] = l
+	}
+	s.Account = control.NewAccount(seen, &total, lost)
+	for _, src := range e.Sources {
+		s.Sources = append(s.Sources, control.NewSource(src))
+	}
+	return s
+}

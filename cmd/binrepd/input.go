@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"binrepd/bpf"
+	"binrepd/userspace/datagram"
+	"binrepd/userspace/engine"
+	"binrepd/userspace/ring"
+	"binrepd/userspace/socket"
+)
+
+// input is the two ways in: a socket for each listen address, always, and rings where there is XDP.
+type input struct {
+	options options
+	log     *slog.Logger
+	sockets []*socket.Socket
+
+	// Nil or empty without XDP.
+	program  *bpf.Program
+	rings    []*ring.Source
+	follower *bpf.Follower
+	// noXDP is why there is none although it was asked for.
+	noXDP error
+}
+
+// openInput opens the sockets, and loads the program unless it is not wanted. Nothing is attached yet.
+func openInput(ctx context.Context, o options, s datagram.Steering, log *slog.Logger) (*input, error) {
+	in := &input{options: o, log: log}
+	for i, addr := range o.Listen {
+		sock, err := socket.Listen(ctx, addr, socket.Config{Listener: uint8(i), Steering: s})
+		if err != nil {
+			return nil, errors.Join(err, in.close())
+		}
+		in.sockets = append(in.sockets, sock)
+		if size, clipped := sock.ReceiveBuffer(); clipped {
+			log.Warn("the socket's receive buffer is smaller than wanted: bursts may be lost; "+
+				"raise it by sysctl net.core.rmem_max, or run with CAP_NET_ADMIN",
+				"listen", addr.String(), "bytes", size, "wanted", socket.DefaultReceiveBuffer)
+		}
+	}
+	if o.XDP == xdpOff {
+		return in, nil
+	}
+	if err := in.load(s); err != nil {
+		if o.XDP != xdpAuto {
+			return nil, errors.Join(fmt.Errorf("--xdp %s: %w", o.XDP, err), in.close())
+		}
+		in.noXDP = err
+		log.Warn("no XDP, plain sockets instead", "reason", err)
+	}
+	return in, nil
+}
+
+// load loads the program and opens its rings.
+func (in *input) load(s datagram.Steering) (err error) {
+	program, err := bpf.Load(bpf.Config{
+		Rings: in.options.Rings, RingSize: in.options.RingSize, K0: s.K0, K1: s.K1, Listeners: in.options.Listen,
+	})
+	if err != nil {
+		return err
+	}
+	var rings []*ring.Source
+	for i := range in.options.Rings {
+		r, err := ring.Open(program, i, ring.Config{})
+		if err != nil {
+			for _, r := range rings {
+				err = errors.Join(err, r.Close())
+			}
+			return errors.Join(err, program.Close())
+		}
+		rings = append(rings, r)
+	}
+	in.program, in.rings = program, rings
+	return nil
+}
+
+// inputs lists the sources for the engine.
+func (in *input) inputs() []engine.Input {
+	var list []engine.Input
+	for i, r := range in.rings {
+		list = append(list, engine.Input{Source: r, Name: fmt.Sprintf("ring %d", i), Thread: true})
+	}
+	for i, s := range in.sockets {
+		list = append(list, engine.Input{Source: s, Name: "socket " + in.options.Listen[i].String()})
+	}
+	return list
+}

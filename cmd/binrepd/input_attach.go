@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"binrepd/bpf"
+	"binrepd/userspace/control"
+)
+
+// attach puts the program on the interfaces and keeps it there. With --xdp auto an interface where that fails is left to the sockets;
+// with native or generic it is an error.
+func (in *input) attach(ctx context.Context) error {
+	if in.program == nil {
+		return nil
+	}
+	mode := bpf.Auto
+	switch in.options.XDP {
+	case xdpNative:
+		mode = bpf.Native
+	case xdpGeneric:
+		mode = bpf.Generic
+	}
+	f, err := bpf.Follow(in.program, bpf.FollowConfig{Interfaces: in.options.Interfaces, Mode: mode, Logger: in.log})
+	if err != nil {
+		return err
+	}
+	in.follower = f
+	if in.options.XDP == xdpAuto {
+		return nil
+	}
+	for _, s := range f.States() {
+		if !s.Attached() {
+			return fmt.Errorf("--xdp %s: %w", in.options.XDP, s.Err)
+		}
+	}
+	return nil
+}
+
+// detach takes the program off the interfaces: nothing new comes into the rings.
+func (in *input) detach() {
+	if in.follower != nil {
+		if err := in.follower.Close(); err != nil {
+			in.log.Warn("detach", "error", err)
+		}
+	}
+}
+
+func (in *input) close() (err error) {
+	in.detach()
+	for _, r := range in.rings {
+		err = errors.Join(err, r.Close())
+	}
+	if in.program != nil {
+		err = errors.Join(err, in.program.Close())
+	}
+	for _, s := range in.sockets {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}
+
+// inputStatus is the part of the status that the ways in know.
+type inputStatus struct {
+	mode, reason string
+	interfaces   []control.InterfaceStatus
+	rings        []control.RingStatus
+	listeners    []control.ListenerStatus // without Address and outcomes
+}
+
+func (in *input) status() inputStatus {
+	s := inputStatus{
+		mode: modeSocket, interfaces: []control.InterfaceStatus{}, rings: []control.RingStatus{},
+		listeners: make([]control.ListenerStatus, len(in.sockets)),
+	}
+	if in.noXDP != nil {
+		s.reason = in.noXDP.Error()
+	}
+	if in.follower != nil {
+		s.attachments(in.follower.States())
+	}
+	for _, r := range in.rings {
+		st := r.Stats()
+		s.rings = append(s.rings, control.RingStatus{
+			Records: st.Records, Size: st.Size, Fill: st.Fill, HighWater: st.HighWater,
+			Refused: st.Refused, LateWakeups: st.LateWakeups,
+		})
+	}
+	for i, sock := range in.sockets {
+		st := sock.Stats()
+		l := &s.listeners[i]
+		l.Socket = st.Received
+		l.Lost = map[string]uint64{"socket_buffer": st.Dropped, "truncated": st.Truncated}
+		l.ReceiveBuffer, _ = sock.ReceiveBuffer()
+	}
+	if in.program != nil {
+		s.frames(in.program.Counters())
+	}
+	for i := range s.listeners {
+		l := &s.listeners[i]
+		l.Seen = l.Steered + l.Socket + sum(l.Lost)
+	}
+	return s
+}
+
+// attachments takes over how the interfaces are served. The slowest mode of any counts for the whole, with its reason.
+func (s *inputStatus) attachments(list []bpf.InterfaceState) {
+	s.mode = modeNative
+	for _, i := range list {
+		st := control.InterfaceStatus{Name: i.Name, Mode: modeSocket}
+		switch i.Mode {
+		case bpf.Native:
+			st.Mode = modeNative
+		case bpf.Generic:
+			st.Mode = modeGeneric
+		}
+		if i.Err != nil {
+			st.Reason = i.Err.Error()
+		}
+		s.interfaces = append(s.interfaces, st)
+		if slower(st.Mode, s.mode) {
+			s.mode, s.reason = st.Mode, st.Reason
+		}
+	}
+}
+
+func slower(a, b string) bool {
+	rank := func(mode string) int {
+		switch mode {
+		case modeNative:
+			return 0
+		case modeGeneric:
+			return 1
+		}
+		return 2
+	}
+	return rank(a) > rank(b)
+}
+
+// frames takes over what the program counted.
+func (s *inputStatus) frames(c bpf.Counters, err error) {
+	if err != nil {
+		return // the map is gone with the program: the process is ending
+	}
+	for i := range s.listeners {
+		l := &s.listeners[i]
+		l.Passed = map[string]uint64{}
+		for v, n := range c.Listeners[i] {
+			switch verdict := bpf.Verdict(v); {
+			case verdict == bpf.Steered:
+				l.Steered = n
+			case n > 0:
+				l.Passed[verdict.String()] = n
+			}
+		}
+	}
+}

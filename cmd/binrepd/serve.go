@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"binrepd/userspace/control"
+	"binrepd/userspace/engine"
+)
+
+// serve runs the appliance until ctx ends: it starts the parts from the table outwards, and stops them from the
+// interfaces inwards, so that what was taken is applied.
+func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
+	a, err := newAppliance(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+
+	server, err := control.Listen(o.Control, control.Backend{
+		Status: a.status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin,
+	}, log)
+	if err != nil {
+		return err
+	}
+	if err := a.input.attach(ctx); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	// The control socket answers until the account is final.
+	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
+	answered := make(chan error, 1)
+	go func() { answered <- server.Serve(answering) }()
+	defer func() {
+		stopAnswering()
+		err = errors.Join(err, <-answered)
+	}()
+
+	s := a.status()
+	log.Info("ready", "mode", s.Mode, "fallback_reason", s.FallbackReason, "listen", o.Listen,
+		"interfaces", o.Interfaces, "rings", len(a.input.rings), "shards", o.Shards, "control", o.Control)
+
+	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRunning()
+	context.AfterFunc(ctx, func() {
+		log.Info("stopping: draining what has arrived")
+		a.input.detach()
+		stopRunning()
+	})
+	err = a.engine.Run(running, a.input.inputs())
+	logAccount(log, a.status())
+	return err
+}
+
+// logAccount writes the final account.
+func logAccount(log *slog.Logger, s control.Status) {
+	log.Info("final account", "seen", s.Seen, "applied", s.Applied, "recovered", s.Recovered, "early", s.BeganEarly,
+		"duplicate", s.Duplicate, "stale", s.Stale, "late", s.Late, "unknown", s.Unknown,
+		"other_capability", s.OtherCapability, "rejected", sum(s.Rejected), "lost", sum(s.Lost),
+		"dialogs", s.Dialogs)
+	if sum := s.Sum(); sum != s.Seen {
+		log.Error("the account does not add up", "seen", s.Seen, "accounted", sum)
+	}
+}
+
+// engineConfig composes the engine.
+func (a *appliance) engineConfig(log *slog.Logger) engine.Config {
+	return engine.Config{Table: a.table, Listeners: a.options.Listen, Log: log}
+}
