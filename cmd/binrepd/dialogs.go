@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/urfave/cli/v2"
+
+	"binrepd/dialog"
+	"binrepd/userspace/control"
+)
+
+const categoryFilter = "Which dialogs"
+
+func dialogsCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "dialogs",
+		Usage: "list, look up and count the dialogs that the running appliance holds",
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "list the live dialogs, or those that the flags choose",
+				Flags: append(filterFlags(), limitFlag(), jsonFlag("print one JSON object a line, with the keys of OpenSIPS's dlg_list"), controlFlag()),
+				Action: func(c *cli.Context) error {
+					if err := noArguments(c); err != nil {
+						return err
+					}
+					f, err := parseFilter(c)
+					if err != nil {
+						return err
+					}
+					_, err = listDialogs(c, f)
+					return err
+				},
+			},
+			{
+				Name: "get", Usage: "show every dialog, early ones too, of one Call-ID", ArgsUsage: "CALLID",
+				Flags:  []cli.Flag{jsonFlag("print one JSON object a line, with the keys of OpenSIPS's dlg_list"), controlFlag()},
+				Action: getDialog,
+			},
+			{
+				Name: "count", Usage: "count the live dialogs, or those that the flags choose",
+				Flags:  append(filterFlags(), jsonFlag("print {\"dialogs\": N}"), controlFlag()),
+				Action: countDialogs,
+			},
+		},
+	}
+}
+
+func filterFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{
+			Name: "state", Category: categoryFilter,
+			Usage: "only dialogs in `STATE`: unconfirmed, early, answered, confirmed, live (the last two) or all; repeat for more", DefaultText: "live",
+		},
+		&cli.StringFlag{Name: "from", Category: categoryFilter, Usage: "only dialogs whose caller's URI contains `TEXT`"},
+		&cli.StringFlag{Name: "to", Category: categoryFilter, Usage: "only dialogs whose callee's URI contains `TEXT`"},
+		&cli.StringFlag{
+			Name: "origin", Category: categoryFilter,
+			Usage: "only dialogs whose last change came from `SOURCE`, an address or ADDRESS:PORT",
+		},
+	}
+}
+
+func limitFlag() cli.Flag {
+	return &cli.IntFlag{Name: "limit", Category: categoryFilter, Usage: "stop after `N` dialogs", DefaultText: "all"}
+}
+
+func parseFilter(c *cli.Context) (control.Filter, error) {
+	f := control.Filter{From: c.String("from"), To: c.String("to"), Origin: c.String("origin"), Limit: c.Int("limit")}
+	states, err := control.ParseStates(c.StringSlice("state"))
+	if err != nil {
+		return f, usageErrorf("--state: %w", err)
+	}
+	f.States = states
+	if c.IsSet("limit") && f.Limit < 1 {
+		return f, usageErrorf("--limit %d: at least 1; leave it out for all", f.Limit)
+	}
+	if _, err := control.ParseFilter(f.Query()); err != nil {
+		return f, usageErrorf("--%w", err)
+	}
+	return f, nil
+}
+
+func getDialog(c *cli.Context) error {
+	if c.NArg() != 1 || c.Args().First() == "" {
+		return usageErrorf("%s takes one Call-ID: see %[1]s --help", c.Command.HelpName)
+	}
+	callID := c.Args().First()
+	all, err := control.ParseStates([]string{"all"})
+	if err != nil {
+		return err
+	}
+	n, err := listDialogs(c, control.Filter{CallID: callID, States: all})
+	if err == nil && n == 0 {
+		return fmt.Errorf("no dialog with Call-ID %q", callID)
+	}
+	return err
+}
+
+func countDialogs(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	f, err := parseFilter(c)
+	if err != nil {
+		return err
+	}
+	n, err := control.NewClient(c.String("control")).Count(c.Context, f)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return json.NewEncoder(c.App.Writer).Encode(control.Count{Dialogs: n})
+	}
+	_, err = fmt.Fprintln(c.App.Writer, n)
+	return err
+}
+
+// listDialogs prints what f chooses and returns how many there were.
+func listDialogs(c *cli.Context, f control.Filter) (n int, err error) {
+	client := control.NewClient(c.String("control"))
+	out := bufio.NewWriter(c.App.Writer)
+	if c.Bool("json") {
+		err = client.Dialogs(c.Context, f, func(line []byte) error {
+			n++
+			out.Write(line)
+			return out.WriteByte('\n')
+		})
+	} else {
+		n, err = tableOfDialogs(c.Context, client, f, out)
+	}
+	return n, errors.Join(err, out.Flush())
+}
+
+// tableRows is how many rows share one set of column widths: a list may be too long to keep for measuring.
+const tableRows = 500
+
+func tableOfDialogs(ctx context.Context, client *control.Client, f control.Filter, out io.Writer) (n int, err error) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	now := time.Now()
+	err = client.Dialogs(ctx, f, func(line []byte) error {
+		var d control.Dialog
+		if err := json.Unmarshal(line, &d); err != nil {
+			return fmt.Errorf("list: %w", err)
+		}
+		if n == 0 {
+			fmt.Fprintln(w, "CALL-ID\tSTATE\tAGE\tLEFT\tFROM\tTO")
+		}
+		n++
+		age := "-"
+		if d.Start != 0 {
+			age = span(time.Unix(int64(d.Start), 0), now)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(string(d.CallID)), dialog.State(d.State), age,
+			span(now, time.Unix(int64(d.Timeout), 0)), printable(string(d.FromURI)), printable(string(d.ToURI)))
+		if n%tableRows == 0 {
+			return w.Flush()
+		}
+		return nil
+	})
+	return n, errors.Join(err, w.Flush())
+}
+
+// span renders the time between two moments to the second, and in days where it is long; "0s" where it is over.
+func span(from, to time.Time) string {
+	d := max(to.Sub(from), 0).Truncate(time.Second)
+	if d >= 48*time.Hour {
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	}
+	return d.String()
+}
+
+// printable makes a string from a packet safe for a terminal: what can't be printed is shown as an escape.
+func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
+		return s
+	}
+	quoted := fmt.Sprintf("%+q", s)
+	return quoted[1 : len(quoted)-1]
+}

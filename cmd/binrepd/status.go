@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"binrepd/userspace/control"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "status",
+		Usage:  "show what the running appliance holds, what it received and what it lost",
+		Flags:  []cli.Flag{jsonFlag("print one JSON object"), controlFlag()},
+		Action: showStatus,
+	}
+}
+
+func showStatus(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	s, err := control.NewClient(c.String("control")).Status(c.Context)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		out := json.NewEncoder(c.App.Writer)
+		out.SetIndent("", "  ")
+		return out.Encode(s)
+	}
+	return printStatus(c.App.Writer, &s, time.Now())
+}
+
+// printStatus writes the status for people: what is, what came, what became of it, from whom.
+func printStatus(out io.Writer, s *control.Status, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
+	}
+	row("binrepd", "%s, process %d, up %s", s.Version, s.PID, span(s.Started, now))
+	mode := s.Mode
+	if s.FallbackReason != "" {
+		mode += " (" + s.FallbackReason + ")"
+	}
+	row("mode", "%s", mode)
+	for _, i := range s.Interfaces {
+		text := i.Mode
+		if i.Reason != "" {
+			text += ": " + i.Reason
+		}
+		row("interface "+i.Name, "%s", text)
+	}
+	row("dialogs", "%d live: %d confirmed, %d answered; %d early, %d remembered as ended",
+		s.Dialogs, s.Confirmed, s.Answered, s.Early, s.Tombstones)
+	row("expired", "%d live, %d early", s.Expired.Live, s.Expired.Early)
+	row("memory", "%s used, %s mapped", humanize.IBytes(s.Memory.Used), humanize.IBytes(s.Memory.Mapped))
+	row("received", "%d creates, %d updates, %d deletes", s.CreateRecv, s.UpdateRecv, s.DeleteRecv)
+	row("latency", "p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us", s.Latency.P50, s.Latency.P99, s.Latency.P999, s.Latency.Max)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	printAccount(out, &s.Account)
+	for _, l := range s.Listeners {
+		fmt.Fprintf(out, "\nlistener %s: %d through XDP, %d through the socket, %d lost", l.Address, l.Steered, l.Socket, sum(l.Lost))
+		if passed := nonZero(l.Passed); passed != "" {
+			fmt.Fprintf(out, "; frames left to the kernel: %s", passed)
+		}
+	}
+	fmt.Fprintln(out)
+	if len(s.Sources) > 0 {
+		fmt.Fprintln(out)
+		fmt.Fprintln(w, "SOURCE\tEVENTS\tREJECTED\tLAST EVENT")
+		for _, src := range s.Sources {
+			last := "never"
+			if !src.Last.IsZero() {
+				last = span(src.Last, now) + " ago"
+			}
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", src.Address, src.Events, src.Rejected, last)
+		}
+	}
+	return w.Flush()
+}
+
+// printAccount writes the identity of the account: what was seen, and what became of it.
+func printAccount(out io.Writer, a *control.Account) {
+	fmt.Fprintf(out, "\naccount   %d seen = %d applied (%d recovered, %d early) + %d duplicate + %d stale + %d late + %d unknown\n",
+		a.Seen, a.Applied, a.Recovered, a.BeganEarly, a.Duplicate, a.Stale, a.Late, a.Unknown)
+	fmt.Fprintf(out, "          + %d other capability + %d rejected + %d lost", a.OtherCapability, sum(a.Rejected), sum(a.Lost))
+	if open := int64(a.Seen) - int64(a.Sum()); open != 0 {
+		fmt.Fprintf(out, " + %d under way", open)
+	}
+	fmt.Fprintln(out)
+	for _, part := range []struct {
+		name    string
+		reasons map[string]uint64
+	}{{"rejected", a.Rejected}, {"lost", a.Lost}} {
+		if text := nonZero(part.reasons); text != "" {
+			fmt.Fprintf(out, "%-9s %s\n", part.name, text)
+		}
+	}
+}
+
+func sum(counts map[string]uint64) (n uint64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// nonZero lists the counts that aren't zero, by name.
+func nonZero(counts map[string]uint64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if counts[name] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
