@@ -16,16 +16,17 @@ import (
 type Namespace struct {
 	t     testing.TB
 	calls chan func()
+	done  chan struct{}
 }
 
 // NewNamespace makes a namespace in which lo is up. It calls RequireKernel.
 func NewNamespace(t testing.TB) *Namespace {
 	t.Helper()
 	RequireKernel(t)
-	n := &Namespace{t: t, calls: make(chan func())}
-	ready, done := make(chan error), make(chan struct{})
+	n := &Namespace{t: t, calls: make(chan func()), done: make(chan struct{})}
+	ready := make(chan error)
 	go func() {
-		defer close(done)
+		defer close(n.done)
 		// Never unlocked: the runtime ends the thread, and so the namespace, with the goroutine.
 		runtime.LockOSThread()
 		ready <- unix.Unshare(unix.CLONE_NEWNET)
@@ -33,7 +34,7 @@ func NewNamespace(t testing.TB) *Namespace {
 			call()
 		}
 	}()
-	t.Cleanup(func() { close(n.calls); <-done })
+	t.Cleanup(func() { close(n.calls); <-n.done })
 	if err := <-ready; err != nil {
 		t.Fatalf("make network namespace: %v", err)
 	}
@@ -48,7 +49,8 @@ func NewNamespace(t testing.TB) *Namespace {
 }
 
 // Do runs fn on the thread of the namespace and fails the test if it returns an error. Sockets that it opens, processes
-// that it starts and programs that it attaches belong to the namespace from then on. It must not call t.FailNow.
+// that it starts and programs that it attaches belong to the namespace from then on. If it calls t.FailNow, the namespace
+// is of no use any more.
 func (n *Namespace) Do(fn func() error) {
 	n.t.Helper()
 	if err := n.Try(fn); err != nil {
@@ -59,8 +61,16 @@ func (n *Namespace) Do(fn func() error) {
 // Try is Do for errors that are expected.
 func (n *Namespace) Try(fn func() error) error {
 	result := make(chan error, 1)
-	n.calls <- func() { result <- fn() }
-	return <-result
+	select {
+	case n.calls <- func() { result <- fn() }:
+	case <-n.done:
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-n.done: // a t.FailNow ended the thread
+		return errors.New("the thread of the namespace has ended")
+	}
 }
 
 // Index returns the index of the interface.
