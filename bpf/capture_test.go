@@ -170,7 +170,7 @@ func TestCaptures(t *testing.T) {
 }
 
 // difference returns the only verdict by which now is ahead of before, by one.
-func difference(t testing.TB, before, now bpf.Counters) bpf.Verdict {
+func difference(t fataler, before, now bpf.Counters) bpf.Verdict {
 	t.Helper()
 	b, n := before.Total(), now.Total()
 	if n.Sum() != b.Sum()+1 {

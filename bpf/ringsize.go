@@ -13,6 +13,8 @@ import (
 const (
 	MaxRings     = int(binrepdLimitMAX_RINGS)
 	MaxListeners = int(binrepdLimitMAX_LISTENERS)
+	// MaxKey is how many bytes of a key the steering hash looks at.
+	MaxKey = int(binrepdLimitMAX_KEY)
 	// MaxPayload is the longest payload in bytes that goes into a ring; longer ones are left to the kernel.
 	MaxPayload = int(binrepdLimitMAX_PAYLOAD)
 	// DefaultRingSize is the size of a ring in bytes. 64 MiB hold 87,000 packets of 700 bytes: nearly a second of a
