@@ -1,0 +1,81 @@
+package socket
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+
+	"binrepd/userspace/datagram"
+)
+
+func TestFamiliesSendFromTheAddressThatFits(t *testing.T) {
+	ctx := t.Context()
+	open := func(addr string) *Socket {
+		s, err := Listen(ctx, netip.MustParseAddrPort(addr), Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	v4, v6 := open("127.0.0.1:0"), open("[::1]:0")
+	f := NewFamilies(v4, v6)
+	var messages []datagram.Message
+	var peers []net.PacketConn
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "127.0.0.1:0"} {
+		p, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		peers = append(peers, p)
+		messages = append(messages, datagram.Message{
+			Payload: []byte(addr), To: datagram.EndpointOf(p.LocalAddr().(*net.UDPAddr).AddrPort()),
+		})
+	}
+	if n, err := f.Send(messages); n != len(messages) || err != nil {
+		t.Fatalf("sent %d of %d: %v", n, len(messages), err)
+	}
+	for i, want := range []*Socket{v4, v6, v4} {
+		b := make([]byte, 100)
+		n, from, err := peers[i].ReadFrom(b)
+		if err != nil || string(b[:n]) != string(messages[i].Payload) {
+			t.Errorf("peer %d got %q, error %v", i, b[:n], err)
+		}
+		if got := from.(*net.UDPAddr).AddrPort(); got != want.LocalAddr() {
+			t.Errorf("peer %d: from %s, want %s", i, got, want.LocalAddr())
+		}
+	}
+	only4 := NewFamilies(v4)
+	if n, err := only4.Send(messages); n != 1 || !errors.Is(err, ErrFamily) {
+		t.Errorf("IPv6 without an IPv6 socket: sent %d, error %v", n, err)
+	}
+}
+
+func TestFamiliesChoose(t *testing.T) {
+	local := func(addrs ...string) (f Families) {
+		for _, a := range addrs {
+			f.local = append(f.local, netip.MustParseAddr(a))
+		}
+		return f
+	}
+	for _, test := range []struct {
+		have []string
+		to   string
+		want int
+	}{
+		{[]string{"127.0.0.1", "10.0.0.2"}, "10.0.0.3:1", 1},
+		{[]string{"10.0.0.2", "127.0.0.1"}, "127.0.0.5:1", 1},
+		{[]string{"10.0.0.2"}, "127.0.0.5:1", 0},
+		{[]string{"127.0.0.1"}, "10.0.0.3:1", -1},
+		{[]string{"::", "0.0.0.0"}, "10.0.0.3:1", 1},
+		{[]string{"::1", "2001:db8::1"}, "[2001:db8::2]:1", 1},
+		{nil, "10.0.0.3:1", -1},
+	} {
+		f := local(test.have...)
+		if got := f.choose(datagram.EndpointOf(netip.MustParseAddrPort(test.to))); got != test.want {
+			t.Errorf("%v to %s: socket %d, want %d", test.have, test.to, got, test.want)
+		}
+	}
+}
