@@ -90,7 +90,7 @@ func (s *Shard) replace(sp *spot, ev *Event, now uint32) (refused Outcome) {
 	if s.slab.sizes.of(size) != rec.class() {
 		if moved := s.slab.alloc(size, 0); moved != 0 {
 			r = moved
-		} else if size > s.slab.slotSize(rec) {
+		} else if size > s.slab.slotOf(rec) {
 			if rec.state() == Ended {
 				s.dialogs.give()
 			}

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// chunkSize is the unit in which memory is dealt out. It is large enough that two records of the largest size share
-	// one, and small enough that the half-empty ones (one for each size class in use and shard) don't weigh.
-	chunkSize = 128 << 10
+	// chunkSize is the unit in which memory is dealt out. It is large enough for the largest record, and small
+	// enough that the half-empty ones (one for each size class in use and shard) don't weigh.
+	chunkSize = 64 << 10
 	// growStep is by how much the used part of the reservation grows: a huge page on amd64 and arm64.
 	growStep = 2 << 20
 	// maxReserve follows from references of 32 bits in units of 16 bytes.

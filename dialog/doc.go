@@ -16,7 +16,7 @@
 //	    splitting one full page, never by copying the whole. One slot stands for one Call-ID.
 //	  - A record (record.go) is a header of 28 bytes and the packed dialog. All records of one Call-ID hang in one
 //	    chain. A dialog that ended leaves its header and key, the tombstone, for a while.
-//	  - Records lie in slots of equal size within chunks of 128 KiB (slab.go). Each chunk begins with the deadlines of its slots
+//	  - Records lie in slots of equal size within chunks of 64 KiB (slab.go). Each chunk begins with the deadlines of its slots
 //	    and knows a lower bound of them, so that expiry (expire.go) skips the chunks whose time hasn't come.
 //	  - Chunks and index pages come out of one arena (arena.go), memory outside the heap: the garbage collector sees
 //	    a few slices, whatever the number of dialogs.

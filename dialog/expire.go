@@ -83,7 +83,7 @@ func (s *Shard) expireChunk(number, now uint32, sum *Expired) (done bool) {
 		}
 		removed++
 		last := c.used == 1
-		r := ref((base + int(c.first) + slot*int(c.size)) / refUnit)
+		r := ref((base + s.slab.sizes.offset(c.class, uint16(slot))) / refUnit)
 		sp := s.spotOf(r)
 		sum.add(s.slab.header(r).state())
 		s.remove(&sp)

@@ -16,8 +16,8 @@ const (
 
 const (
 	minSlot = 48 // header, three lengths, a few bytes
-	// maxSlot lets a chunk have two of the largest: 65,520 bytes.
-	maxSlot = (chunkSize - 16) / 2 / refUnit * refUnit
+	// maxSlot fills a chunk, with one deadline beside it: 65,520 bytes.
+	maxSlot = chunkSize - refUnit
 	// stepsPerDoubling bounds what is lost by rounding up: an eighth at most, a sixteenth on average.
 	stepsPerDoubling = 8
 )
@@ -26,48 +26,55 @@ const (
 type sizes struct {
 	class [maxSlot/refUnit + 1]uint8 // by size in units, rounded up
 	slot  []uint32                   // bytes, by class
+	first []uint32                   // offset of slot 0 in its chunk, by class
 	count []uint16                   // slots in a chunk, by class
 }
 
 func newSizes() *sizes {
 	z := &sizes{}
 	unit := 0
-	for size := minSlot; size <= maxSlot; {
-		// As many as fit with deadlines, and each as large as it can be with that many.
-		count := chunkSize / (size + 4)
-		size = (chunkSize - firstSlot(count)) / count / refUnit * refUnit
+	count := chunkSize / (minSlot + 4)
+	for {
+		size := slotSize(count)
 		for ; unit <= size/refUnit; unit++ {
 			z.class[unit] = uint8(len(z.slot))
 		}
-		z.slot, z.count = append(z.slot, uint32(size)), append(z.count, uint16(count))
-		grown := size + size/stepsPerDoubling
-		for grown < maxSlot && chunkSize/(grown+4) == count {
-			grown += refUnit
-		}
+		z.slot = append(z.slot, uint32(size))
+		z.first = append(z.first, uint32(firstSlot(count)))
+		z.count = append(z.count, uint16(count))
 		if size == maxSlot {
-			break
+			return z
 		}
-		size = min(max(grown/refUnit*refUnit, size+refUnit), maxSlot)
+		// The next class is the largest one within a step, or else the next one there is.
+		for count--; count > 1 && (slotSize(count) == size || slotSize(count-1) <= size+size/stepsPerDoubling); {
+			count--
+		}
 	}
-	return z
+}
+
+// slotSize is the size of slots, so many of which fill a chunk together with their deadlines.
+func slotSize(count int) int {
+	return (chunkSize - firstSlot(count)) / count / refUnit * refUnit
 }
 
 // of returns the class for records of n bytes, which must be at most maxSlot.
 func (z *sizes) of(n int) uint8 { return z.class[(n+refUnit-1)/refUnit] }
 
+// offset returns where in its chunk a slot begins.
+func (z *sizes) offset(class uint8, slot uint16) int {
+	return int(z.first[class]) + int(slot)*int(z.slot[class])
+}
+
 // firstSlot is the offset of the first slot in a chunk of so many.
 func firstSlot(count int) int { return (4*count + refUnit - 1) / refUnit * refUnit }
 
-// chunk is what a shard knows of one of its chunks.
+// chunk is what a shard knows of one of its chunks. It is small, because most events touch one or two.
 type chunk struct {
 	earliest uint32 // no deadline in it is earlier
-	first    uint32 // offset of slot 0
-	size     uint32 // of a slot
 	at       uint32 // its place in slab.chunks
 	prev     uint32 // neighbours in the list of chunks of its class that have room, 0 none
 	next     uint32 // (chunk 0 of an arena always belongs to an index, so 0 is free to mean none)
-	count    uint16 // of slots
-	used     uint16
+	used     uint16 // slots
 	fresh    uint16 // slots from here on were never used, and their deadlines mean nothing
 	free     uint16 // first of the free list
 	class    uint8
@@ -113,10 +120,10 @@ func (s *slab) alloc(n, keep int) ref {
 		slot = c.fresh
 		c.fresh++
 	}
-	if c.used++; c.used == c.count {
+	if c.used++; c.used == s.sizes.count[class] {
 		s.dropRoom(number, c)
 	}
-	off := base + int(c.first) + int(slot)*int(c.size)
+	off := base + s.sizes.offset(class, slot)
 	rec := record(s.mem[off : off+recordHeader])
 	rec.setNext(0)
 	binary.LittleEndian.PutUint16(rec[atSlot:], slot)
@@ -131,7 +138,7 @@ func (s *slab) release(r ref) {
 	slot := s.header(r).slot()
 	binary.LittleEndian.PutUint32(s.mem[int(number)*chunkSize+4*int(slot):], noDeadline|uint32(c.free))
 	c.free = slot
-	if c.used == c.count {
+	if c.used == s.sizes.count[c.class] {
 		s.addRoom(number, c)
 	}
 	// The last chunk with room of its class is kept, so that one record coming and going doesn't move a chunk each time.
@@ -170,8 +177,8 @@ func (s *slab) record(r ref) record {
 	return record(s.mem[off:])
 }
 
-// slotSize returns the size in bytes of the slot that holds rec.
-func (s *slab) slotSize(rec record) int { return int(s.sizes.slot[rec.class()]) }
+// slotOf returns the size in bytes of the slot that holds rec.
+func (s *slab) slotOf(rec record) int { return int(s.sizes.slot[rec.class()]) }
 
 // grow takes a chunk for class; 0 if there is none.
 func (s *slab) grow(class uint8, keep int) uint32 {
@@ -180,11 +187,7 @@ func (s *slab) grow(class uint8, keep int) uint32 {
 		return 0
 	}
 	c := s.arena.meta.at(number)
-	count := s.sizes.count[class]
-	*c = chunk{
-		earliest: maxDeadline, first: uint32(firstSlot(int(count))), size: s.sizes.slot[class],
-		at: uint32(len(s.chunks)), count: count, free: noSlot, class: class,
-	}
+	*c = chunk{earliest: maxDeadline, at: uint32(len(s.chunks)), free: noSlot, class: class}
 	s.chunks = append(s.chunks, number)
 	s.addRoom(number, c)
 	return number

@@ -19,7 +19,7 @@ type Config struct {
 	// Shards share it by lending, so that the first may be refused when up to an eighth is still free; with one shard it is exact.
 	MaxDialogs int
 	// MaxBytes is how much memory the table takes from the system; default as much as it can address, 64 GiB.
-	// A 64th of it, at least 512 KiB, is left to the changes of dialogs that the table already has.
+	// A 64th of it, at least 256 KiB, is left to the changes of dialogs that the table already has.
 	MaxBytes int64
 	// Tombstone is how long an ended dialog is remembered; default 64 s, twice a SIP transaction's life. Whole seconds count, rounded up.
 	Tombstone time.Duration
