@@ -8,10 +8,10 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// MaxAddresses is how many pairs of address and port the program can listen to once wildcards are expanded.
+// MaxAddresses is how many pairs of address and port the wildcards among the listen addresses can stand for.
 const MaxAddresses = int(binrepdLimitMAX_ADDRESSES)
 
-// addressBook keeps the program's map of listen addresses.
+// addressBook keeps the program's map of what wildcards stand for.
 type addressBook struct {
 	listeners []netip.AddrPort
 	entries   *ebpf.Map
@@ -30,8 +30,8 @@ func (b *addressBook) wildcards() bool {
 	return false
 }
 
-// set makes the program listen to the listeners, wildcards expanded to host. It returns how many entries the map has no
-// room for; their traffic is left to the kernel.
+// set expands the wildcards to host. It returns how many entries the map has no room for; their traffic is left to the
+// kernel.
 func (b *addressBook) set(host []netip.Addr) (left int, err error) {
 	want := expand(b.listeners, host)
 	b.mu.Lock()
@@ -65,14 +65,13 @@ func (b *addressBook) set(host []netip.Addr) (left int, err error) {
 	return left, nil
 }
 
-// expand returns which listener each address and port belongs to.
+// expand returns which listener each address and port belongs to that has no listener of its own.
 func expand(listeners []netip.AddrPort, host []netip.Addr) map[netip.AddrPort]uint8 {
-	at := make(map[netip.AddrPort]uint8)
-	for i, l := range listeners {
-		if !l.Addr().IsUnspecified() {
-			at[l] = uint8(i)
-		}
+	named := make(map[netip.AddrPort]bool)
+	for _, l := range listeners {
+		named[l] = true
 	}
+	at := make(map[netip.AddrPort]uint8)
 	for i, l := range listeners {
 		if !l.Addr().IsUnspecified() {
 			continue
@@ -80,7 +79,7 @@ func expand(listeners []netip.AddrPort, host []netip.Addr) map[netip.AddrPort]ui
 		for _, addr := range host {
 			addr = addr.Unmap().WithZone("")
 			one := netip.AddrPortFrom(addr, l.Port())
-			if _, taken := at[one]; !taken && addr.Is4() == l.Addr().Is4() {
+			if !named[one] && addr.Is4() == l.Addr().Is4() {
 				at[one] = uint8(i)
 			}
 		}

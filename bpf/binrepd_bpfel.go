@@ -39,6 +39,17 @@ const (
 	binrepdLimitSLOT_HEADER   binrepdLimit = 8
 )
 
+type binrepdNamedAddress struct {
+	_  structs.HostLayout
+	At struct {
+		_    structs.HostLayout
+		Addr [16]uint8
+		Port uint16
+		Pad  uint16
+	}
+	Listener uint32
+}
+
 type binrepdRecord struct {
 	_        structs.HostLayout
 	Received uint64
@@ -94,9 +105,12 @@ const (
 	binrepdVarExportRecord  = "export_record"
 	binrepdVarExportVerdict = "export_verdict"
 	binrepdVarListenPorts   = "listen_ports"
+	binrepdVarNamed         = "named"
+	binrepdVarNamedCount    = "named_count"
 	binrepdVarRingCount     = "ring_count"
 	binrepdVarSteeringK0    = "steering_k0"
 	binrepdVarSteeringK1    = "steering_k1"
+	binrepdVarWildcardCount = "wildcard_count"
 )
 
 // loadBinrepd returns the embedded CollectionSpec for binrepd.
@@ -163,9 +177,12 @@ type binrepdVariableSpecs struct {
 	ExportRecord  *ebpf.VariableSpec `ebpf:"export_record"`
 	ExportVerdict *ebpf.VariableSpec `ebpf:"export_verdict"`
 	ListenPorts   *ebpf.VariableSpec `ebpf:"listen_ports"`
+	Named         *ebpf.VariableSpec `ebpf:"named"`
+	NamedCount    *ebpf.VariableSpec `ebpf:"named_count"`
 	RingCount     *ebpf.VariableSpec `ebpf:"ring_count"`
 	SteeringK0    *ebpf.VariableSpec `ebpf:"steering_k0"`
 	SteeringK1    *ebpf.VariableSpec `ebpf:"steering_k1"`
+	WildcardCount *ebpf.VariableSpec `ebpf:"wildcard_count"`
 }
 
 // binrepdObjects contains all objects after they have been loaded into the kernel.
@@ -213,9 +230,12 @@ type binrepdVariables struct {
 	ExportRecord  *ebpf.Variable `ebpf:"export_record"`
 	ExportVerdict *ebpf.Variable `ebpf:"export_verdict"`
 	ListenPorts   *ebpf.Variable `ebpf:"listen_ports"`
+	Named         *ebpf.Variable `ebpf:"named"`
+	NamedCount    *ebpf.Variable `ebpf:"named_count"`
 	RingCount     *ebpf.Variable `ebpf:"ring_count"`
 	SteeringK0    *ebpf.Variable `ebpf:"steering_k0"`
 	SteeringK1    *ebpf.Variable `ebpf:"steering_k1"`
+	WildcardCount *ebpf.Variable `ebpf:"wildcard_count"`
 }
 
 // binrepdPrograms contains all programs after they have been loaded into the kernel.

@@ -114,8 +114,7 @@ func (p *Program) load() error {
 	}
 	p.addresses.listeners = p.config.Listeners
 	p.addresses.entries = p.objects.Addresses
-	_, err = p.addresses.set(nil)
-	return err
+	return nil
 }
 
 // set puts the constants into the program.
@@ -124,11 +123,24 @@ func (c Config) set(spec *ebpf.CollectionSpec) error {
 	if err := spec.Assign(&specs); err != nil {
 		return err
 	}
-	var ports [1 << 16 / 64]uint64
-	for _, l := range c.Listeners {
+	var (
+		ports            [1 << 16 / 64]uint64
+		names            [MaxListeners]binrepdNamedAddress
+		named, wildcards uint32
+	)
+	for i, l := range c.Listeners {
 		ports[l.Port()/64] |= 1 << (l.Port() % 64)
+		if l.Addr().IsUnspecified() {
+			wildcards++
+			continue
+		}
+		names[named] = binrepdNamedAddress{At: addressKey(l), Listener: uint32(i)}
+		named++
 	}
 	return errors.Join(
+		specs.Named.Set(names),
+		specs.NamedCount.Set(named),
+		specs.WildcardCount.Set(wildcards),
 		specs.RingCount.Set(uint32(c.Rings)),
 		specs.SteeringK0.Set(c.K0),
 		specs.SteeringK1.Set(c.K1),

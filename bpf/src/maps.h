@@ -21,6 +21,12 @@ const volatile __u32 ring_count = 1;
 // before an address is looked up.
 const volatile __u64 listen_ports[65536 / 64] = {};
 
+// The listen addresses that are no wildcards, and how many of them there are. Comparing with a few costs less than
+// a look-up in a map, of which there is need only where there are wildcards.
+const volatile struct named_address named[MAX_LISTENERS] = {};
+const volatile __u32 named_count = 0;
+const volatile __u32 wildcard_count = 0;
+
 // One ring buffer for each consumer.
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -42,7 +48,7 @@ struct {
 	__type(value, struct sleeper);
 } sleepers SEC(".maps");
 
-// Local address and port to the index of the listener.
+// What wildcards stand for at the time: local address and port to the index of the listener.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_ADDRESSES);

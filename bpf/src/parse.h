@@ -70,12 +70,33 @@ static __always_inline enum verdict other_type(__be16 type)
 	return VERDICT_OTHER;
 }
 
+static __always_inline bool same(const volatile struct address *a, const struct address *b)
+{
+	const volatile __u32 *x = (const volatile __u32 *)a->addr;
+	const __u32 *y = (const __u32 *)b->addr;
+
+	// The word that differs most often comes first.
+	return x[3] == y[3] && a->port == b->port && x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
+}
+
 // find_listener makes row that of the listener at to.
 static __always_inline bool find_listener(const struct address *to, __u32 *row)
 {
-	__u8 *listener = bpf_map_lookup_elem(&addresses, to);
+	__u8 *listener;
+	__u32 i;
 
-	if (!listener || *listener >= MAX_LISTENERS)
+	for (i = 0; i < MAX_LISTENERS; i++) {
+		if (i >= named_count)
+			break;
+		if (same(&named[i].at, to)) {
+			*row = 1 + named[i].listener;
+			return true;
+		}
+	}
+	if (wildcard_count == 0)
+		return false;
+	listener = bpf_map_lookup_elem(&addresses, to);
+	if (!listener)
 		return false;
 	*row = 1 + *listener;
 	return true;

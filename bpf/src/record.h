@@ -12,7 +12,7 @@
 enum limit {
 	MAX_RINGS = 16,
 	MAX_LISTENERS = 16,
-	// Wildcard listeners are expanded to every address of the host.
+	// Wildcard listeners are expanded to the addresses of the host.
 	MAX_ADDRESSES = 4096,
 	// Bytes of the key that the steering hash looks at (datagram.MaxSteeringKey).
 	MAX_KEY = 256,
@@ -69,6 +69,12 @@ struct address {
 };
 
 _Static_assert(sizeof(struct address) == 20, "no hidden padding in a map key");
+
+// named_address is a listen address that is no wildcard.
+struct named_address {
+	struct address at;
+	__u32 listener; // its index
+};
 
 // counters are the frames by verdict. Row 0 of the map counts frames of which the listener is not known, row 1 + i
 // those to listener i.
