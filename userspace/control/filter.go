@@ -99,26 +99,39 @@ func validOrigin(s string) bool {
 
 // matches tells whether the filter chooses v. It runs under a shard lock: the cheap tests come first.
 func (f *Filter) matches(v *dialog.View, origin func(uint16) netip.AddrPort) bool {
-	if v.Tombstone() {
-		return false
-	}
+	return !v.Tombstone() && f.Chooses(v.State(), v.Body(), origin(v.Origin()))
+}
+
+// Chooses tells whether the filter chooses a dialog in that state from that source.
+func (f *Filter) Chooses(state dialog.State, body dialog.Packed, origin netip.AddrPort) bool {
 	if len(f.States) == 0 {
-		if !v.State().Live() {
+		if !state.Live() {
 			return false
 		}
-	} else if !slices.Contains(f.States, v.State()) {
+	} else if !slices.Contains(f.States, state) {
 		return false
 	}
-	if f.Origin != "" && !sameOrigin(f.Origin, origin(v.Origin())) {
+	if f.Origin != "" && !sameOrigin(f.Origin, origin) {
 		return false
 	}
 	if f.CallID == "" && f.From == "" && f.To == "" {
 		return true
 	}
-	fields := v.Body().Fields()
+	fields := body.Fields()
 	return (f.CallID == "" || string(fields.Bytes(dialog.CallID)) == f.CallID) &&
 		bytes.Contains(fields.Bytes(dialog.FromURI), []byte(f.From)) &&
 		bytes.Contains(fields.Bytes(dialog.ToURI), []byte(f.To))
+}
+
+// ChoosesEnd tells whether the filter may have chosen a dialog that has ended, of which only the key is known: URIs and state, which
+// are not, count as chosen, because telling of an end does no harm.
+func (f *Filter) ChoosesEnd(key dialog.Packed, origin netip.AddrPort) bool {
+	if f.CallID != "" {
+		if callID, _ := key.Part(); string(callID) != f.CallID {
+			return false
+		}
+	}
+	return f.Origin == "" || sameOrigin(f.Origin, origin)
 }
 
 func sameOrigin(want string, have netip.AddrPort) bool {

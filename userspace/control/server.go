@@ -33,6 +33,9 @@ type Backend struct {
 	Steering datagram.Steering
 	// Origin names the source behind a dialog's origin number.
 	Origin func(uint16) netip.AddrPort
+	// Sync sends the table to a standby until it is done or ctx ends, and calls progress now and then. An error of the
+	// request is a *RequestError.
+	Sync func(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error)
 }
 
 // Server answers on a Unix socket.
@@ -61,6 +64,7 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	mux.HandleFunc("GET /v1/status", b.status)
 	mux.HandleFunc("GET /v1/dialogs", b.dialogs)
 	mux.HandleFunc("GET /v1/dialogs/count", b.count)
+	mux.HandleFunc("POST /v1/sync", b.sync)
 	return &Server{
 		listener: l,
 		http: http.Server{
@@ -150,21 +154,14 @@ func (b *Backend) dialogs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := json.NewEncoder(w)
-	out.SetEscapeHTML(false)
-	control := http.NewResponseController(w)
+	out := newLines(w)
 	var found []Dialog
 	// An error means that the client is gone: there is nobody to tell.
 	_ = b.walk(r.Context(), f, func(v *dialog.View) {
 		found = append(found, newDialog(v, b.Origin(v.Origin())))
 	}, func() error {
-		if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		if err := out.writeAll(len(found), func(i int) any { return &found[i] }); err != nil {
 			return err
-		}
-		for i := range found {
-			if err := out.Encode(&found[i]); err != nil {
-				return err
-			}
 		}
 		found = found[:0]
 		return nil

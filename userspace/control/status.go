@@ -10,6 +10,9 @@ import (
 
 // Status is what `binrepd status --json` prints. Counters count since the start.
 type Status struct {
+	// Word says how the whole stands, and Reason why it is not READY.
+	Word    Word      `json:"word"`
+	Reason  string    `json:"reason"`
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
@@ -32,13 +35,19 @@ type Status struct {
 	CreateRecv uint64 `json:"create_recv"`
 	UpdateRecv uint64 `json:"update_recv"`
 	DeleteRecv uint64 `json:"delete_recv"`
+	// Events handed on to backups, one each, however many backups there are.
+	CreateSent uint64 `json:"create_sent"`
+	UpdateSent uint64 `json:"update_sent"`
+	DeleteSent uint64 `json:"delete_sent"`
 
 	Account
-	Listeners    []ListenerStatus  `json:"listeners"`
-	Sources      []SourceStatus    `json:"sources"`
-	Capabilities map[string]uint64 `json:"capabilities"`
-	Rings        []RingStatus      `json:"rings"`
-	Latency      LatencyStatus     `json:"latency"`
+	Listeners    []ListenerStatus    `json:"listeners"`
+	Sources      []SourceStatus      `json:"sources"`
+	Destinations []DestinationStatus `json:"destinations"`
+	Syncs        []SyncStatus        `json:"syncs"`
+	Capabilities map[string]uint64   `json:"capabilities"`
+	Rings        []RingStatus        `json:"rings"`
+	Latency      LatencyStatus       `json:"latency"`
 }
 
 // Memory of the table, in bytes.
@@ -132,6 +141,28 @@ type SourceStatus struct {
 	Events   uint64    `json:"events"`
 	Rejected uint64    `json:"rejected"`
 	Last     time.Time `json:"last"`
+	Rate     float64   `json:"rate"` // events a second, over the last ten
+}
+
+// DestinationStatus is the account of one backup. At rest, of the events since it was added,
+// forwarded = sent + queued + dropped + own + lost + every reason of held.
+type DestinationStatus struct {
+	Address   string            `json:"address"`  // as it was named
+	Endpoint  string            `json:"endpoint"` // what the name stands for; empty while it is not resolved
+	State     string            `json:"state"`    // resolving, up, refused or unreachable
+	Since     time.Time         `json:"since"`
+	Cause     string            `json:"cause,omitempty"` // the last error
+	Rate      int               `json:"rate_limit"`      // packets a second, 0: none
+	Sent      uint64            `json:"sent"`
+	Bytes     uint64            `json:"bytes"`
+	Queued    uint64            `json:"queued"`
+	Dropped   uint64            `json:"dropped"` // overwritten in the queue before they could be sent
+	Own       uint64            `json:"own"`     // came from there and don't go back
+	Lost      uint64            `json:"lost"`    // refused by this host for good
+	Held      map[string]uint64 `json:"held"`    // held back by the shield, by reason
+	NoSocket  uint64            `json:"no_socket"`
+	Unmatched uint64            `json:"unmatched"`         // dialogs with a socket that no rule names
+	Sockets   map[string]uint64 `json:"unmatched_sockets"` // those sockets
 }
 
 // NewSource renders what the engine counted of a source.

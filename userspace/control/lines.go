@@ -1,0 +1,40 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// lines writes JSON objects, one a line, each at once.
+type lines struct {
+	http  *http.ResponseController
+	json  *json.Encoder
+	begun bool
+}
+
+func newLines(w http.ResponseWriter) *lines {
+	out := &lines{http: http.NewResponseController(w), json: json.NewEncoder(w)}
+	out.json.SetEscapeHTML(false)
+	return out
+}
+
+// write writes one object and sends it off.
+func (l *lines) write(v any) error {
+	return errors.Join(l.writeAll(1, func(int) any { return v }), l.http.Flush())
+}
+
+// writeAll writes n objects, without sending them off: that happens when the buffer is full, and at the end.
+func (l *lines) writeAll(n int, object func(i int) any) error {
+	l.begun = true
+	if err := l.http.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	for i := range n {
+		if err := l.json.Encode(object(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package control
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Word says in one word how the whole stands.
+type Word string
+
+const (
+	Ready  Word = "READY"  // sources send, and nothing is lost
+	Idle   Word = "IDLE"   // no source has been seen yet
+	Stale  Word = "STALE"  // a source that had been sending is silent
+	Losing Word = "LOSING" // something was lost within the last minute
+)
+
+// ExitStatus is that of `binrepd status --check`.
+func (w Word) ExitStatus() int {
+	switch w {
+	case Ready, Idle:
+		return 0
+	case Stale:
+		return 3
+	case Losing:
+		return 4
+	}
+	return 1
+}
+
+const (
+	// lossWindow is how long a loss weighs on the word.
+	lossWindow = time.Minute
+	// rateWindow is what rates are averaged over.
+	rateWindow = 10 * time.Second
+	// retired is how long a source must be silent to count as taken out of service: it is no longer missed then.
+	retired = 24 * time.Hour
+)
+
+// History remembers the counters of the last minute, so that a Status can tell rates and recent losses. It is safe for
+// concurrent use.
+type History struct {
+	// StaleAfter is how long a source may be silent; 0: for ever.
+	StaleAfter time.Duration
+
+	mu      sync.Mutex
+	samples []sample // oldest first, one a second, up to lossWindow
+}
+
+type sample struct {
+	at     time.Time
+	losses map[string]uint64
+	events map[string]uint64 // by source
+}
+
+// Sample takes over the counters of s. It is to be called about once a second.
+func (h *History) Sample(now time.Time, s *Status) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.samples = append(h.samples, newSample(now, s))
+	// One sample older than the window stays, as what the window is compared with.
+	for len(h.samples) > 2 && now.Sub(h.samples[1].at) >= lossWindow {
+		h.samples = h.samples[1:]
+	}
+}
+
+func newSample(now time.Time, s *Status) sample {
+	p := sample{at: now, losses: losses(s), events: make(map[string]uint64, len(s.Sources))}
+	for _, src := range s.Sources {
+		p.events[src.Address] = src.Events
+	}
+	return p
+}
+
+// losses names everything by which the replica, or one of its backups, has become less than whole.
+func losses(s *Status) map[string]uint64 {
+	sum := map[string]uint64{}
+	for reason, n := range s.Lost {
+		sum[reason] = n
+	}
+	for _, reason := range []string{"refused_memory", "refused_call"} {
+		sum[reason] = s.Rejected[reason]
+	}
+	for _, d := range s.Destinations {
+		sum["queue of "+d.Address] = d.Dropped
+		sum["sending to "+d.Address] = d.Lost
+	}
+	return sum
+}
+
+// Complete puts rates and the word into s, which was taken at now.
+func (h *History) Complete(now time.Time, s *Status) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rates(now, s)
+	s.Word, s.Reason = h.word(now, s)
+}
+
+func (h *History) word(now time.Time, s *Status) (Word, string) {
+	if len(s.Sources) == 0 {
+		return Idle, "no source has been seen yet"
+	}
+	if len(h.samples) > 0 {
+		base := h.since(now, lossWindow)
+		before, after := base.losses, losses(s)
+		for _, reason := range slices.Sorted(maps.Keys(after)) {
+			if n := after[reason] - min(before[reason], after[reason]); n > 0 {
+				return Losing, fmt.Sprintf("%d lost within %s: %s", n, min(now.Sub(base.at), lossWindow).Round(time.Second), reason)
+			}
+		}
+	}
+	if h.StaleAfter > 0 {
+		for _, src := range s.Sources {
+			if silent := now.Sub(src.Last); !src.Last.IsZero() && silent >= h.StaleAfter && silent < retired {
+				return Stale, fmt.Sprintf("source %s has been silent for %s", src.Address, silent.Truncate(time.Second))
+			}
+		}
+	}
+	return Ready, ""
+}
+
+// rates fills in the events a second of each source, averaged over the last seconds.
+func (h *History) rates(now time.Time, s *Status) {
+	if len(h.samples) == 0 {
+		return
+	}
+	before := h.since(now, rateWindow)
+	seconds := now.Sub(before.at).Seconds()
+	if seconds <= 0 {
+		return
+	}
+	for i := range s.Sources {
+		src := &s.Sources[i]
+		src.Rate = float64(src.Events-min(before.events[src.Address], src.Events)) / seconds
+	}
+}
+
+// since returns the newest sample that is at least so old, or the oldest.
+func (h *History) since(now time.Time, age time.Duration) sample {
+	found := h.samples[0]
+	for _, p := range h.samples {
+		if now.Sub(p.at) < age {
+			break
+		}
+		found = p
+	}
+	return found
+}

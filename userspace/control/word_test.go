@@ -1,0 +1,98 @@
+package control
+
+import (
+	"testing"
+	"time"
+)
+
+// picture is a status at some second, with one source.
+func picture(events uint64, last time.Time) *Status {
+	return &Status{Sources: []SourceStatus{{Address: "192.0.2.1:5555", Events: events, Last: last}}}
+}
+
+func TestWord(t *testing.T) {
+	start := time.Unix(testNow, 0)
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	lost := func(n uint64) *Status {
+		s := picture(1, at(100))
+		s.Lost = map[string]uint64{"socket_buffer": n}
+		return s
+	}
+	refused := picture(1, at(100))
+	refused.Rejected = map[string]uint64{"refused_memory": 1, "not_bin": 99}
+	rejected := picture(1, at(100))
+	rejected.Rejected = map[string]uint64{"not_bin": 99}
+	dropped := picture(1, at(100))
+	dropped.Destinations = []DestinationStatus{{Address: "b:1", Dropped: 3}}
+
+	for _, test := range []struct {
+		name   string
+		before *Status // sampled at second 0 and each second until 100
+		now    *Status // at second 100
+		stale  time.Duration
+		want   Word
+		status int
+	}{
+		{"no source", &Status{}, &Status{}, time.Minute, Idle, 0},
+		{"sending", picture(1, at(0)), picture(2, at(99)), time.Minute, Ready, 0},
+		{"silent, not for long", picture(1, at(41)), picture(1, at(41)), time.Minute, Ready, 0},
+		{"silent for long", picture(1, at(40)), picture(1, at(40)), time.Minute, Stale, 3},
+		{"silent, and nobody minds", picture(1, at(0)), picture(1, at(0)), 0, Ready, 0},
+		{"out of service", picture(1, at(-100_000)), picture(1, at(-100_000)), time.Minute, Ready, 0},
+		{"lost just now", lost(0), lost(2), time.Minute, Losing, 4},
+		{"lost long ago", lost(2), lost(2), time.Minute, Ready, 0},
+		{"refused for want of memory", picture(1, at(100)), refused, time.Minute, Losing, 4},
+		{"garbage refused", picture(1, at(100)), rejected, time.Minute, Ready, 0},
+		{"a backup that falls behind", picture(1, at(100)), dropped, time.Minute, Losing, 4},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := History{StaleAfter: test.stale}
+			for s := range 100 {
+				h.Sample(at(s), test.before)
+			}
+			h.Complete(at(100), test.now)
+			if test.now.Word != test.want || test.now.Word.ExitStatus() != test.status {
+				t.Errorf("%s (%s), status %d; want %s", test.now.Word, test.now.Reason, test.now.Word.ExitStatus(), test.want)
+			}
+			if (test.now.Reason == "") != (test.want == Ready) {
+				t.Errorf("reason %q", test.now.Reason)
+			}
+		})
+	}
+}
+
+// TestLossWeighsForAMinute: and no longer.
+func TestLossWeighsForAMinute(t *testing.T) {
+	h := History{}
+	start := time.Unix(testNow, 0)
+	s := picture(1, start)
+	s.Lost = map[string]uint64{"socket_buffer": 0}
+	for second := range 200 {
+		now := start.Add(time.Duration(second) * time.Second)
+		if second == 30 {
+			s.Lost = map[string]uint64{"socket_buffer": 5}
+		}
+		h.Complete(now, s)
+		if want := second >= 30 && second < 90; (s.Word == Losing) != want {
+			t.Errorf("second %d: %s, losing %v expected", second, s.Word, want)
+		}
+		h.Sample(now, s)
+	}
+	if len(h.samples) > 62 {
+		t.Errorf("%d samples are kept", len(h.samples))
+	}
+}
+
+func TestRates(t *testing.T) {
+	h := History{}
+	start := time.Unix(testNow, 0)
+	for second := range 30 {
+		now := start.Add(time.Duration(second) * time.Second)
+		s := picture(uint64(100*second), now)
+		h.Complete(now, s)
+		if got := s.Sources[0].Rate; second > 0 && got != 100 {
+			t.Errorf("second %d: rate %v, want 100", second, got)
+		}
+		h.Sample(now, s)
+	}
+}
