@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"time"
 
 	"binrepd/dialog"
 	"binrepd/userspace/control"
@@ -20,7 +21,10 @@ type appliance struct {
 	steering datagram.Steering
 	table    *dialog.Table
 	input    *input
+	output   *output
 	engine   *engine.Engine
+	history  control.History
+	syncs    syncs
 }
 
 // newAppliance makes the parts. Sockets are open then, so that nothing sent from now on is missed, but nothing runs.
@@ -40,18 +44,46 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 	if a.input, err = openInput(ctx, o, a.steering, log); err != nil {
 		return nil, errors.Join(err, a.table.Close())
 	}
-	if a.engine, err = engine.New(a.engineConfig(log)); err != nil {
+	if a.output, err = openOutput(ctx, o, a.input, log); err != nil {
+		return nil, errors.Join(err, a.input.close(), a.table.Close())
+	}
+	if a.engine, err = engine.New(engine.Config{
+		Table: a.table, Listeners: o.Listen, Outlet: a.output.egress, Log: log,
+	}); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
+	a.history.StaleAfter = o.StaleAfter
 	return a, nil
 }
 
 func (a *appliance) close() error {
-	return errors.Join(a.input.close(), a.table.Close())
+	return errors.Join(a.output.close(), a.input.close(), a.table.Close())
 }
 
-// status puts together what the parts know.
+// watch remembers the counters, second by second, until ctx ends.
+func (a *appliance) watch(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s := a.counters()
+			a.history.Sample(now, &s)
+		}
+	}
+}
+
+// status is what the control socket shows.
 func (a *appliance) status() control.Status {
+	s := a.counters()
+	a.history.Complete(time.Now(), &s)
+	return s
+}
+
+// counters puts together what the parts know.
+func (a *appliance) counters() control.Status {
 	e := a.engine.Status()
 	in := a.input.status()
 	version, _ := buildVersion()
@@ -91,5 +123,7 @@ func (a *appliance) status() control.Status {
 	for _, src := range e.Sources {
 		s.Sources = append(s.Sources, control.NewSource(src))
 	}
+	a.output.status(&s)
+	a.syncs.status(&s)
 	return s
 }

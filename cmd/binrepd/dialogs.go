@@ -54,14 +54,23 @@ func dialogsCommand() *cli.Command {
 	}
 }
 
+// filterFlags choose dialogs. In commands that have a --to of their own, the URIs have only their long names.
 func filterFlags() []cli.Flag {
+	return filterFlagsNamed([]string{"from", "from-uri"}, []string{"to", "to-uri"})
+}
+
+func filterFlagsNamed(from, to []string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{
-			Name: "state", Category: categoryFilter,
-			Usage: "only dialogs in `STATE`: unconfirmed, early, answered, confirmed, live (the last two) or all; repeat for more", DefaultText: "live",
+			Name: "state", Category: categoryFilter, DefaultText: "live",
+			Usage: "only dialogs in `STATE`: unconfirmed, early, answered, confirmed, live (the last two) or all; repeat for more",
 		},
-		&cli.StringFlag{Name: "from", Category: categoryFilter, Usage: "only dialogs whose caller's URI contains `TEXT`"},
-		&cli.StringFlag{Name: "to", Category: categoryFilter, Usage: "only dialogs whose callee's URI contains `TEXT`"},
+		&cli.StringFlag{
+			Name: from[0], Aliases: from[1:], Category: categoryFilter, Usage: "only dialogs whose caller's URI contains `TEXT`",
+		},
+		&cli.StringFlag{
+			Name: to[0], Aliases: to[1:], Category: categoryFilter, Usage: "only dialogs whose callee's URI contains `TEXT`",
+		},
 		&cli.StringFlag{
 			Name: "origin", Category: categoryFilter,
 			Usage: "only dialogs whose last change came from `SOURCE`, an address or ADDRESS:PORT",
@@ -74,7 +83,7 @@ func limitFlag() cli.Flag {
 }
 
 func parseFilter(c *cli.Context) (control.Filter, error) {
-	f := control.Filter{From: c.String("from"), To: c.String("to"), Origin: c.String("origin"), Limit: c.Int("limit")}
+	f := control.Filter{From: c.String("from-uri"), To: c.String("to-uri"), Origin: c.String("origin"), Limit: c.Int("limit")}
 	states, err := control.ParseStates(c.StringSlice("state"))
 	if err != nil {
 		return f, usageErrorf("--state: %w", err)

@@ -22,7 +22,7 @@ const (
 const defaultControl = "/run/binrepd/control.sock"
 
 func runFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(replicateFlags(),
 		&cli.StringSliceFlag{
 			Name: "listen", Category: categoryInput,
 			Usage: "take BIN packets sent to `ADDRESS:PORT`, such as 10.0.0.2:5556, [2001:db8::2]:5556 or, for every " +
@@ -64,6 +64,10 @@ func runFlags() []cli.Flag {
 			Name: "early-timeout", Category: categoryTable, Value: 180 * time.Second, DefaultText: "180s",
 			Usage: "forget a call that is being set up `DURATION` after the last packet about it",
 		},
+		&cli.DurationFlag{
+			Name: "stale-after", Category: categoryControl, Value: 5 * time.Minute,
+			Usage: "say STALE in status when a source that had been sending is silent for `DURATION`; 0s: never",
+		},
 		controlFlag(),
 		&cli.StringFlag{
 			Name: "log-level", Category: categoryLog, Value: "info",
@@ -73,7 +77,7 @@ func runFlags() []cli.Flag {
 			Name: "log-format", Category: categoryLog, Value: logText,
 			Usage: "`FORMAT` of the log on standard error: text or json",
 		},
-	}
+	)
 }
 
 // controlFlag is the same for the daemon, which makes the socket, and for the commands that ask it.
@@ -96,6 +100,7 @@ func parseOptions(c *cli.Context) (options, error) {
 		ExpiryGrace:  c.Duration("expiry-grace"),
 		Tombstone:    c.Duration("tombstone"),
 		EarlyTimeout: c.Duration("early-timeout"),
+		StaleAfter:   c.Duration("stale-after"),
 		LogFormat:    c.String("log-format"),
 	}
 	for _, s := range c.StringSlice("listen") {
@@ -110,6 +115,9 @@ func parseOptions(c *cli.Context) (options, error) {
 		return options{}, usageErrorf("--ring-size %s: not a size; write 64MiB, 1GiB or a number of bytes", c.String("ring-size"))
 	}
 	o.RingSize = int(size)
+	if o.Replicate, o.ReplicateQueue, err = parseReplicate(c); err != nil {
+		return options{}, usageErrorf("%w", err)
+	}
 	if err := o.LogLevel.UnmarshalText([]byte(c.String("log-level"))); err != nil {
 		return options{}, usageErrorf("--log-level %s: choose debug, info, warn or error", c.String("log-level"))
 	}

@@ -18,6 +18,7 @@ type input struct {
 	options options
 	log     *slog.Logger
 	sockets []*socket.Socket
+	reports reports
 
 	// Nil or empty without XDP.
 	program  *bpf.Program
@@ -31,7 +32,7 @@ type input struct {
 func openInput(ctx context.Context, o options, s datagram.Steering, log *slog.Logger) (*input, error) {
 	in := &input{options: o, log: log}
 	for i, addr := range o.Listen {
-		sock, err := socket.Listen(ctx, addr, socket.Config{Listener: uint8(i), Steering: s})
+		sock, err := socket.Listen(ctx, addr, socket.Config{Listener: uint8(i), Steering: s, OnError: in.reports.tell})
 		if err != nil {
 			return nil, errors.Join(err, in.close())
 		}

@@ -36,6 +36,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
+	if status := exitWithStatus(0); errors.As(err, &status) {
+		return int(status)
+	}
 	fmt.Fprintf(stderr, "binrepd: %s\n", oneLine(err))
 	var coder cli.ExitCoder
 	if !errors.As(err, &coder) {
@@ -66,6 +69,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			runCommand(),
 			statusCommand(),
 			dialogsCommand(),
+			syncCommand(),
 			doctorCommand(),
 			versionCommand(),
 		},
@@ -120,4 +124,17 @@ func oneLine(err error) string {
 		lines[i] = strings.TrimSpace(lines[i])
 	}
 	return strings.Join(lines, "; ")
+}
+
+// exitWithStatus is an error that says nothing: the command has said all, and the status tells the rest.
+type exitWithStatus int
+
+func (exitWithStatus) Error() string { return "" }
+
+// exitWith returns the error for an exit status, nil for 0.
+func exitWith(status int) error {
+	if status == exitDone {
+		return nil
+	}
+	return exitWithStatus(status)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"binrepd/bpf"
+	"binrepd/userspace/egress"
 )
 
 // Modes of --xdp.
@@ -52,6 +53,11 @@ type options struct {
 	ExpiryGrace  time.Duration
 	Tombstone    time.Duration
 	EarlyTimeout time.Duration
+
+	Replicate      []egress.Destination // where events go on to
+	ReplicateQueue int                  // bytes
+
+	StaleAfter time.Duration // 0: never
 
 	LogLevel  slog.Level
 	LogFormat string // one of the log constants
@@ -99,6 +105,9 @@ func (o *options) validate() error {
 		if d.value < time.Second || d.value > longest || d.value%time.Second != 0 {
 			return fmt.Errorf("--%s %s: choose whole seconds from 1s to 24h", d.flag, d.value)
 		}
+	}
+	if o.StaleAfter < 0 {
+		return fmt.Errorf("--stale-after %s: below 0", o.StaleAfter)
 	}
 	if o.LogFormat != logText && o.LogFormat != logJSON {
 		return fmt.Errorf("--log-format %s: choose text or json", o.LogFormat)

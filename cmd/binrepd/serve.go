@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 
 	"binrepd/userspace/control"
-	"binrepd/userspace/engine"
 )
 
 // serve runs the appliance until ctx ends: it starts the parts from the table outwards, and stops them from the
@@ -19,7 +19,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 
 	server, err := control.Listen(o.Control, control.Backend{
-		Status: a.status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin,
+		Status: a.status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sync: a.syncTo,
 	}, log)
 	if err != nil {
 		return err
@@ -27,12 +27,15 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	if err := a.input.attach(ctx); err != nil {
 		return errors.Join(err, server.Close())
 	}
-	// The control socket answers until the account is final.
+	// Asking and watching go on until the account is final.
 	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
 	answered := make(chan error, 1)
 	go func() { answered <- server.Serve(answering) }()
+	var watching sync.WaitGroup
+	watching.Go(func() { a.watch(answering) })
 	defer func() {
 		stopAnswering()
+		watching.Wait()
 		err = errors.Join(err, <-answered)
 	}()
 
@@ -61,9 +64,4 @@ func logAccount(log *slog.Logger, s control.Status) {
 	if sum := s.Sum(); sum != s.Seen {
 		log.Error("the account does not add up", "seen", s.Seen, "accounted", sum)
 	}
-}
-
-// engineConfig composes the engine.
-func (a *appliance) engineConfig(log *slog.Logger) engine.Config {
-	return engine.Config{Table: a.table, Listeners: a.options.Listen, Log: log}
 }

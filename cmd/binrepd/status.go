@@ -18,9 +18,21 @@ import (
 
 func statusCommand() *cli.Command {
 	return &cli.Command{
-		Name:   "status",
-		Usage:  "show what the running appliance holds, what it received and what it lost",
-		Flags:  []cli.Flag{jsonFlag("print one JSON object"), controlFlag()},
+		Name:  "status",
+		Usage: "show what the running appliance holds, what it received and what it lost",
+		Description: "The word in the first line says how the whole stands:\n" +
+			"READY   sources send, and nothing was lost within a minute\n" +
+			"IDLE    no source has been seen yet\n" +
+			"STALE   a source that had been sending has been silent for run's --stale-after\n" +
+			"LOSING  something was lost within the last minute",
+		Flags: []cli.Flag{
+			jsonFlag("print one JSON object"),
+			&cli.BoolFlag{
+				Name: "check", DisableDefaultText: true,
+				Usage: "print the word and its reason only, and exit with 0 for READY and IDLE, 3 for STALE, 4 for LOSING, 1 if there is no answer",
+			},
+			controlFlag(),
+		},
 		Action: showStatus,
 	}
 }
@@ -32,6 +44,14 @@ func showStatus(c *cli.Context) error {
 	s, err := control.NewClient(c.String("control")).Status(c.Context)
 	if err != nil {
 		return err
+	}
+	if c.Bool("check") {
+		if s.Reason != "" {
+			fmt.Fprintf(c.App.Writer, "%s: %s\n", s.Word, s.Reason)
+		} else {
+			fmt.Fprintln(c.App.Writer, s.Word)
+		}
+		return exitWith(s.Word.ExitStatus())
 	}
 	if c.Bool("json") {
 		out := json.NewEncoder(c.App.Writer)
@@ -47,6 +67,11 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
+	word := string(s.Word)
+	if s.Reason != "" {
+		word += ": " + s.Reason
+	}
+	row("state", "%s", word)
 	row("binrepd", "%s, process %d, up %s", s.Version, s.PID, span(s.Started, now))
 	mode := s.Mode
 	if s.FallbackReason != "" {
@@ -79,14 +104,47 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	fmt.Fprintln(out)
 	if len(s.Sources) > 0 {
 		fmt.Fprintln(out)
-		fmt.Fprintln(w, "SOURCE\tEVENTS\tREJECTED\tLAST EVENT")
+		fmt.Fprintln(w, "SOURCE\tEVENTS\tPER SECOND\tREJECTED\tLAST EVENT")
 		for _, src := range s.Sources {
 			last := "never"
 			if !src.Last.IsZero() {
 				last = span(src.Last, now) + " ago"
 			}
-			fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", src.Address, src.Events, src.Rejected, last)
+			fmt.Fprintf(w, "%s\t%d\t%.1f\t%d\t%s\n", src.Address, src.Events, src.Rate, src.Rejected, last)
 		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return printBackups(out, s, now)
+}
+
+// printBackups writes who gets the events, and which syncs are running.
+func printBackups(out io.Writer, s *control.Status, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if len(s.Destinations) > 0 {
+		fmt.Fprintf(w, "\nhanded on: %d creates, %d updates, %d deletes\n", s.CreateSent, s.UpdateSent, s.DeleteSent)
+		fmt.Fprintln(w, "BACKUP\tSTATE\tSINCE\tSENT\tQUEUED\tDROPPED\tHELD BACK\tUNMATCHED SOCKETS")
+		for _, d := range s.Destinations {
+			state := d.State
+			if d.State != "up" && d.Cause != "" {
+				state += " (" + d.Cause + ")"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s ago\t%d\t%d\t%d\t%d\t%d\n", d.Address, state, span(d.Since, now), d.Sent, d.Queued,
+				d.Dropped+d.Lost, sum(d.Held), d.Unmatched)
+		}
+		for _, d := range s.Destinations {
+			if held := nonZero(d.Held); held != "" {
+				fmt.Fprintf(w, "held back from %s: %s\n", d.Address, held)
+			}
+			if sockets := nonZero(d.Sockets); sockets != "" {
+				fmt.Fprintf(w, "sockets that no rule for %s names: %s\n", d.Address, sockets)
+			}
+		}
+	}
+	for _, r := range s.Syncs {
+		fmt.Fprintf(w, "\nsync to %s, for %s: pass %d of %d, %d of about %d, %d packets\n", r.To, span(r.Started, now), r.Pass, r.Passes,
+			r.Visited, r.Total, r.Packets)
 	}
 	return w.Flush()
 }

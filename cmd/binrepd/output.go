@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/control"
+	"binrepd/userspace/datagram"
+	"binrepd/userspace/egress"
+	"binrepd/userspace/shield"
+	"binrepd/userspace/socket"
+)
+
+// flushTime is how long stopping waits for what backups have not been sent yet.
+const flushTime = 2 * time.Second
+
+// output is the way out: the fan-out to backups, over the sockets that listen, and over one of each family that only sends
+// where none listens.
+type output struct {
+	sink    *socket.Families
+	senders []*socket.Socket // ours to close
+	egress  *egress.Egress
+}
+
+func openOutput(ctx context.Context, o options, in *input, log *slog.Logger) (*output, error) {
+	out := &output{}
+	sockets := in.sockets
+	for _, any := range []string{"0.0.0.0:0", "[::]:0"} {
+		s, err := socket.NewSender(ctx, netip.MustParseAddrPort(any), socket.Config{OnError: in.reports.tell})
+		if err != nil { // a host without IPv6, say: Send will refuse what needs it
+			log.Debug("no socket to send from", "address", any, "error", err)
+			continue
+		}
+		out.senders = append(out.senders, s)
+	}
+	out.sink = socket.NewFamilies(append(append([]*socket.Socket{}, sockets...), out.senders...)...)
+	var err error
+	if out.egress, err = egress.New(egress.Config{Sink: out.sink, Journal: o.ReplicateQueue, Log: log}); err != nil {
+		return nil, errors.Join(err, out.close())
+	}
+	in.reports.add(out.egress.Failed)
+	for _, d := range o.Replicate {
+		if err := out.egress.Add(d); err != nil {
+			return nil, errors.Join(fmt.Errorf("--replicate-to: %w", err), out.close())
+		}
+	}
+	return out, nil
+}
+
+// close sends what still waits, for a short time, and frees the sockets.
+func (out *output) close() (err error) {
+	if out.egress != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+		defer cancel()
+		out.egress.Close(ctx)
+	}
+	for _, s := range out.senders {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}
+
+// status fills in the part of the status that the way out knows.
+func (out *output) status(s *control.Status) {
+	st := out.egress.Status()
+	s.CreateSent, s.UpdateSent, s.DeleteSent = st.Sent[dialog.Create], st.Sent[dialog.Update], st.Sent[dialog.Delete]
+	s.Destinations = []control.DestinationStatus{}
+	for i := range st.Destinations {
+		s.Destinations = append(s.Destinations, destinationStatus(&st.Destinations[i]))
+	}
+}
+
+func destinationStatus(d *egress.DestinationStatus) control.DestinationStatus {
+	out := control.DestinationStatus{
+		Address: d.Address, State: d.State.String(), Since: d.Since, Rate: d.Rate, Bytes: d.Bytes,
+		Queued: d.Queued, Dropped: d.Dropped, Own: d.Own, Lost: d.Lost,
+		NoSocket: d.NoSocket, Unmatched: d.Unmatched,
+		Held: heldBack(&d.Report), Sockets: unmatchedSockets(&d.Report),
+	}
+	for _, n := range d.Sent {
+		out.Sent += n
+	}
+	if d.Endpoint.IsValid() {
+		out.Endpoint = d.Endpoint.String()
+	}
+	if d.Cause != nil {
+		out.Cause = d.Cause.Error()
+	}
+	return out
+}
+
+func heldBack(r *shield.Report) map[string]uint64 {
+	held := map[string]uint64{}
+	for reason := shield.Passed + 1; reason < shield.Reasons; reason++ {
+		held[reason.String()] = r.Held[reason]
+	}
+	return held
+}
+
+func unmatchedSockets(r *shield.Report) map[string]uint64 {
+	sockets := map[string]uint64{}
+	for _, s := range r.Sockets {
+		sockets[s.Socket] = s.Count
+	}
+	return sockets
+}
+
+// reports relays what the network says about messages that were sent to whoever wants to know.
+type reports struct {
+	mu   sync.RWMutex
+	next int
+	to   map[int]func(datagram.Endpoint, error)
+}
+
+// add adds a listener, which must be quick, and returns what removes it.
+func (r *reports) add(fn func(datagram.Endpoint, error)) (remove func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.to == nil {
+		r.to = map[int]func(datagram.Endpoint, error){}
+	}
+	id := r.next
+	r.next++
+	r.to[id] = fn
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.to, id)
+	}
+}
+
+func (r *reports) tell(to datagram.Endpoint, err error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, fn := range r.to {
+		fn(to, err)
+	}
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"binrepd/userspace/control"
+	"binrepd/userspace/shield"
+)
+
+// defaultRate is half of what one OpenSIPS with two receivers applied without loss on two cores.
+const defaultRate = "4000"
+
+// plainInterval is how often a sync that is not watched on a terminal writes a line.
+const plainInterval = 5 * time.Second
+
+const rateMax = "max"
+
+func syncCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "sync",
+		Usage: "have the running appliance send its dialogs to a standby",
+		Description: "Sends every live dialog as an update, which an OpenSIPS builds if it lacks the dialog and else refreshes\n" +
+			"from, and every end that is still remembered as a deletion. What changes meanwhile is sent behind, so that\n" +
+			"the standby ends up with the state of the end. Ctrl-C stops it.",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "to", Usage: "the standby, `HOST:PORT`: an OpenSIPS or another binrepd"},
+			&cli.StringFlag{
+				Name: "rate", Value: defaultRate,
+				Usage: "send `N` packets a second; \"max\" for another binrepd. OpenSIPS begins to lose between 5,000 and 10,000",
+			},
+			&cli.IntFlag{
+				Name: "passes", Usage: "send everything `N` times: each further pass sends what the earlier ones may have lost",
+				DefaultText: "2, with --rate max 1",
+			},
+			&cli.BoolFlag{
+				Name: "replace", Usage: "send each dialog as a deletion and a creation, for a standby that must be made exact; " +
+					"for a moment it lacks the call", DisableDefaultText: true,
+			},
+			&cli.BoolFlag{Name: "dry-run", Usage: "send nothing, only say what would be sent and held back", DisableDefaultText: true},
+			&cli.StringSliceFlag{
+				Name: "rewrite-socket", Usage: "replace a proxy's socket on the way out, `OLD=NEW`, such as udp:10.0.0.1:5060=udp:10.0.0.2:5060; " +
+					"repeat for more. OpenSIPS refuses dialogs whose sockets are not its own",
+			},
+			clearByeFlag(""),
+			jsonFlag("print the summary as one JSON object"),
+			controlFlag(),
+		}, filterFlagsNamed([]string{"from-uri"}, []string{"to-uri"})...),
+		Before: noArguments,
+		Action: syncAction,
+	}
+}
+
+func syncAction(c *cli.Context) error {
+	req, err := parseSync(c)
+	if err != nil {
+		return usageErrorf("%w", err)
+	}
+	show := newProgress(c.App.ErrWriter)
+	summary, err := control.NewClient(c.String("control")).Sync(c.Context, req, show.update)
+	show.end()
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("stopped: %s had been sent %s", req.To, sentSoFar(&summary))
+	}
+	if summary.To == "" {
+		return err
+	}
+	if c.Bool("json") {
+		out := json.NewEncoder(c.App.Writer)
+		out.SetIndent("", "  ")
+		return errors.Join(err, out.Encode(summary))
+	}
+	if summary.Complete {
+		printSummary(c.App.Writer, &summary)
+	}
+	return err
+}
+
+func parseSync(c *cli.Context) (control.SyncRequest, error) {
+	req := control.SyncRequest{
+		To: c.String("to"), Passes: c.Int("passes"), Replace: c.Bool("replace"), DryRun: c.Bool("dry-run"),
+		Rewrites: c.StringSlice("rewrite-socket"), ClearByeOnTimeout: c.Bool("clear-bye-on-timeout"),
+	}
+	if req.To == "" {
+		return req, errors.New("--to: say where to, such as --to 10.0.0.3:5556")
+	}
+	if err := validateDestination(req.To); err != nil {
+		return req, fmt.Errorf("--to %s: %w", req.To, err)
+	}
+	if rate := c.String("rate"); rate != rateMax {
+		n, err := strconv.Atoi(rate)
+		if err != nil || n < 1 {
+			return req, fmt.Errorf("--rate %s: not a number of packets a second, at least 1, nor \"max\"", rate)
+		}
+		req.Rate = n
+	}
+	if c.IsSet("passes") && req.Passes < 1 {
+		return req, fmt.Errorf("--passes %d: at least 1", req.Passes)
+	}
+	if _, err := shield.ParseRewrites(req.Rewrites); err != nil {
+		return req, fmt.Errorf("--rewrite-socket: %w", err)
+	}
+	f, err := parseFilter(c)
+	req.Filter = f.Query().Encode()
+	return req, err
+}
+
+func sentSoFar(s *control.SyncSummary) string {
+	return fmt.Sprintf("%s packets, %s, in %s", humanize.Comma(int64(s.Packets)), humanize.IBytes(s.Bytes), seconds(s.Seconds))
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(10 * time.Millisecond)
+}
+
+// printSummary tells what was sent, what was not, and what the standby may refuse.
+func printSummary(w io.Writer, s *control.SyncSummary) {
+	verb := "sent to"
+	if s.DryRun {
+		verb = "would be sent to"
+	}
+	fmt.Fprintf(w, "%s dialogs and %s ended ones %s %s: %s, passes: %d\n", humanize.Comma(int64(s.Dialogs)),
+		humanize.Comma(int64(s.Deletions)), verb, s.To, sentSoFar(s), s.Passes)
+	line := func(n uint64, format string, args ...any) {
+		if n > 0 {
+			fmt.Fprintf(w, "  %s %s\n", humanize.Comma(int64(n)), fmt.Sprintf(format, args...))
+		}
+	}
+	line(s.Changes, "changes during the sync, sent behind")
+	line(s.Lost, "of them came too fast and were made good by a further pass")
+	line(sum(s.Held), "held back, because they would harm an OpenSIPS: %s", nonZero(s.Held))
+	line(s.Expired, "not sent, because their timeout has passed")
+	line(s.NoSocket, "without two sockets: answered by the proxy itself; an OpenSIPS refuses them")
+	line(s.Unmatched, "with a socket that no --rewrite-socket names, which the standby refuses unless it is its own: %s", nonZero(s.Sockets))
+	line(s.SendErrors, "packets that this host could not send")
+}
+
+// progress shows how far a sync is: a bar on a terminal, plain lines otherwise.
+type progress struct {
+	out  io.Writer
+	bar  *progressbar.ProgressBar // nil: plain lines
+	last time.Time
+}
+
+func newProgress(out io.Writer) *progress {
+	p := &progress{out: out, last: time.Now()}
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.bar = progressbar.NewOptions64(-1,
+			progressbar.OptionSetWriter(out), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+			progressbar.OptionSetItsString("dialogs"), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionFullWidth(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+	}
+	return p
+}
+
+// update takes the news. The bar counts the entries of all passes.
+func (p *progress) update(s control.SyncProgress) {
+	if p.bar != nil {
+		p.bar.ChangeMax64(int64(s.Total) * int64(max(s.Passes, 1)))
+		p.bar.Describe(fmt.Sprintf("pass %d of %d", s.Pass, s.Passes))
+		_ = p.bar.Set64(int64(s.Total)*int64(max(s.Pass-1, 0)) + int64(min(s.Visited, s.Total)))
+		return
+	}
+	if now := time.Now(); now.Sub(p.last) >= plainInterval {
+		p.last = now
+		rate := 0.0
+		if s.Elapsed > 0 {
+			rate = float64(s.Packets) / s.Elapsed
+		}
+		fmt.Fprintf(p.out, "pass %d of %d: %d of about %d, %.0f packets/s, %s left\n", s.Pass, s.Passes, s.Visited, s.Total,
+			rate, seconds(s.Remaining).Round(time.Second))
+	}
+}
+
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/control"
+	"binrepd/userspace/datagram"
+	"binrepd/userspace/resync"
+	"binrepd/userspace/shield"
+)
+
+// syncs are the sessions that send the table to a standby, any number at a time.
+type syncs struct {
+	mu      sync.Mutex
+	running []*runningSync
+}
+
+type runningSync struct {
+	to       string
+	started  time.Time
+	progress control.SyncProgress // guarded by syncs.mu
+}
+
+// syncTo carries out one request.
+func (a *appliance) syncTo(ctx context.Context, req control.SyncRequest, progress func(control.SyncProgress)) (control.SyncSummary, error) {
+	summary := control.SyncSummary{To: req.To, DryRun: req.DryRun}
+	cfg, err := a.syncConfig(ctx, req)
+	if err != nil {
+		return summary, &control.RequestError{Err: err}
+	}
+	r := &runningSync{to: req.To, started: time.Now()}
+	cfg.OnProgress = func(p resync.Progress) {
+		now := syncProgress(&p)
+		a.syncs.mu.Lock()
+		r.progress = now
+		a.syncs.mu.Unlock()
+		progress(now)
+	}
+	session, err := resync.New(cfg)
+	if err != nil {
+		return summary, &control.RequestError{Err: err}
+	}
+	defer a.input.reports.add(func(to datagram.Endpoint, err error) {
+		if to == cfg.To {
+			session.Failed(err)
+		}
+	})()
+	a.syncs.mu.Lock()
+	a.syncs.running = append(a.syncs.running, r)
+	a.syncs.mu.Unlock()
+	defer func() {
+		a.syncs.mu.Lock()
+		defer a.syncs.mu.Unlock()
+		a.syncs.running = slices.DeleteFunc(a.syncs.running, func(o *runningSync) bool { return o == r })
+	}()
+	done, err := session.Run(ctx)
+	return syncSummary(req, &done), err
+}
+
+// syncConfig checks a request and finds the address of its standby.
+func (a *appliance) syncConfig(ctx context.Context, req control.SyncRequest) (resync.Config, error) {
+	rewrites, err := shield.ParseRewrites(req.Rewrites)
+	if err != nil {
+		return resync.Config{}, err
+	}
+	cfg := resync.Config{
+		Table: a.table, Sink: a.output.sink, Rate: req.Rate, Passes: req.Passes, Replace: req.Replace, DryRun: req.DryRun,
+		OpenTail: func() resync.Tail { return a.output.egress.Tail() },
+		Policy:   shield.Policy{Rewrites: rewrites, ClearByeOnTimeout: req.ClearByeOnTimeout},
+	}
+	if req.Filter != "" {
+		q, err := url.ParseQuery(req.Filter)
+		if err != nil {
+			return resync.Config{}, err
+		}
+		f, err := control.ParseFilter(q)
+		if err != nil {
+			return resync.Config{}, err
+		}
+		cfg.Filter = func(s resync.Subject) bool {
+			if s.Kind == dialog.Delete || s.State == dialog.Ended {
+				return f.ChoosesEnd(s.Body, a.engine.Origin(s.Origin))
+			}
+			return f.Chooses(s.State, s.Body, a.engine.Origin(s.Origin))
+		}
+	}
+	to, err := resolve(ctx, req.To)
+	if err != nil {
+		return resync.Config{}, err
+	}
+	cfg.To = datagram.EndpointOf(to)
+	return cfg, nil
+}
+
+// resolve finds the address of HOST:PORT, an IPv4 one if there is a choice.
+func resolve(ctx context.Context, hostPort string) (netip.AddrPort, error) {
+	if err := validateDestination(hostPort); err != nil {
+		return netip.AddrPort{}, err
+	}
+	host, portText, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		var dns *net.DNSError
+		if errors.As(err, &dns) {
+			return netip.AddrPort{}, fmt.Errorf("no address for %s: %s", host, dns.Err)
+		}
+		return netip.AddrPort{}, err
+	}
+	slices.SortStableFunc(addrs, func(x, y netip.Addr) int { return x.Unmap().BitLen() - y.Unmap().BitLen() })
+	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(port)), nil
+}
+
+// status fills in the sessions that are running.
+func (s *syncs) status(out *control.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out.Syncs = []control.SyncStatus{}
+	for _, r := range s.running {
+		out.Syncs = append(out.Syncs, control.SyncStatus{To: r.to, Started: r.started, SyncProgress: r.progress})
+	}
+}
+
+func syncProgress(p *resync.Progress) control.SyncProgress {
+	return control.SyncProgress{
+		Pass: p.Pass, Passes: p.Passes, Visited: p.Visited, Total: p.Total, Packets: p.Packets, Bytes: p.Bytes,
+		Elapsed: p.Elapsed.Seconds(), Remaining: p.Remaining().Seconds(),
+	}
+}
+
+func syncSummary(req control.SyncRequest, s *resync.Summary) control.SyncSummary {
+	return control.SyncSummary{
+		To: req.To, Complete: s.Complete, DryRun: req.DryRun, Passes: s.Passes,
+		Dialogs: s.Dialogs, Deletions: s.Deletions, Filtered: s.Filtered, Expired: s.Expired,
+		Held: heldBack(&s.Report), NoSocket: s.NoSocket, Unmatched: s.Unmatched, Sockets: unmatchedSockets(&s.Report),
+		Packets: s.Packets, Bytes: s.Bytes, Changes: s.TailEvents, Lost: s.TailLost, SendErrors: s.SendErrors,
+		Seconds: s.Duration.Seconds(),
+	}
+}
