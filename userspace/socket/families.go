@@ -1,21 +1,40 @@
 package socket
 
 import (
+	"net"
 	"net/netip"
+	"sync"
+	"time"
 
 	"binrepd/userspace/datagram"
 )
 
-// Families is a Sink over several sockets: each message leaves through the one that fits its destination. So packets to a
-// peer come from the address that the peer sends to, where there is one.
+// Families is a Sink over several sockets: each message leaves through the one that is bound to the address from which this
+// host reaches the destination, if there is one. So packets to a peer come from the address that the peer sends to.
 type Families struct {
 	sockets []*Socket
 	local   []netip.Addr
+	source  func(to netip.AddrPort) netip.Addr // what the routing table says
+
+	mu     sync.RWMutex // guards chosen
+	chosen map[datagram.Endpoint]choice
 }
+
+// choice is which socket a destination is reached through.
+type choice struct {
+	socket int // -1: none
+	until  time.Time
+}
+
+// choiceTime is how long a choice holds: routes change, but not often.
+const choiceTime = 10 * time.Second
+
+// maxChoices bounds the memory for them.
+const maxChoices = 1024
 
 // NewFamilies returns a sink over sockets, in order of preference. They stay the caller's to close.
 func NewFamilies(sockets ...*Socket) *Families {
-	f := &Families{sockets: sockets}
+	f := &Families{sockets: sockets, source: routeSource, chosen: map[datagram.Endpoint]choice{}}
 	for _, s := range sockets {
 		f.local = append(f.local, s.LocalAddr().Addr().Unmap())
 	}
@@ -30,7 +49,7 @@ func (f *Families) Send(m []datagram.Message) (n int, err error) {
 			return n, ErrFamily
 		}
 		end := n + 1
-		for end < len(m) && (m[end].To == m[n].To || f.choose(m[end].To) == first) {
+		for end < len(m) && (m[end].To == m[end-1].To || f.choose(m[end].To) == first) {
 			end++
 		}
 		sent, err := f.sockets[first].Send(m[n:end])
@@ -42,21 +61,55 @@ func (f *Families) Send(m []datagram.Message) (n int, err error) {
 	return n, nil
 }
 
-// choose returns the index of the socket for a destination: of its family, and bound to an address from which it can be reached,
-// which a loopback address is for loopback destinations only. It is -1 if there is none.
+// choose returns the index of the socket for a destination, -1 if there is none.
 func (f *Families) choose(to datagram.Endpoint) int {
-	dst := to.AddrPort().Addr()
-	fallback := -1
+	now := time.Now()
+	f.mu.RLock()
+	c, ok := f.chosen[to]
+	f.mu.RUnlock()
+	if ok && now.Before(c.until) {
+		return c.socket
+	}
+	c = choice{socket: f.find(to.AddrPort()), until: now.Add(choiceTime)}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.chosen) >= maxChoices {
+		clear(f.chosen)
+	}
+	f.chosen[to] = c
+	return c.socket
+}
+
+// find prefers the socket bound to the address that the route says, then one bound to every address, then any of the family.
+func (f *Families) find(to netip.AddrPort) int {
+	source := f.source(to)
+	wildcard, family := -1, -1
 	for i, local := range f.local {
 		switch {
-		case local.Is4() != dst.Is4():
-		case local.IsUnspecified(), local.IsLoopback() == dst.IsLoopback():
+		case local.Is4() != to.Addr().Is4():
+		case local == source:
 			return i
-		case fallback < 0 && dst.IsLoopback():
-			fallback = i // the host's own address reaches loopback, too
+		case local.IsUnspecified() && wildcard < 0:
+			wildcard = i
+		case family < 0:
+			family = i
 		}
 	}
-	return fallback
+	if wildcard >= 0 {
+		return wildcard
+	}
+	return family
+}
+
+// routeSource asks the kernel from which address this host would send to a destination. Nothing is sent. The zero Addr if
+// there is no route.
+func routeSource(to netip.AddrPort) netip.Addr {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 }
 
 // ReapErrors reads what the network reported on all sockets; see Socket.ReapErrors.

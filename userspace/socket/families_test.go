@@ -53,29 +53,35 @@ func TestFamiliesSendFromTheAddressThatFits(t *testing.T) {
 	}
 }
 
-func TestFamiliesChoose(t *testing.T) {
-	local := func(addrs ...string) (f Families) {
-		for _, a := range addrs {
+func TestFamiliesFind(t *testing.T) {
+	for _, test := range []struct {
+		have   []string
+		source string // by the route
+		to     string
+		want   int
+	}{
+		{[]string{"127.0.0.1", "10.0.0.2", "10.1.0.2"}, "10.1.0.2", "10.1.0.3:1", 2},
+		{[]string{"10.0.0.2", "0.0.0.0"}, "10.1.0.2", "10.1.0.3:1", 1},
+		{[]string{"0.0.0.0", "10.0.0.2"}, "10.0.0.2", "10.0.0.3:1", 1},
+		{[]string{"10.0.0.2"}, "127.0.0.1", "127.0.0.5:1", 0},
+		{[]string{"::", "0.0.0.0"}, "10.0.0.2", "10.0.0.3:1", 1},
+		{[]string{"::1", "2001:db8::1"}, "2001:db8::1", "[2001:db8::2]:1", 1},
+		{[]string{"10.0.0.2"}, "2001:db8::1", "[2001:db8::2]:1", -1},
+		{nil, "10.0.0.2", "10.0.0.3:1", -1},
+	} {
+		f := NewFamilies()
+		f.source = func(netip.AddrPort) netip.Addr { return netip.MustParseAddr(test.source) }
+		for _, a := range test.have {
 			f.local = append(f.local, netip.MustParseAddr(a))
 		}
-		return f
-	}
-	for _, test := range []struct {
-		have []string
-		to   string
-		want int
-	}{
-		{[]string{"127.0.0.1", "10.0.0.2"}, "10.0.0.3:1", 1},
-		{[]string{"10.0.0.2", "127.0.0.1"}, "127.0.0.5:1", 1},
-		{[]string{"10.0.0.2"}, "127.0.0.5:1", 0},
-		{[]string{"127.0.0.1"}, "10.0.0.3:1", -1},
-		{[]string{"::", "0.0.0.0"}, "10.0.0.3:1", 1},
-		{[]string{"::1", "2001:db8::1"}, "[2001:db8::2]:1", 1},
-		{nil, "10.0.0.3:1", -1},
-	} {
-		f := local(test.have...)
 		if got := f.choose(datagram.EndpointOf(netip.MustParseAddrPort(test.to))); got != test.want {
-			t.Errorf("%v to %s: socket %d, want %d", test.have, test.to, got, test.want)
+			t.Errorf("%v to %s, route from %s: socket %d, want %d", test.have, test.to, test.source, got, test.want)
 		}
+	}
+}
+
+func TestRouteSource(t *testing.T) {
+	if got := routeSource(netip.MustParseAddrPort("127.0.0.1:9")); got != netip.MustParseAddr("127.0.0.1") {
+		t.Errorf("from %s", got)
 	}
 }
