@@ -186,7 +186,7 @@ func TestTailRead(t *testing.T) {
 	for n := range uint64(10) {
 		j.put(number(10+n, 40))
 	}
-	if lost, err := tail.Read(head, count); lost != 0 || err != nil || next < head || next == 20 {
+	if lost, err := tail.Read(head, count); lost != 0 || err != nil || next != head {
 		t.Fatalf("lost %d, %v, read up to %d of head %d", lost, err, next, head)
 	}
 	if lost, err := tail.Read(tail.Head(), count); lost != 0 || err != nil || next != 20 {
@@ -203,9 +203,32 @@ func TestTailRead(t *testing.T) {
 	if err != nil || lost == 0 || lost+seen != 100 {
 		t.Fatalf("lost %d, saw %d of 100, %v", lost, seen, err)
 	}
-	j.put(number(120, 40))
+	for n := range uint64(3) {
+		j.put(number(120+n, 40))
+	}
 	broken := errors.New("broken")
-	if _, err := tail.Read(tail.Head(), func(dialog.Kind, uint16, []byte) error { return broken }); !errors.Is(err, broken) {
-		t.Fatal(err)
+	next = 120
+	if _, err := tail.Read(tail.Head(), func(kind dialog.Kind, origin uint16, packet []byte) error {
+		return errors.Join(count(kind, origin, packet), broken)
+	}); !errors.Is(err, broken) || next != 121 {
+		t.Fatal(next, err)
+	}
+	if lost, err := tail.Read(tail.Head(), count); lost != 0 || err != nil || next != 123 {
+		t.Fatalf("lost %d, %v, read up to %d", lost, err, next)
+	}
+	// What was given back may be overwritten, too.
+	for n := range uint64(2) {
+		j.put(number(123+n, 40))
+	}
+	if _, err := tail.Read(124, count); err != nil || next != 124 {
+		t.Fatal(next, err)
+	}
+	for n := range uint64(100) {
+		j.put(number(125+n, 40))
+	}
+	seen = 0
+	lost, err = tail.Read(tail.Head(), func(dialog.Kind, uint16, []byte) error { seen++; return nil })
+	if err != nil || lost == 0 || lost+seen != 101 {
+		t.Fatalf("lost %d, saw %d of 101, %v", lost, seen, err)
 	}
 }

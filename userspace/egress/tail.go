@@ -99,32 +99,40 @@ func (t *Tail) Head() uint64 {
 	return t.journal.next
 }
 
-// Read calls fn for each change from where the last Read ended until it has reached sequence number to, or a little behind it, or there are no
-// more. It doesn't wait. The packet is a view, valid until the next Read. lost counts changes that were overwritten before
-// they could be read. An error of fn ends it and is returned; what was taken but not shown is then lost, uncounted.
+// Read calls fn for each change from where the last Read ended up to sequence number to, or as far as there are any. It
+// doesn't wait. The packet is a view, valid until the next Read. lost counts changes that were overwritten before they could
+// be read. An error of fn ends it and is returned.
 func (t *Tail) Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet []byte) error) (lost uint64, err error) {
 	j := t.journal
-	for {
+	for err == nil {
 		j.mu.Lock()
-		if t.seq >= to {
-			j.mu.Unlock()
-			return lost, nil
-		}
 		before := t.dropped
-		run, _ := t.takeLocked()
+		var run []byte
+		var n uint64
+		if t.seq < to {
+			run, n = t.takeLocked()
+		}
 		lost += t.dropped - before
+		first := t.seq - n // of the run
 		j.mu.Unlock()
 		if run == nil {
 			return lost, nil
 		}
-		for len(run) > 0 {
+		for n > 0 && first < to && err == nil {
 			var c change
 			c, run = cutChange(run)
-			if err := fn(c.kind, c.origin, c.packet); err != nil {
-				return lost, err
-			}
+			err = fn(c.kind, c.origin, c.packet)
+			first++
+			n--
+		}
+		if n > 0 {
+			j.mu.Lock()
+			t.offset -= len(run)
+			t.seq -= n
+			j.mu.Unlock()
 		}
 	}
+	return lost, err
 }
 
 // standing tells how many changes wait to be read, and how many were overwritten before they were.

@@ -1,0 +1,40 @@
+// Package resync hands the whole table over: to a standby as packets (Session), to a file (Save), and back (Load).
+//
+// # A session
+//
+// A standby answers nothing and drops what it can't keep up with, while events go on coming here. So a session sends at a
+// pace, in passes, and sends what changes meanwhile behind what it has read:
+//
+//	open a tail of what is forwarded
+//	for each pass:
+//	    until the table is through:
+//	        send what the tail has
+//	        copy the next few hundred entries, under one shard's lock     (Table.Scan)
+//	        send them: deletions first
+//	send what the tail has
+//
+// Claim: of each dialog, the last thing that a session sends is the state it has when the session ends. For whatever
+// changes a shard is forwarded before the shard's lock is given up. Take a dialog, and the last change of it before the end.
+// If that was forwarded before the tail was opened, every copy of the entry shows it, and the tail has nothing about the dialog.
+// Otherwise it is in the tail, and it is the last that the tail has about this dialog; and a copy that is sent later than it
+// was read from the tail has been made later, too, because copies are sent at once: so that copy shows it. In between the
+// standby may see an older state for a moment, when a copy already shows what the tail has still to tell.
+//
+// If the tail is overwritten before it is read, because more changes than can be sent, the claim fails for that pass; there is another
+// one, up to a limit, and the summary tells of it.
+//
+// # What is sent
+//
+// A live dialog goes as an update: an OpenSIPS that lacks the dialog builds it from that, one that has it takes over its state,
+// sequence numbers, flags, timeout, variables and profiles; a creation of a dialog that it has would change nothing. A dialog whose end
+// is still remembered goes as a deletion, so that calls go away whose end the standby missed. An update leaves things
+// behind, however: variables and profiles that the dialog has no longer, and a route set, contact or socket that was wrong
+// from the beginning. With Replace each dialog goes as a deletion and a creation, which leaves nothing; the price is that a lost
+// creation leaves the standby without the call, until the next pass. Dialogs that are being set up are not sent, nor those
+// whose timeout has passed: OpenSIPS would keep either too long. Everything passes package shield.
+//
+// # A file
+//
+// See format.go. Saving scans the same way and doesn't hold up the engine; each dialog is in the file as it was at some moment of the
+// saving. Loading verifies the whole file before the table sees anything of it.
+package resync
