@@ -51,7 +51,7 @@ func TestTheStandbyHasTheStateOfTheEnd(t *testing.T) {
 						}
 					}
 					l.meanwhile(400)
-					tail := &watched{a: a}
+					tail := &watched{a: a, meanwhile: l.meanwhile}
 					s, err := a.sync(l, func(c *resync.Config) {
 						c.OpenTail = func() resync.Tail { tail.Tail = a.tail(); return tail }
 						if change != nil {

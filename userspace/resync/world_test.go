@@ -55,14 +55,17 @@ func newAppliance(t testing.TB, journal int) *appliance {
 
 func (a *appliance) tail() resync.Tail { return a.egress.Tail() }
 
-// watched is a tail that keeps the state of the table at the last moment that the session looked at.
+// watched is a tail that keeps the state of the table at the last moment that the session looked at. Shortly before each look
+// it calls meanwhile.
 type watched struct {
 	resync.Tail
-	a    *appliance
-	live []dialog.Details
+	a         *appliance
+	meanwhile func(messages int)
+	live      []dialog.Details
 }
 
 func (w *watched) Head() uint64 {
+	w.meanwhile(8)
 	w.live = w.a.live()
 	return w.Tail.Head()
 }
