@@ -24,7 +24,16 @@ type ring struct {
 
 	next uint64 // where to read on
 	end  uint64 // the producer's position when last looked at
+	warm uint64 // what lies before has been drawn into the caches
+	seen byte   // keeps the loads for that from being optimised away
 }
+
+// Before the walk comes within warmLeast of what is warm, draw draws the next warmStep into the caches.
+const (
+	warmLeast = 2 << 10
+	warmStep  = 4 << 10
+	cacheLine = 64
+)
 
 // newRing starts at the consumer's position. data is twice the size of the ring, a power of two.
 func newRing(data []byte, producer, consumer *atomic.Uint64) ring {
@@ -43,6 +52,9 @@ func (r *ring) look() bool {
 // take returns the next sample up to limit, a view, or nil if there is none that is ready.
 func (r *ring) take(limit uint64) ([]byte, error) {
 	end := min(r.end, limit)
+	if r.warm < end && r.warm < r.next+warmLeast {
+		r.draw(end)
+	}
 	for r.next < end {
 		at := r.next & r.mask
 		head := loadUint32(r.data, at)
@@ -62,6 +74,19 @@ func (r *ring) take(limit uint64) ([]byte, error) {
 		}
 	}
 	return nil, nil
+}
+
+// draw reads something of every cache line that comes next. Where a header lies is known only when the one before it has been
+// read, so that a walk over what no cache holds would wait for one line after the other; here nothing depends on what is read, and the
+// misses overlap. All of it is read again, sooner or later.
+func (r *ring) draw(end uint64) {
+	from := max(r.warm, r.next&^(cacheLine-1))
+	r.warm = min(end, from+warmStep)
+	seen := r.seen
+	for at := from; at < r.warm; at += cacheLine {
+		seen ^= r.data[at&r.mask]
+	}
+	r.seen = seen
 }
 
 // busy reports whether the next record is reserved but not submitted.

@@ -115,6 +115,9 @@ func TestWalk(t *testing.T) {
 			},
 			"release": func(t *rapid.T) { r.release() },
 			"": func(t *rapid.T) {
+				if r.warm > r.end || r.warm > r.next+warmLeast+warmStep {
+					t.Fatalf("drew up to %d, next %d, end %d", r.warm, r.next, r.end)
+				}
 				if r.fill() > size || m.consumer.Load() > r.next {
 					t.Fatalf("fill %d, consumer %d, next %d", r.fill(), m.consumer.Load(), r.next)
 				}
