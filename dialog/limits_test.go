@@ -164,6 +164,23 @@ func TestNoMemoryAtAll(t *testing.T) {
 	}
 }
 
+// A newer call that finds no memory in the place of a tombstone uses up nothing of the limit.
+func TestRefusedReplacementGivesBack(t *testing.T) {
+	table := newTable(t, Config{Shards: 1, MaxBytes: leastPerShard, MaxDialogs: 1})
+	a, b := call(1), call(2)
+	a.Vars = strings.Repeat("v", 5000)
+	b.Vars = a.Vars
+	newer := a
+	newer.Start++
+	newer.Vars += strings.Repeat("v", 2000)
+	table.shards[0].keep = 0
+	got := fmt.Sprint(apply(t, table, epoch,
+		snapshotEvent(t, Create, a), deleteEvent(t, a), snapshotEvent(t, Create, newer), snapshotEvent(t, Create, b)))
+	if want := "[applied applied refused_memory applied]"; got != want {
+		t.Errorf("outcomes %v, want %v", got, want)
+	}
+}
+
 func TestMaxPerCall(t *testing.T) {
 	table := newTable(t, Config{})
 	one := func(n int) Details {
