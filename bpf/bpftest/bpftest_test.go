@@ -14,6 +14,34 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// verdict is a test that only notes what becomes of it.
+type verdict struct {
+	testing.TB
+	failed, skipped bool
+}
+
+func (v *verdict) Helper()               {}
+func (v *verdict) Fatalf(string, ...any) { v.failed = true; panic(v) }
+func (v *verdict) Skipf(string, ...any)  { v.skipped = true; panic(v) }
+
+// TestRequireKernel skips without privilege, or fails if that is forbidden.
+func TestRequireKernel(t *testing.T) {
+	RequireKernel(t) // or there is no privilege to be dropped
+	for _, forbidden := range []bool{false, true} {
+		t.Setenv(RequireEnv, map[bool]string{false: "", true: "1"}[forbidden])
+		WithCapabilities(t, func() {
+			v := &verdict{TB: t}
+			func() {
+				defer func() { _ = recover() }()
+				RequireKernel(v)
+			}()
+			if v.failed != forbidden || v.skipped == forbidden {
+				t.Errorf("%s=1 %v: %+v", RequireEnv, forbidden, v)
+			}
+		})
+	}
+}
+
 // TestFrameLikeReal builds the whole frames of a capture again.
 func TestFrameLikeReal(t *testing.T) {
 	built := 0

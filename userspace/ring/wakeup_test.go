@@ -81,7 +81,7 @@ func TestWakeup(t *testing.T) {
 		frames = 3_000
 	}
 	t.Run("one producer", func(t *testing.T) { hammer(t, 1, frames, ring.Config{Spin: -1, Backstop: time.Second}) })
-	t.Run("three producers", func(t *testing.T) { hammer(t, 3, frames, ring.Config{Spin: -1, Backstop: time.Second}) })
+	t.Run("three producers", func(t *testing.T) { hammer(t, 3, frames/2, ring.Config{Spin: -1, Backstop: time.Second}) })
 	t.Run("spinning consumer", func(t *testing.T) {
 		hammer(t, 1, frames/10, ring.Config{Spin: time.Microsecond, Backstop: time.Second})
 	})
