@@ -1,0 +1,244 @@
+package wireshark
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"binrepd/deploy/tooltest"
+	"binrepd/dialog"
+	"binrepd/userspace/bin"
+	"binrepd/userspace/bin/bintest"
+)
+
+// vectors returns the packets of the test vectors of package bin, by name.
+func vectors(t *testing.T) map[string][]byte {
+	t.Helper()
+	files, err := filepath.Glob("../../userspace/bin/testdata/vectors/*.txt")
+	if err != nil || len(files) < 25 {
+		t.Fatalf("%d vectors, %v", len(files), err)
+	}
+	packets := map[string][]byte{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, digits, _ := strings.Cut(string(text), "\npacket\n")
+		packet, err := hex.DecodeString(strings.ReplaceAll(digits, "\n", ""))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		packets[strings.TrimSuffix(filepath.Base(file), ".txt")] = packet
+	}
+	return packets
+}
+
+// compareAll has the packets dissected and compares each. It looks at the port, as broken ones may lack the marker.
+func compareAll(t *testing.T, packets [][]byte) []item {
+	t.Helper()
+	got := dissect(t, writeCapture(t, packets, 0), "-d", "udp.port==5556,bin")
+	if len(got) != len(packets) {
+		t.Fatalf("%d of %d packets were dissected", len(got), len(packets))
+	}
+	for i := range packets {
+		compare(t, packets[i], &got[i])
+		if t.Failed() {
+			t.Fatalf("packet %d: %x", i, packets[i])
+		}
+	}
+	return got
+}
+
+func TestVectors(t *testing.T) {
+	packets := vectors(t)
+	names := make([]string, 0, len(packets))
+	list := make([][]byte, 0, len(packets))
+	for name, packet := range packets {
+		names, list = append(names, name), append(list, packet)
+	}
+	got := compareAll(t, list)
+	for i := range got {
+		if want, ok := registrations[names[i]]; ok {
+			compareRegistration(t, names[i], &got[i], want)
+		}
+	}
+}
+
+// TestCaptures looks at what real proxies sent: recognised by its marker, some of it reassembled from fragments.
+func TestCaptures(t *testing.T) {
+	tooltest.Require(t, "tshark")
+	folder, err := bintest.CaptureFolder()
+	if err != nil {
+		t.Skipf("captures of real senders: %v", err)
+	}
+	for _, c := range bintest.Captures(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			got := dissect(t, filepath.Join(folder, c.Name+".pcap"))
+			if len(got) != len(c.Datagrams) {
+				t.Fatalf("%d datagrams dissected, want %d", len(got), len(c.Datagrams))
+			}
+			registrations := 0
+			for i, d := range c.Datagrams {
+				compare(t, d.Payload, &got[i])
+				if string(bin.Capability(d.Payload)) == "ul" {
+					registrations++
+					walkRegistration(t, d.Payload, &got[i])
+				}
+				if experts := got[i].all("_ws.expert"); len(experts) > 0 {
+					t.Errorf("datagram %d: expert information %+v about a good packet", i, experts[0].Items)
+				}
+			}
+			t.Logf("%d datagrams, %d registrations", len(got), registrations)
+		})
+	}
+}
+
+// TestDamaged cuts packets at every place, and puts wrong lengths and other bytes into them, with the checksum made anew.
+func TestDamaged(t *testing.T) {
+	whole := vectors(t)
+	var packets [][]byte
+	add := func(packet []byte) {
+		if len(packet) >= 8 {
+			binary.LittleEndian.PutUint32(packet[4:], bin.Checksum(packet))
+		}
+		packets = append(packets, packet)
+	}
+	for _, name := range []string{"V01", "V03", "V05", "V09"} {
+		for size := 1; size < len(whole[name]); size++ { // empty datagrams reach no dissector
+			add(slices.Clone(whole[name][:size]))
+		}
+		for at := 8; at+4 <= len(whole[name]); at++ {
+			for _, value := range []uint32{0, 0xffffffff, 0x80000000, 0x7fffffff, binary.LittleEndian.Uint32(whole[name][at:]) + 1} {
+				packet := slices.Clone(whole[name])
+				binary.LittleEndian.PutUint32(packet[at:], value)
+				if at%3 == 0 || value == 0 {
+					add(packet)
+				}
+			}
+		}
+	}
+	const seed = 1
+	r := rand.New(rand.NewPCG(seed, seed))
+	for range 500 {
+		packet := slices.Clone(whole[fmt.Sprintf("V%02d", 1+r.IntN(14))])
+		for range 1 + r.IntN(4) {
+			packet[r.IntN(len(packet))] = byte(r.Uint32())
+		}
+		if r.IntN(4) > 0 {
+			add(packet)
+		} else {
+			packets = append(packets, packet) // with the wrong checksum, too
+		}
+	}
+	for _, name := range []string{"V01", "V03"} { // big-endian
+		packet := swap(whole[name])
+		packets = append(packets, packet)
+	}
+	nameless := dialog.Details{State: dialog.Answered, FromURI: "sip:a@example.org"}
+	packets = append(packets, bin.Append(nil, dialog.Create, nameless.AppendPacked(nil)), bin.Append(nil, dialog.Delete, nameless.AppendKey(nil)))
+	counts := map[string]int{}
+	for _, got := range compareAll(t, packets) {
+		counts[got.show(t, "bin.verdict")]++
+	}
+	for v := range bin.Verdicts {
+		if counts[v.String()] == 0 {
+			t.Errorf("no packet was %s", v)
+		}
+	}
+	t.Logf("%d packets: %v", len(packets), counts)
+}
+
+// swap makes of a little-endian packet what a big-endian sender would have sent, as far as the header goes.
+func swap(packet []byte) []byte {
+	p := slices.Clone(packet)
+	slices.Reverse(p[8:12])
+	binary.BigEndian.PutUint32(p[4:], bin.Checksum(p))
+	return p
+}
+
+// TestRemarkable looks at packets that binrepd applies and that an operator had better know about.
+func TestRemarkable(t *testing.T) {
+	packets := vectors(t)
+	var ev dialog.Event
+	if v := bin.Decode(packets["V01"], &ev); v != bin.Dialog {
+		t.Fatal(v)
+	}
+	base := ev.Body.Details()
+	routes := strings.TrimSuffix(strings.Repeat("<sip:p.example.net;lr>,", 65), ",")
+	tests := []struct {
+		change        func(*dialog.Details)
+		field, expert string
+	}{
+		{func(d *dialog.Details) {}, "", ""},
+		{func(d *dialog.Details) { d.State = 1 }, "state", "set_up"},
+		{func(d *dialog.Details) { d.State = 2 }, "state", "set_up"},
+		{func(d *dialog.Details) { d.State = 5 }, "state", "ended"},
+		{func(d *dialog.Details) { d.CallerRouteSet = routes }, "caller_route_set", "many_routes"},
+		{func(d *dialog.Details) { d.CalleeRouteSet = routes }, "callee_route_set", "many_routes"},
+		{func(d *dialog.Details) { d.CalleeRouteSet = routes[len("<sip:p.example.net;lr>,"):] }, "", ""},
+		{func(d *dialog.Details) { d.Vars = string(bin.AppendPair(nil, "a", `x\#y`)) }, "vars", "misread_pairs"},
+		{func(d *dialog.Details) { d.Vars = string(bin.AppendPair(nil, "a", `x\|y`)) }, "vars", "misread_pairs"},
+		{func(d *dialog.Details) { d.Vars = string(bin.AppendPair(nil, `a\`, `\\x#|y\`)) }, "", ""},
+		{func(d *dialog.Details) { d.Vars = `a\qb#c\d|` }, "", ""},
+		{func(d *dialog.Details) { d.Vars = "a|" }, "vars", "bad_pairs"},
+		{func(d *dialog.Details) { d.Vars = "#b|" }, "vars", "bad_pairs"},
+		{func(d *dialog.Details) { d.Profiles = "a#b#|" }, "profiles", "bad_pairs"},
+		{func(d *dialog.Details) { d.Profiles = `a#b\|` }, "profiles", "bad_pairs"},
+		{func(d *dialog.Details) { d.Profiles = "caller/s#alice|inbound#|inbound#|" }, "", ""},
+		{func(d *dialog.Details) { d.CallID, d.Vars = "a\x00b\xff<&>\"'\n", "n\x01\xc3\xa9#\xe9\x00|" }, "", ""},
+		{func(d *dialog.Details) { d.Flags, d.UserFlags = 0xffffffff, 0xffffffff }, "", ""},
+		{func(d *dialog.Details) { d.Start, d.Timeout, d.CallerGenCSeq = 0, 0xffffffff, 0xffffffff }, "", ""},
+		{func(d *dialog.Details) { d.Vars = strings.Repeat(`variable#\|\\\##|`, 0) + strings.Repeat("x#y|", 500) }, "", ""},
+		{func(d *dialog.Details) { d.MangledFrom = strings.Repeat("m", 60000) }, "", ""},
+	}
+	var list [][]byte
+	for _, test := range tests {
+		d := base
+		test.change(&d)
+		list = append(list, bin.Append(nil, dialog.Update, d.AppendPacked(nil)))
+	}
+	for i, got := range compareAll(t, list) {
+		test := tests[i]
+		if test.expert != "" && !said(&got, "bin.dialog."+test.field, "bin.expert."+test.expert) {
+			t.Errorf("packet %d: no %s at %s", i, test.expert, test.field)
+		}
+		if test.expert == "" {
+			got.walk(func(f *item) { // Wireshark has its own to say about a zero byte in a string
+				if strings.HasPrefix(f.Name, "bin.expert.") {
+					t.Errorf("packet %d: %s", i, f.Name)
+				}
+			})
+		}
+	}
+}
+
+// TestCutByTheCapture looks at packets of which the capture has only the beginning: their checksum can't be judged.
+func TestCutByTheCapture(t *testing.T) {
+	got := dissect(t, writeCapture(t, [][]byte{vectors(t)["V01"]}, 100))
+	if len(got) != 1 {
+		t.Fatalf("%d packets", len(got))
+	}
+	if s := got[0].show(t, "bin.checksum.status"); s != "unverified" {
+		t.Errorf("checksum %s", s)
+	}
+	if id := got[0].show(t, "bin.dialog.callid"); id != "1-28794@127.0.0.1" {
+		t.Errorf("Call-ID %s", id)
+	}
+	if len(got[0].all("bin.expert.unverified")) != 1 {
+		t.Error("no expert information")
+	}
+}
+
+// TestOnlyBIN leaves other datagrams alone.
+func TestOnlyBIN(t *testing.T) {
+	if got := dissect(t, writeCapture(t, [][]byte{[]byte("P4C"), []byte("OPTIONS sip:a SIP/2.0\r\n\r\n"), {}}, 0)); len(got) != 0 {
+		t.Errorf("took %d", len(got))
+	}
+}

@@ -1,0 +1,140 @@
+package wireshark
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/xml"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"binrepd/deploy/tooltest"
+)
+
+// item is an element of tshark's packet details in XML: a packet, a protocol or a field.
+type item struct {
+	Name   string `xml:"name,attr"`
+	Show   string `xml:"show,attr"`
+	Value  string `xml:"value,attr"` // the bytes in hexadecimal
+	Protos []item `xml:"proto"`
+	Items  []item `xml:"field"`
+}
+
+// walk calls visit for every field below i, in the order of the packet.
+func (i *item) walk(visit func(*item)) {
+	for k := range i.Items {
+		visit(&i.Items[k])
+		i.Items[k].walk(visit)
+	}
+}
+
+// all returns the fields of that name.
+func (i *item) all(name string) []*item {
+	var found []*item
+	i.walk(func(f *item) {
+		if f.Name == name {
+			found = append(found, f)
+		}
+	})
+	return found
+}
+
+// show returns what is shown of the only field of that name.
+func (i *item) show(t *testing.T, name string) string {
+	t.Helper()
+	f := i.all(name)
+	if len(f) != 1 {
+		t.Fatalf("%d fields %s", len(f), name)
+	}
+	return f[0].Show
+}
+
+// bytes returns the bytes that f stands for.
+func (i *item) bytes(t *testing.T) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(i.Value)
+	if err != nil {
+		t.Fatalf("%s: %v", i.Name, err)
+	}
+	return b
+}
+
+// dissect has tshark dissect a capture file, and returns what the dissector made of each datagram that it took.
+func dissect(t *testing.T, file string, flags ...string) []item {
+	t.Helper()
+	tooltest.Require(t, "tshark")
+	cmd := exec.CommandContext(t.Context(), "tshark",
+		append([]string{"-n", "-X", "lua_script:binrepd.lua", "-r", file, "-T", "pdml", "-J", "bin"}, flags...)...)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // nobody's own settings
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("tshark: %v\n%s", err, &stderr)
+	}
+	if strings.Contains(stderr.String()+string(out), "Lua Error") {
+		at := strings.Index(string(out), "Lua Error")
+		t.Fatalf("tshark: %s%s", &stderr, out[max(at, 0):min(max(at, 0)+300, len(out))])
+	}
+	var document struct {
+		Packets []item `xml:"packet"`
+	}
+	if err := xml.Unmarshal(legible(out), &document); err != nil {
+		t.Fatalf("tshark: output: %v", err)
+	}
+	var taken []item
+	for _, p := range document.Packets {
+		for _, proto := range p.Protos {
+			if proto.Name == "bin" {
+				taken = append(taken, proto)
+			}
+		}
+	}
+	return taken
+}
+
+// legible replaces what XML can't hold and tshark prints all the same: packets may have any bytes in their strings.
+func legible(b []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r < 0x20 && r != '\n' && r != '\t' && r != '\r' {
+			return '?'
+		}
+		return r
+	}, bytes.ToValidUTF8(b, []byte("?")))
+}
+
+// writeCapture writes each payload as a UDP datagram from port 5555 to 5556 into a capture file, with nothing cut off where
+// captured is 0, and else with the frames cut to so many bytes of payload.
+func writeCapture(t *testing.T, payloads [][]byte, captured int) (file string) {
+	t.Helper()
+	const headers = 14 + 20 + 8 // Ethernet, IPv4, UDP
+	le, be := binary.LittleEndian, binary.BigEndian
+	b := le.AppendUint32(nil, 0xa1b2c3d4)
+	b = le.AppendUint16(le.AppendUint16(b, 2), 4) // version
+	b = append(b, make([]byte, 8)...)
+	b = le.AppendUint32(le.AppendUint32(b, 1<<18), 1) // length of snapshots, Ethernet
+	for _, p := range payloads {
+		frame := make([]byte, 12, headers+len(p))
+		frame = append(frame, 0x08, 0x00, 0x45, 0)
+		frame = be.AppendUint16(frame, uint16(20+8+len(p)))
+		frame = append(frame, 0, 0, 0, 0, 64, 17, 0, 0, 10, 99, 0, 1, 10, 99, 0, 2)
+		frame = be.AppendUint16(be.AppendUint16(frame, 5555), 5556)
+		frame = be.AppendUint16(frame, uint16(8+len(p)))
+		frame = append(append(frame, 0, 0), p...)
+		kept := frame
+		if captured > 0 {
+			kept = frame[:min(len(frame), headers+captured)]
+		}
+		b = append(b, make([]byte, 8)...) // time
+		b = le.AppendUint32(le.AppendUint32(b, uint32(len(kept))), uint32(len(frame)))
+		b = append(b, kept...)
+	}
+	file = filepath.Join(t.TempDir(), "packets.pcap")
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
