@@ -166,3 +166,23 @@ func benchmarkApply(b *testing.B, dialogs int) {
 	c := t.table.Counts()
 	b.ReportMetric(float64(c.Mapped)/float64(c.Live()+c.Tombstones), "mapped-B/entry")
 }
+
+// BenchmarkScan visits the whole table in steps, looking at each entry's state and size; an operation is one entry.
+func BenchmarkScan(b *testing.B) {
+	t := newTraffic(b, benchDialogs(b), 1)
+	var cur Cursor
+	bytes, visits := 0, 0
+	b.ReportAllocs()
+	b.ResetTimer()
+	for visits < b.N {
+		if !t.table.Scan(&cur, func(v *View) {
+			visits++
+			if v.State().Live() {
+				bytes += len(v.Body())
+			}
+		}) {
+			cur = Cursor{}
+		}
+	}
+	b.SetBytes(int64(bytes / visits))
+}
