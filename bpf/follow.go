@@ -55,6 +55,7 @@ type Follower struct {
 
 	mu     sync.Mutex
 	states []InterfaceState
+	left   bool // events is closed
 	failed error
 }
 
@@ -122,17 +123,22 @@ func (f *Follower) States() []InterfaceState {
 // Close detaches the program everywhere and ends the follower. It is idempotent. The error is of that, or of the
 // following itself, if it had to give up.
 func (f *Follower) Close() error {
-	select {
-	case <-f.done:
-	default:
-		if err := f.events.stop(); err != nil {
-			return fmt.Errorf("stop following: %w", err)
-		}
+	if err := f.stop(); err != nil {
+		return fmt.Errorf("stop following: %w", err)
 	}
 	<-f.done
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.failed
+}
+
+func (f *Follower) stop() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left {
+		return nil
+	}
+	return f.events.stop()
 }
 
 // run is the follower's goroutine. It says on ready when the first look is over.
@@ -320,9 +326,10 @@ func (f *Follower) leave() {
 			errs = append(errs, a.Close())
 		}
 	}
-	errs = append(errs, f.events.close())
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	errs = append(errs, f.events.close())
+	f.left = true
 	for i := range f.states {
 		f.states[i].Mode = Auto
 	}
