@@ -13,12 +13,12 @@
 //	        send them: deletions first
 //	send what the tail has
 //
-// Claim: of each dialog, the last thing that a session sends is the state it has when the session ends. For whatever
-// changes a shard is forwarded before the shard's lock is given up. Take a dialog, and the last change of it before the end.
-// If that was forwarded before the tail was opened, every copy of the entry shows it, and the tail has nothing about the dialog.
-// Otherwise it is in the tail, and it is the last that the tail has about this dialog; and a copy that is sent later than it
-// was read from the tail has been made later, too, because copies are sent at once: so that copy shows it. In between the
-// standby may see an older state for a moment, when a copy already shows what the tail has still to tell.
+// Claim: of each dialog, the last thing that a session sends is the state it has when the session last looks at the tail.
+// For whatever changes a shard is forwarded before the shard's lock is given up. Take a dialog, and the last change of it
+// before that moment. If it was forwarded before the tail was opened, every copy of the entry shows it, and the tail has
+// nothing about the dialog. Otherwise it is in the tail, the last there about this dialog. A copy that is put in line behind
+// it was made after the tail had been read up to it, and so shows it, too. In between the standby may see an older state for a
+// moment, when a copy already shows what the tail has still to tell.
 //
 // If the tail is overwritten before it is read, because more changes than can be sent, the claim fails for that pass; there is another
 // one, up to a limit, and the summary tells of it.

@@ -2,47 +2,13 @@ package resync
 
 import (
 	"context"
-	"errors"
-	"io"
-	"net"
-	"syscall"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"binrepd/dialog"
 	"binrepd/userspace/bin"
 	"binrepd/userspace/datagram"
 	"binrepd/userspace/shield"
 )
-
-const (
-	// sendBatch is how many messages are handed to the sink at once.
-	sendBatch = 128
-	// Where this host's queue is full, sending is tried again so often, after so long.
-	fullTries, fullPause = 50, 2 * time.Millisecond
-)
-
-// sender collects packets and sends them in batches at the session's pace.
-type sender struct {
-	chunkSize int
-	limiter   *rate.Limiter // nil: no limit
-	buf       []byte
-	messages  []datagram.Message
-	first     time.Time // when the first packet was sent
-
-	packets, bytes, failures uint64
-}
-
-func (t *sender) init(cfg *Config) {
-	t.chunkSize = sendBatch
-	if cfg.Rate > 0 {
-		// A millisecond's worth at a time, and no more than five to catch up: 20 packets at 4,000 a second, which fit
-		// into a socket buffer of the usual 208 KiB many times.
-		t.chunkSize = min(max(cfg.Rate/1000, 1), sendBatch)
-		t.limiter = rate.NewLimiter(rate.Limit(cfg.Rate), max(cfg.Rate/200, t.chunkSize))
-	}
-}
 
 // sendChunk sends the entries that were copied.
 func (s *Session) sendChunk(ctx context.Context) error {
@@ -110,133 +76,35 @@ func (s *Session) sendChange(ctx context.Context, kind dialog.Kind, origin uint1
 
 // send puts one change into the batch: a deletion, or a snapshot as the session's way of sending wants it.
 func (s *Session) send(ctx context.Context, sh *shield.Shield, kind dialog.Kind, body, key dialog.Packed) (shield.Reason, error) {
-	if len(s.messages) == 0 { // nothing waits in the buffer
-		s.buf = s.buf[:0]
-	}
 	replace := s.cfg.Replace && kind != dialog.Delete
 	if replace {
 		kind = dialog.Create
 	}
 	var out shield.Outgoing
-	s.buf, out = sh.Process(s.buf, kind, body, nil)
+	b, err := s.line.open(ctx)
+	if err != nil {
+		return shield.Passed, err
+	}
+	b.buf, out = sh.Process(b.buf, kind, body, nil)
 	if out.Held != shield.Passed {
 		return out.Held, nil
 	}
 	if replace && out.Kind == dialog.Create {
-		from := len(s.buf)
-		s.buf = bin.Append(s.buf, dialog.Delete, key)
-		if err := s.put(ctx, s.buf[from:]); err != nil {
-			return out.Held, err
-		}
+		from := len(b.buf)
+		b.buf = bin.Append(b.buf, dialog.Delete, key)
+		b.messages = append(b.messages, datagram.Message{Payload: b.buf[from:], To: s.cfg.To})
 	}
-	return out.Held, s.put(ctx, out.Packet)
+	b.messages = append(b.messages, datagram.Message{Payload: out.Packet, To: s.cfg.To})
+	if len(b.messages) >= s.line.size {
+		s.line.put()
+		s.report(false)
+	}
+	return out.Held, nil
 }
 
-func (s *Session) put(ctx context.Context, packet []byte) error {
-	s.messages = append(s.messages, datagram.Message{Payload: packet, To: s.cfg.To})
-	if len(s.messages) < s.chunkSize {
-		return nil
-	}
-	return s.flushBatch(ctx)
-}
-
-// flush sends what is collected, and looks at the clock and the context.
+// flush puts what is collected in line, and looks at the clock and the context.
 func (s *Session) flush(ctx context.Context) error {
-	if len(s.messages) > 0 {
-		return s.flushBatch(ctx)
-	}
+	s.line.put()
 	s.report(false)
 	return ctx.Err()
-}
-
-// flushBatch sends the batch, at the session's pace.
-func (s *Session) flushBatch(ctx context.Context) error {
-	messages := s.messages
-	s.messages = s.messages[:0]
-	if err := s.await(ctx, len(messages)); err != nil {
-		return err
-	}
-	err := s.transmit(ctx, messages)
-	s.report(false)
-	return err
-}
-
-// await waits until n packets may go.
-func (t *sender) await(ctx context.Context, n int) error {
-	if t.limiter != nil {
-		if delay := t.limiter.ReserveN(time.Now(), n).Delay(); delay > 0 {
-			select {
-			case <-time.After(delay):
-			case <-ctx.Done():
-			}
-		}
-	}
-	return ctx.Err()
-}
-
-func (s *Session) transmit(ctx context.Context, messages []datagram.Message) error {
-	select {
-	case err := <-s.refuse:
-		if err := verdict(err); err != nil {
-			return err
-		}
-	default:
-	}
-	if s.first.IsZero() && !s.cfg.DryRun {
-		s.first = time.Now()
-	}
-	for tries := 0; len(messages) > 0; {
-		n, err := len(messages), error(nil)
-		if !s.cfg.DryRun {
-			n, err = s.cfg.Sink.Send(messages)
-		}
-		for i := range messages[:n] {
-			s.bytes += uint64(len(messages[i].Payload))
-		}
-		s.packets += uint64(n)
-		if n > 0 {
-			tries = 0
-		}
-		messages = messages[n:]
-		if err == nil && len(messages) > 0 {
-			err = io.ErrShortWrite
-		}
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		if err := verdict(err); err != nil {
-			return err
-		}
-		if queueFull(err) && tries < fullTries {
-			tries++
-			select {
-			case <-time.After(fullPause):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			continue
-		}
-		s.failures++
-		messages = messages[1:]
-	}
-	return nil
-}
-
-func queueFull(err error) bool {
-	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EAGAIN)
-}
-
-// verdict tells whether an error of sending means that it is useless to go on.
-func verdict(err error) error {
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return ErrNobodyAnswers
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETDOWN),
-		errors.Is(err, syscall.EHOSTDOWN), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return errors.Join(ErrUnreachable, err)
-	}
-	return nil
 }

@@ -89,7 +89,7 @@ type Session struct {
 	progress Progress
 
 	// Those of Run.
-	sender
+	line     *line
 	tail     Tail
 	chunk    chunk
 	live     *shield.Shield // for the tail
@@ -126,7 +126,7 @@ func New(cfg Config) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{cfg: cfg, live: live, refuse: make(chan error, 1)}
-	s.sender.init(&cfg)
+	s.line = newLine(&cfg, s.refuse)
 	return s, nil
 }
 
@@ -147,7 +147,7 @@ func (s *Session) Run(ctx context.Context) (Summary, error) {
 		s.tail = s.cfg.OpenTail()
 		defer s.tail.Close()
 	}
-	err := s.run(ctx)
+	err := s.sendAll(ctx)
 	if err != nil {
 		err = fmt.Errorf("sync to %s: %w", s.cfg.To, err)
 	}
@@ -160,13 +160,31 @@ func (s *Session) Run(ctx context.Context) (Summary, error) {
 	if s.summary.Passes == 0 {
 		s.summary.PassSummary = s.pass
 	}
-	s.summary.Packets, s.summary.Bytes, s.summary.SendErrors = s.sender.packets, s.sender.bytes, s.sender.failures
+	s.summary.Packets, s.summary.Bytes = s.line.packets.Load(), s.line.bytes.Load()
+	s.summary.SendErrors = s.line.failures.Load()
 	report := s.live.Report()
 	s.summary.TailHeld = report.HeldBack()
 	s.report(true)
 	return s.summary, err
 }
 
+// sendAll reads the table in this goroutine and sends in another.
+func (s *Session) sendAll(ctx context.Context) error {
+	running, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	go s.line.run(running, fail)
+	err := s.run(running)
+	s.line.close()
+	if cause := context.Cause(running); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return err
+	}
+	return s.listen(ctx)
+}
+
+// run puts everything in line.
 func (s *Session) run(ctx context.Context) error {
 	for passes, extra := s.cfg.Passes, 0; s.summary.Passes < passes; {
 		s.dirty = false
@@ -190,7 +208,7 @@ func (s *Session) run(ctx context.Context) error {
 			passes++
 		}
 	}
-	return s.listen(ctx)
+	return nil
 }
 
 // scan sends the table once.
@@ -243,7 +261,7 @@ func (s *Session) catchUp(ctx context.Context) error {
 		if err := s.drain(ctx); err != nil {
 			return err
 		}
-		if s.summary.TailEvents-before <= uint64(s.chunkSize) {
+		if s.summary.TailEvents-before <= uint64(s.line.size) {
 			break
 		}
 	}
@@ -252,10 +270,10 @@ func (s *Session) catchUp(ctx context.Context) error {
 
 // listen waits for a refusal until enough time has passed since the first packet.
 func (s *Session) listen(ctx context.Context) error {
-	if s.first.IsZero() {
+	if s.line.first.IsZero() {
 		return nil
 	}
-	wait := time.NewTimer(answerTime - time.Since(s.first))
+	wait := time.NewTimer(answerTime - time.Since(s.line.first))
 	defer wait.Stop()
 	for {
 		select {

@@ -31,14 +31,17 @@ func TestTheStandbyHasTheStateOfTheEnd(t *testing.T) {
 					p, random := newProxy(seed, 1200), seeded(seed)
 					a.fill(p, 1000)
 					// The standby knows a part already, some of it older, and calls that ended.
-					l := newLine(ours)
+					l := newWire(ours)
 					for i, d := range a.live() {
 						if i%3 == 0 {
 							l.standby.Handle(bin.Append(nil, dialog.Create, d.AppendPacked(nil)), time.Now().Unix())
 						}
 					}
 					var buf []byte
+					var mu sync.Mutex
 					l.meanwhile = func(messages int) {
+						mu.Lock()
+						defer mu.Unlock()
 						for range messages {
 							if random.IntN(4) > 0 {
 								continue
@@ -51,7 +54,7 @@ func TestTheStandbyHasTheStateOfTheEnd(t *testing.T) {
 						}
 					}
 					l.meanwhile(400)
-					tail := &watched{a: a, meanwhile: l.meanwhile}
+					tail := &watched{a: a, mu: &mu, meanwhile: l.meanwhile}
 					s, err := a.sync(l, func(c *resync.Config) {
 						c.OpenTail = func() resync.Tail { tail.Tail = a.tail(); return tail }
 						if change != nil {
@@ -76,7 +79,7 @@ func TestEventsOfAnotherGoroutine(t *testing.T) {
 	a := newAppliance(t, 0)
 	p := newProxy(1, 3000)
 	a.fill(p, 2500)
-	l := newLine(ours)
+	l := newWire(ours)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -118,7 +121,7 @@ func TestWhatIsSent(t *testing.T) {
 		// The standby has another view of the first, and one that ended.
 		stale := changed
 		stale.State, stale.Vars, stale.CallerContact, stale.CalleeCSeq = dialog.Answered, "old#1|", "sip:old@x", "9"
-		l := newLine(home)
+		l := newWire(home)
 		for _, d := range []dialog.Details{stale, ended} {
 			l.standby.Handle(bin.Append(nil, dialog.Create, d.AppendPacked(nil)), time.Now().Unix())
 		}
@@ -157,8 +160,8 @@ func TestRewritingAndItsReport(t *testing.T) {
 		rules := func(c *resync.Config) {
 			c.Policy = shield.Policy{Rewrites: []shield.SocketRewrite{{Old: "udp:10.0.0.1:5060", New: home}}}
 		}
-		dry := newLine(home)
-		for _, l := range []*line{dry, newLine(home)} {
+		dry := newWire(home)
+		for _, l := range []*wire{dry, newWire(home)} {
 			s, err := a.sync(l, func(c *resync.Config) { rules(c); c.DryRun = l == dry; c.Passes = 2 })
 			if err != nil || s.Unmatched != 10 || s.Dialogs != 100 || fmt.Sprint(s.Sockets) != "[{tcp:10.0.0.1:5060 10}]" {
 				t.Errorf("%+v, %v", s, err)
@@ -180,7 +183,7 @@ func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAppliance(t, 0)
 		a.fill(newProxy(1, 3000), 2000)
-		l := newLine(ours)
+		l := newWire(ours)
 		var reports []resync.Progress
 		begin := time.Now()
 		s, err := a.sync(l, func(c *resync.Config) {
@@ -215,7 +218,7 @@ func TestTwoPassesMendLosses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAppliance(t, 0)
 		a.fill(newProxy(1, 20_000), 20_000)
-		l, random := newLine(ours), seeded(1)
+		l, random := newWire(ours), seeded(1)
 		l.lose = func() bool { return random.IntN(50) == 0 }
 		s, err := a.sync(l, func(c *resync.Config) { c.Passes = 2 })
 		if err != nil || s.Passes != 2 {
@@ -236,7 +239,7 @@ func TestFilter(t *testing.T) {
 		}
 		a.takeDetails(dialog.Delete, call(7))
 		a.takeDetails(dialog.Delete, call(11))
-		l := newLine(home)
+		l := newWire(home)
 		once := false
 		l.meanwhile = func(int) {
 			if !once {

@@ -77,7 +77,7 @@ func (s *Session) report(last bool) {
 	p := Progress{
 		Pass: min(s.summary.Passes+1, max(s.cfg.Passes, s.summary.Passes)), Passes: max(s.cfg.Passes, s.summary.Passes),
 		Visited: s.pass.Visited, Total: s.pass.Total,
-		Packets: s.packets, Bytes: s.bytes, TailEvents: s.summary.TailEvents, Overruns: s.summary.Overruns,
+		Packets: s.line.packets.Load(), Bytes: s.line.bytes.Load(), TailEvents: s.summary.TailEvents, Overruns: s.summary.Overruns,
 		Elapsed: now.Sub(s.started), Done: last,
 	}
 	s.mu.Lock()

@@ -21,7 +21,7 @@ func TestAnOverrunTailCostsAnotherPass(t *testing.T) {
 		a := newAppliance(t, 1<<20)
 		p := newProxy(1, 3000)
 		a.fill(p, 2500)
-		l := newLine(ours)
+		l := newWire(ours)
 		batches := 0
 		l.meanwhile = func(int) {
 			if batches++; batches != 10 {
@@ -46,7 +46,7 @@ func TestMoreChangesThanTheRateEndInAnError(t *testing.T) {
 		a := newAppliance(t, 1<<20)
 		p := newProxy(1, 3000)
 		a.fill(p, 2500)
-		l := newLine(ours)
+		l := newWire(ours)
 		var buf []byte
 		l.meanwhile = func(int) {
 			for range 5000 {
@@ -142,7 +142,7 @@ func TestStopping(t *testing.T) {
 		a.fill(newProxy(1, 3000), 2000)
 		ctx, cancel := context.WithTimeout(context.Background(), 250*time.Millisecond)
 		defer cancel()
-		s, err := resync.New(resync.Config{Table: a.table, Sink: newLine(ours), OpenTail: a.tail, To: standby, Rate: 1000})
+		s, err := resync.New(resync.Config{Table: a.table, Sink: newWire(ours), OpenTail: a.tail, To: standby, Rate: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,12 +60,15 @@ func (a *appliance) tail() resync.Tail { return a.egress.Tail() }
 type watched struct {
 	resync.Tail
 	a         *appliance
+	mu        *sync.Mutex // held by meanwhile
 	meanwhile func(messages int)
 	live      []dialog.Details
 }
 
 func (w *watched) Head() uint64 {
 	w.meanwhile(8)
+	w.mu.Lock() // no event between the two looks
+	defer w.mu.Unlock()
 	w.live = w.a.live()
 	return w.Tail.Head()
 }
@@ -134,8 +137,8 @@ type nowhere struct{}
 
 func (nowhere) Send(m []datagram.Message) (int, error) { return len(m), nil }
 
-// line is a sink that delivers to a model of OpenSIPS. Before each batch it calls meanwhile with its size.
-type line struct {
+// wire is a sink that delivers to a model of OpenSIPS. Before each batch it calls meanwhile with its size.
+type wire struct {
 	mu        sync.Mutex
 	standby   *opensipstest.Receiver
 	meanwhile func(messages int)
@@ -144,11 +147,11 @@ type line struct {
 	largest   int
 }
 
-func newLine(sockets ...string) *line {
-	return &line{standby: opensipstest.New(opensipstest.Config{Sockets: sockets, Started: time.Now().Unix()})}
+func newWire(sockets ...string) *wire {
+	return &wire{standby: opensipstest.New(opensipstest.Config{Sockets: sockets, Started: time.Now().Unix()})}
 }
 
-func (l *line) Send(messages []datagram.Message) (int, error) {
+func (l *wire) Send(messages []datagram.Message) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.meanwhile != nil {
@@ -168,7 +171,7 @@ func (l *line) Send(messages []datagram.Message) (int, error) {
 }
 
 // sync runs a session with these changes of the ordinary configuration.
-func (a *appliance) sync(l *line, change func(*resync.Config)) (resync.Summary, error) {
+func (a *appliance) sync(l *wire, change func(*resync.Config)) (resync.Summary, error) {
 	a.t.Helper()
 	cfg := resync.Config{Table: a.table, Sink: l, OpenTail: a.tail, To: standby}
 	if change != nil {
@@ -182,7 +185,7 @@ func (a *appliance) sync(l *line, change func(*resync.Config)) (resync.Summary, 
 }
 
 // compare reports how the standby's dialogs differ from the appliance's in what an update takes over, or in everything.
-func (a *appliance) compare(l *line, want []dialog.Details, everything bool) {
+func (a *appliance) compare(l *wire, want []dialog.Details, everything bool) {
 	a.t.Helper()
 	got := l.standby.Live()
 	if !everything {

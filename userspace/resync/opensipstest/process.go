@@ -33,6 +33,7 @@ func Main(args []string, in io.Reader, out io.Writer) int {
 	listen := flags.String("listen", "127.0.0.1:0", "address and port")
 	sockets := flags.String("sockets", "", "own sockets, separated by commas")
 	perSecond := flags.Int("rate", 0, "packets handled a second; 0: all")
+	buffer := flags.Int("buffer", 0, "bytes of receive buffer to ask for; 0: the system's default, as OpenSIPS")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -40,6 +41,12 @@ func Main(args []string, in io.Reader, out io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
+	}
+	if udp, ok := conn.(*net.UDPConn); ok && *buffer > 0 {
+		if err := udp.SetReadBuffer(*buffer); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	r := New(Config{Sockets: strings.Split(*sockets, ","), Started: time.Now().Unix()})
 	ctx, cancel := context.WithCancel(context.Background())
