@@ -71,12 +71,7 @@ func startDaemon(t *testing.T, ns *bpftest.Namespace, args ...string) *daemon {
 // launch starts binrepd without waiting for it.
 func launch(t *testing.T, ns *bpftest.Namespace, args ...string) *daemon {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "control.sock")
-	d := &daemon{
-		t: t, socket: socket, client: control.NewClient(socket),
-		cmd: program(t, append([]string{"run", "--control", socket}, args...)...),
-	}
-	d.cmd.Stderr = &d.log
+	d := prepareDaemon(t, args...)
 	if ns == nil {
 		if err := d.cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -84,8 +79,20 @@ func launch(t *testing.T, ns *bpftest.Namespace, args ...string) *daemon {
 	} else {
 		ns.Do(d.cmd.Start)
 	}
+	return d
+}
+
+// prepareDaemon makes the command without starting it. Whoever starts it leaves the end to the test, or sets waited.
+func prepareDaemon(t *testing.T, args ...string) *daemon {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "control.sock")
+	d := &daemon{
+		t: t, socket: socket, client: control.NewClient(socket),
+		cmd: program(t, append([]string{"run", "--control", socket}, args...)...),
+	}
+	d.cmd.Stderr = &d.log
 	t.Cleanup(func() {
-		if !d.waited {
+		if !d.waited && d.cmd.Process != nil {
 			_ = d.cmd.Process.Kill()
 			_ = d.cmd.Wait()
 		}

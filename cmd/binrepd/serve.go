@@ -12,6 +12,10 @@ import (
 // serve runs the appliance until ctx ends: it starts the parts from the table outwards, and stops them from the
 // interfaces inwards, so that what was taken is applied.
 func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
+	supervisor, err := newSupervisor(log)
+	if err != nil {
+		return err
+	}
 	a, err := newAppliance(ctx, o, log)
 	if err != nil {
 		return err
@@ -33,6 +37,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	go func() { answered <- server.Serve(answering) }()
 	var watching sync.WaitGroup
 	watching.Go(func() { a.watch(answering) })
+	watching.Go(func() { supervisor.reassure(answering, a.counters) })
 	defer func() {
 		stopAnswering()
 		watching.Wait()
@@ -42,11 +47,13 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	s := a.status()
 	log.Info("ready", "mode", s.Mode, "fallback_reason", s.FallbackReason, "listen", o.Listen,
 		"interfaces", o.Interfaces, "rings", len(a.input.rings), "shards", o.Shards, "control", o.Control)
+	supervisor.ready()
 
 	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRunning()
 	context.AfterFunc(ctx, func() {
 		log.Info("stopping: draining what has arrived")
+		supervisor.stopping()
 		a.input.detach()
 		stopRunning()
 	})
