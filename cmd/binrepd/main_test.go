@@ -11,6 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"go.uber.org/goleak"
+
+	"binrepd/userspace/resync/opensipstest"
 )
 
 // asProgram makes the test binary behave as binrepd itself.
@@ -19,6 +21,9 @@ const asProgram = "BINREPD_TEST_AS_PROGRAM"
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
+	}
+	if len(os.Args) > 1 && os.Args[1] == opensipstest.Argument {
+		os.Exit(opensipstest.Main(os.Args[2:], os.Stdin, os.Stdout))
 	}
 	goleak.VerifyTestMain(m)
 }
