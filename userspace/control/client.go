@@ -72,6 +72,10 @@ func (c *Client) get(ctx context.Context, path string, q url.Values, out any) er
 		return err
 	}
 	defer resp.Body.Close()
+	return c.decode(resp, out)
+}
+
+func (c *Client) decode(resp *http.Response, out any) error {
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
 		return fmt.Errorf("answer of %s: %w", c.path, err)
 	}

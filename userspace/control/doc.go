@@ -3,6 +3,8 @@
 //	GET  /v1/status          one Status
 //	GET  /v1/dialogs         Dialog objects, one a line, in no particular order; query: Filter
 //	GET  /v1/dialogs/count   one Count; query: Filter
+//	POST /v1/sync            SyncRequest; progress, one object a line, and a SyncSummary
+//	POST /v1/save, /v1/load  FileRequest; one SaveSummary or LoadSummary
 //
 // Lists are streamed while the table is walked step by step, so that neither a large table nor a client that
 // stops reading holds up anything but its own connection. Errors come as {"error": "..."} with a matching status code.

@@ -36,6 +36,9 @@ type Backend struct {
 	// Sync sends the table to a standby until it is done or ctx ends, and calls progress now and then. An error of the
 	// request is a *RequestError.
 	Sync func(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error)
+	// Save writes the table to a file, Load applies one.
+	Save func(context.Context, FileRequest) (SaveSummary, error)
+	Load func(context.Context, FileRequest) (LoadSummary, error)
 }
 
 // Server answers on a Unix socket.
@@ -65,6 +68,8 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	mux.HandleFunc("GET /v1/dialogs", b.dialogs)
 	mux.HandleFunc("GET /v1/dialogs/count", b.count)
 	mux.HandleFunc("POST /v1/sync", b.sync)
+	mux.HandleFunc("POST /v1/save", call(b.Save))
+	mux.HandleFunc("POST /v1/load", call(b.Load))
 	return &Server{
 		listener: l,
 		http: http.Server{

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/datagram"
 )
 
 // Status is a consistent-enough picture of a running engine: each worker's part is exact as of its last batch.
@@ -80,6 +81,10 @@ func (e *Engine) Origin(number uint16) netip.AddrPort {
 	}
 	return e.origins.list[number].AddrPort()
 }
+
+// OriginNumber returns the number of a source, giving it one if there is room, OtherOrigin otherwise. It serves those who put
+// dialogs into the table that were received in an earlier life.
+func (e *Engine) OriginNumber(ep datagram.Endpoint) uint16 { return e.origins.number(ep) }
 
 func (e *Engine) sources(workers []*worker) []SourceStatus {
 	var list []SourceStatus

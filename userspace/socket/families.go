@@ -119,4 +119,3 @@ func (f *Families) ReapErrors() (n int) {
 	}
 	return n
 }
-
