@@ -70,6 +70,10 @@ func runFlags() []cli.Flag {
 		},
 		controlFlag(),
 		&cli.StringFlag{
+			Name: "load", Category: categoryTable,
+			Usage: "apply the saved `FILE` before taking packets; a damaged one is an error",
+		},
+		&cli.StringFlag{
 			Name: "log-level", Category: categoryLog, Value: "info",
 			Usage: "least `LEVEL` to log: debug, info, warn or error",
 		},
@@ -101,6 +105,7 @@ func parseOptions(c *cli.Context) (options, error) {
 		Tombstone:    c.Duration("tombstone"),
 		EarlyTimeout: c.Duration("early-timeout"),
 		StaleAfter:   c.Duration("stale-after"),
+		Load:         c.String("load"),
 		LogFormat:    c.String("log-format"),
 	}
 	for _, s := range c.StringSlice("listen") {

@@ -70,6 +70,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			statusCommand(),
 			dialogsCommand(),
 			syncCommand(),
+			saveCommand(),
+			loadCommand(),
 			doctorCommand(),
 			versionCommand(),
 		},

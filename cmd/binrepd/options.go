@@ -58,6 +58,7 @@ type options struct {
 	ReplicateQueue int                  // bytes
 
 	StaleAfter time.Duration // 0: never
+	Load       string        // file to begin with; empty: none
 
 	LogLevel  slog.Level
 	LogFormat string // one of the log constants

@@ -22,8 +22,15 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
 
+	if o.Load != "" {
+		s, err := a.load(ctx, control.FileRequest{Path: o.Load})
+		if err != nil {
+			return err
+		}
+		log.Info("loaded", "file", o.Load, "records", s.Records, "changed", s.Changed, "expired", s.Expired)
+	}
 	server, err := control.Listen(o.Control, control.Backend{
-		Status: a.status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sync: a.syncTo,
+		Status: a.status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sync: a.syncTo, Save: a.save, Load: a.load,
 	}, log)
 	if err != nil {
 		return err
