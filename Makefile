@@ -13,7 +13,7 @@ COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test demo generate generate-check fuzz bench lint install clean
+.PHONY: help build test demo generate generate-check reference fuzz bench lint install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ generate-check: generate ## fail if what is committed isn't what generate makes
 	git diff --exit-code -- bpf
 	@untracked=$$(git ls-files --others --exclude-standard -- bpf); \
 		[ -z "$$untracked" ] || { echo "generated but not committed: $$untracked" >&2; exit 1; }
+
+reference: ## rebuild manual page, completions and /etc/default/binrepd from the flags (deploy/reference)
+	$(GO) test ./cmd/binrepd -run '^TestReferenceIsFresh$$' -count=1 -update
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@set -e; for package in $$($(GO) list ./...); do \

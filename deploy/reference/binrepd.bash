@@ -1,0 +1,161 @@
+# Completion of binrepd for bash. Made by "make reference".
+
+_binrepd() {
+	local cur=${COMP_WORDS[COMP_CWORD]} flag=${COMP_WORDS[COMP_CWORD - 1]} command=binrepd commands='' flags='' files='' i
+	COMPREPLY=()
+	# bash takes the = of --flag=value for a word of its own.
+	if [[ $cur == '=' ]]; then
+		cur=''
+	elif [[ $flag == '=' ]]; then
+		flag=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case "$command ${COMP_WORDS[i]}" in
+		'binrepd run' | 'binrepd status' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd version')
+			command+=" ${COMP_WORDS[i]}" ;;
+		esac
+	done
+	case "$command $flag" in
+	'binrepd run --replicate-queue')
+		return ;;
+	'binrepd run --replicate-rate')
+		return ;;
+	'binrepd run --replicate-to')
+		return ;;
+	'binrepd run --rewrite-socket')
+		return ;;
+	'binrepd run --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd run --stale-after')
+		return ;;
+	'binrepd run --interface')
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
+		return ;;
+	'binrepd run --listen')
+		return ;;
+	'binrepd run --log-format')
+		mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur")
+		return ;;
+	'binrepd run --log-level')
+		mapfile -t COMPREPLY < <(compgen -W 'debug info warn error' -- "$cur")
+		return ;;
+	'binrepd run --early-timeout')
+		return ;;
+	'binrepd run --expiry-grace')
+		return ;;
+	'binrepd run --load')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd run --shards')
+		return ;;
+	'binrepd run --tombstone')
+		return ;;
+	'binrepd run --ring-size')
+		return ;;
+	'binrepd run --rings')
+		return ;;
+	'binrepd run --xdp')
+		mapfile -t COMPREPLY < <(compgen -W 'auto native generic off' -- "$cur")
+		return ;;
+	'binrepd status --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd dialogs list --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd dialogs list --from-uri' | 'binrepd dialogs list --from')
+		return ;;
+	'binrepd dialogs list --limit')
+		return ;;
+	'binrepd dialogs list --origin')
+		return ;;
+	'binrepd dialogs list --state')
+		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
+		return ;;
+	'binrepd dialogs list --to-uri' | 'binrepd dialogs list --to')
+		return ;;
+	'binrepd dialogs get --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd dialogs count --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd dialogs count --from-uri' | 'binrepd dialogs count --from')
+		return ;;
+	'binrepd dialogs count --origin')
+		return ;;
+	'binrepd dialogs count --state')
+		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
+		return ;;
+	'binrepd dialogs count --to-uri' | 'binrepd dialogs count --to')
+		return ;;
+	'binrepd sync --passes')
+		return ;;
+	'binrepd sync --rate')
+		return ;;
+	'binrepd sync --rewrite-socket')
+		return ;;
+	'binrepd sync --to')
+		return ;;
+	'binrepd sync --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd sync --from-uri')
+		return ;;
+	'binrepd sync --origin')
+		return ;;
+	'binrepd sync --state')
+		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
+		return ;;
+	'binrepd sync --to-uri')
+		return ;;
+	'binrepd save --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd load --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd doctor --interface')
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
+		return ;;
+	esac
+	case $command in
+	'binrepd')
+		commands='run status dialogs sync save load doctor version'
+		flags='--version --help' ;;
+	'binrepd run')
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --interface --listen --log-format --log-level --early-timeout --expiry-grace --load --shards --tombstone --ring-size --rings --xdp --help' ;;
+	'binrepd status')
+		flags='--check --json --control --help' ;;
+	'binrepd dialogs')
+		commands='list get count'
+		flags='--help' ;;
+	'binrepd dialogs list')
+		flags='--json --control --from-uri --limit --origin --state --to-uri --help' ;;
+	'binrepd dialogs get')
+		flags='--json --control --help' ;;
+	'binrepd dialogs count')
+		flags='--json --control --from-uri --origin --state --to-uri --help' ;;
+	'binrepd sync')
+		flags='--clear-bye-on-timeout --dry-run --json --passes --rate --replace --rewrite-socket --to --control --from-uri --origin --state --to-uri --help' ;;
+	'binrepd save')
+		files=1
+		flags='--everything --json --control --help' ;;
+	'binrepd load')
+		files=1
+		flags='--json --control --help' ;;
+	'binrepd doctor')
+		flags='--interface --json --help' ;;
+	'binrepd version')
+		flags='--help' ;;
+	esac
+	if [[ $cur == -* || -z $commands$files ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
+	elif [[ $files ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	else
+		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
+	fi
+}
+complete -F _binrepd binrepd
