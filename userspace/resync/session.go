@@ -25,6 +25,8 @@ const (
 	// answerTime is for how long a session looks out for a refusal after its first packet, even if it has sent everything:
 	// longer than the round trip to any standby.
 	answerTime = 250 * time.Millisecond
+	// pollInterval is how often Config.Poll is called.
+	pollInterval = 10 * time.Millisecond
 	// progressInterval is how often progress is told.
 	progressInterval = 100 * time.Millisecond
 )
@@ -63,6 +65,9 @@ type Config struct {
 	Sink     datagram.Sink
 	OpenTail func() Tail
 	To       datagram.Endpoint
+	// Poll makes a sink that nobody receives from look for errors of the network, which it passes to Failed. It is called now and then
+	// when everything has been sent; nil: the sink tells by itself.
+	Poll func()
 	// Rate is the most packets a second, everything counted; 0 means as fast as it goes.
 	Rate int
 	// Passes is how often the table is sent; 0 means DefaultPasses with a rate, and 1 without.
@@ -275,8 +280,14 @@ func (s *Session) listen(ctx context.Context) error {
 	}
 	wait := time.NewTimer(answerTime - time.Since(s.line.first))
 	defer wait.Stop()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
 	for {
 		select {
+		case <-poll.C:
+			if s.cfg.Poll != nil {
+				s.cfg.Poll()
+			}
 		case err := <-s.refuse:
 			if err := verdict(err); err != nil {
 				return err
