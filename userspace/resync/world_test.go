@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -208,18 +207,6 @@ func (a *appliance) compare(l *wire, want []dialog.Details, everything bool) {
 	if f := l.standby.Faults(); f != (opensipstest.Faults{}) {
 		a.t.Errorf("faults of the standby: %+v", f)
 	}
-}
-
-// sockets returns all sockets in the table.
-func (a *appliance) sockets() (list []string) {
-	for _, d := range a.live() {
-		for _, s := range []string{d.CallerSocket, d.CalleeSocket} {
-			if !slices.Contains(list, s) {
-				list = append(list, s)
-			}
-		}
-	}
-	return list
 }
 
 func newProxy(seed uint64, calls int) *bintest.Proxy {
