@@ -20,9 +20,22 @@ type binrepdAddress struct {
 	Pad  uint16
 }
 
+type binrepdAllowKey struct {
+	_      structs.HostLayout
+	Bits   uint32
+	Family uint32
+	Addr   [16]uint8
+}
+
+type binrepdBucket struct {
+	_       structs.HostLayout
+	Ahead   uint64
+	Refused uint64
+}
+
 type binrepdCounters struct {
 	_      structs.HostLayout
-	Frames [12]uint64
+	Frames [14]uint64
 }
 
 type binrepdLimit uint32
@@ -37,6 +50,9 @@ const (
 	binrepdLimitMAX_SLOT      binrepdLimit = 9280
 	binrepdLimitWAKE_SLOT     binrepdLimit = 64
 	binrepdLimitSLOT_HEADER   binrepdLimit = 8
+	binrepdLimitMAX_ALLOWED   binrepdLimit = 1024
+	binrepdLimitMAX_DENIED    binrepdLimit = 1024
+	binrepdLimitMAX_BUCKETS   binrepdLimit = 16384
 )
 
 type binrepdNamedAddress struct {
@@ -73,6 +89,11 @@ type binrepdSleeper struct {
 	Pad    [60]uint8
 }
 
+type binrepdSource struct {
+	_    structs.HostLayout
+	Addr [16]uint8
+}
+
 type binrepdVerdict uint32
 
 const (
@@ -88,7 +109,9 @@ const (
 	binrepdVerdictVERDICT_TOO_LONG     binrepdVerdict = 9
 	binrepdVerdictVERDICT_RING_FULL    binrepdVerdict = 10
 	binrepdVerdictVERDICT_FAULT        binrepdVerdict = 11
-	binrepdVerdictVERDICTS             binrepdVerdict = 12
+	binrepdVerdictVERDICT_DENIED       binrepdVerdict = 12
+	binrepdVerdictVERDICT_RATE_LIMITED binrepdVerdict = 13
+	binrepdVerdictVERDICTS             binrepdVerdict = 14
 )
 
 // Names of all BPF objects in the ELF.
@@ -96,6 +119,9 @@ const (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	binrepdMapAddresses     = "addresses"
+	binrepdMapAllowed       = "allowed"
+	binrepdMapBuckets       = "buckets"
+	binrepdMapDenied        = "denied"
 	binrepdMapRings         = "rings"
 	binrepdMapScratches     = "scratches"
 	binrepdMapSleepers      = "sleepers"
@@ -104,9 +130,12 @@ const (
 	binrepdVarExportLimit   = "export_limit"
 	binrepdVarExportRecord  = "export_record"
 	binrepdVarExportVerdict = "export_verdict"
+	binrepdVarGuarded       = "guarded"
 	binrepdVarListenPorts   = "listen_ports"
 	binrepdVarNamed         = "named"
 	binrepdVarNamedCount    = "named_count"
+	binrepdVarRateBurst     = "rate_burst"
+	binrepdVarRateInterval  = "rate_interval"
 	binrepdVarRingCount     = "ring_count"
 	binrepdVarSteeringK0    = "steering_k0"
 	binrepdVarSteeringK1    = "steering_k1"
@@ -163,6 +192,9 @@ type binrepdProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type binrepdMapSpecs struct {
 	Addresses *ebpf.MapSpec `ebpf:"addresses"`
+	Allowed   *ebpf.MapSpec `ebpf:"allowed"`
+	Buckets   *ebpf.MapSpec `ebpf:"buckets"`
+	Denied    *ebpf.MapSpec `ebpf:"denied"`
 	Rings     *ebpf.MapSpec `ebpf:"rings"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Sleepers  *ebpf.MapSpec `ebpf:"sleepers"`
@@ -176,9 +208,12 @@ type binrepdVariableSpecs struct {
 	ExportLimit   *ebpf.VariableSpec `ebpf:"export_limit"`
 	ExportRecord  *ebpf.VariableSpec `ebpf:"export_record"`
 	ExportVerdict *ebpf.VariableSpec `ebpf:"export_verdict"`
+	Guarded       *ebpf.VariableSpec `ebpf:"guarded"`
 	ListenPorts   *ebpf.VariableSpec `ebpf:"listen_ports"`
 	Named         *ebpf.VariableSpec `ebpf:"named"`
 	NamedCount    *ebpf.VariableSpec `ebpf:"named_count"`
+	RateBurst     *ebpf.VariableSpec `ebpf:"rate_burst"`
+	RateInterval  *ebpf.VariableSpec `ebpf:"rate_interval"`
 	RingCount     *ebpf.VariableSpec `ebpf:"ring_count"`
 	SteeringK0    *ebpf.VariableSpec `ebpf:"steering_k0"`
 	SteeringK1    *ebpf.VariableSpec `ebpf:"steering_k1"`
@@ -206,6 +241,9 @@ func (o *binrepdObjects) Close() error {
 // It can be passed to loadBinrepdObjects or ebpf.CollectionSpec.LoadAndAssign.
 type binrepdMaps struct {
 	Addresses *ebpf.Map `ebpf:"addresses"`
+	Allowed   *ebpf.Map `ebpf:"allowed"`
+	Buckets   *ebpf.Map `ebpf:"buckets"`
+	Denied    *ebpf.Map `ebpf:"denied"`
 	Rings     *ebpf.Map `ebpf:"rings"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Sleepers  *ebpf.Map `ebpf:"sleepers"`
@@ -215,6 +253,9 @@ type binrepdMaps struct {
 func (m *binrepdMaps) Close() error {
 	return _BinrepdClose(
 		m.Addresses,
+		m.Allowed,
+		m.Buckets,
+		m.Denied,
 		m.Rings,
 		m.Scratches,
 		m.Sleepers,
@@ -229,9 +270,12 @@ type binrepdVariables struct {
 	ExportLimit   *ebpf.Variable `ebpf:"export_limit"`
 	ExportRecord  *ebpf.Variable `ebpf:"export_record"`
 	ExportVerdict *ebpf.Variable `ebpf:"export_verdict"`
+	Guarded       *ebpf.Variable `ebpf:"guarded"`
 	ListenPorts   *ebpf.Variable `ebpf:"listen_ports"`
 	Named         *ebpf.Variable `ebpf:"named"`
 	NamedCount    *ebpf.Variable `ebpf:"named_count"`
+	RateBurst     *ebpf.Variable `ebpf:"rate_burst"`
+	RateInterval  *ebpf.Variable `ebpf:"rate_interval"`
 	RingCount     *ebpf.Variable `ebpf:"ring_count"`
 	SteeringK0    *ebpf.Variable `ebpf:"steering_k0"`
 	SteeringK1    *ebpf.Variable `ebpf:"steering_k1"`

@@ -18,7 +18,8 @@ import (
 
 // BenchmarkCost compares what the program costs for a packet of a real sender, in nanoseconds by the kernel's own measure, with
 // programs that do less: drop only drops, copy_drop copies the payload to one place before, and ring_drop to a record of a
-// ring buffer, which is memory that is never in the cache. pass_other is the program on traffic of others.
+// ring buffer, which is memory that is never in the cache. pass_other is the program on traffic of others; binrepd_allow has a
+// list of 16 sources, binrepd_rate a bucket for each source; denied and rate_limited is what it costs to turn one away.
 //
 //	go test -run '^$' -bench Cost ./bpf
 func BenchmarkCost(b *testing.B) {
@@ -32,23 +33,54 @@ func BenchmarkCost(b *testing.B) {
 		p := load(b, bpf.Config{Listeners: []netip.AddrPort{netip.MustParseAddrPort("10.99.0.2:5556")}})
 		benchmarkRun(b, p.XDP(), other.Bytes(), xdpPass, nil)
 	})
-	b.Run("binrepd", func(b *testing.B) {
-		p := load(b, bpf.Config{Rings: 1, RingSize: benchmarkRingSize, Listeners: []netip.AddrPort{netip.MustParseAddrPort("10.99.0.2:5556")}})
-		src, err := ring.Open(p, 0, ring.Config{})
-		if err != nil {
+	one := bpf.Config{Rings: 1, RingSize: benchmarkRingSize, Listeners: []netip.AddrPort{netip.MustParseAddrPort("10.99.0.2:5556")}}
+	b.Run("binrepd", func(b *testing.B) { benchmarkProgram(b, load(b, one), frame) })
+	b.Run("binrepd_allow", func(b *testing.B) {
+		p := load(b, one)
+		var list []netip.Prefix
+		for i := range byte(16) {
+			list = append(list, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 99, 0, i}), 32))
+		}
+		if err := p.Allow(list); err != nil {
 			b.Fatal(err)
 		}
-		defer src.Close()
-		batch := datagram.NewBatch(512)
-		benchmarkRun(b, p.XDP(), frame, xdpDrop, func(n int) {
-			for n > 0 {
-				if err := src.Receive(batch); err != nil {
-					b.Fatal(err)
-				}
-				n -= len(batch.Datagrams)
-				src.Release(batch)
+		benchmarkProgram(b, p, frame)
+	})
+	b.Run("binrepd_rate", func(b *testing.B) {
+		limited := one
+		limited.Rate, limited.Burst = bpf.MaxRate, 1<<30
+		benchmarkProgram(b, load(b, limited), frame)
+	})
+	b.Run("denied", func(b *testing.B) {
+		p := load(b, one)
+		if err := p.Allow([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}); err != nil {
+			b.Fatal(err)
+		}
+		benchmarkRun(b, p.XDP(), frame, xdpDrop, nil)
+	})
+	b.Run("rate_limited", func(b *testing.B) {
+		limited := one
+		limited.Rate, limited.Burst = 1, 1
+		benchmarkRun(b, load(b, limited).XDP(), frame, xdpDrop, nil)
+	})
+}
+
+// benchmarkProgram runs the whole program, with a consumer behind its only ring.
+func benchmarkProgram(b *testing.B, p *bpf.Program, frame []byte) {
+	src, err := ring.Open(p, 0, ring.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer src.Close()
+	batch := datagram.NewBatch(512)
+	benchmarkRun(b, p.XDP(), frame, xdpDrop, func(n int) {
+		for n > 0 {
+			if err := src.Receive(batch); err != nil {
+				b.Fatal(err)
 			}
-		})
+			n -= len(batch.Datagrams)
+			src.Release(batch)
+		}
 	})
 }
 

@@ -5,7 +5,8 @@
 //	frame ─> parse ──┤
 //	                 └ ours: hash of the Call-ID ─> ring ─> record: XDP_DROP
 //
-// A frame either becomes a record, whole, or goes to the kernel as it came: the program drops nothing. It takes
+// A frame either becomes a record, whole, or goes to the kernel as it came. The program drops only BIN packets to a listener from
+// a source that may not speak (Program.Allow) or that sends more than its rate (Config.Rate). It takes
 // UDP datagrams to one of the listen addresses, in Ethernet with up to two VLAN tags, IPv4 without options or IPv6
 // without extension headers, unfragmented, that start with the marker of a BIN packet. Every frame gets one Verdict,
 // counted per listener (Counters). The rules are in src/parse.h in the order of their application.

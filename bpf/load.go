@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -24,6 +25,9 @@ type Config struct {
 	// and :: for every IPv6 one (not for IPv4); an address named in full goes before a wildcard. Whoever has wildcards
 	// calls Follow, or else they match nothing.
 	Listeners []netip.AddrPort
+	// Rate is how many datagrams a second each source address may send, and Burst how many at once; at most MaxRate.
+	// What is more gets the verdict RateLimited. 0: no limit.
+	Rate, Burst int
 }
 
 // Program is the XDP program, loaded, with its maps. Its methods are safe for concurrent use.
@@ -33,6 +37,7 @@ type Program struct {
 	rings     []*ebpf.Map
 	id        ebpf.ProgramID
 	addresses addressBook
+	allowing  sync.Mutex // one change of the list of allowed sources at a time
 }
 
 // Load checks cfg, makes the rings and loads the program. It is attached to nothing yet. An error is a
@@ -64,6 +69,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if len(c.Listeners) > MaxListeners {
 		return c, fmt.Errorf("%d listen addresses: the most are %d", len(c.Listeners), MaxListeners)
+	}
+	if c.Rate < 0 || c.Rate > MaxRate || c.Rate > 0 && c.Burst < 1 {
+		return c, fmt.Errorf("a rate of %d in bursts of %d: must be 1 to %d, and at least 1", c.Rate, c.Burst, MaxRate)
 	}
 	listeners := make([]netip.AddrPort, len(c.Listeners))
 	seen := map[netip.AddrPort]bool{}
@@ -138,6 +146,7 @@ func (c Config) set(spec *ebpf.CollectionSpec) error {
 		named++
 	}
 	return errors.Join(
+		c.setRate(&specs),
 		specs.Named.Set(names),
 		specs.NamedCount.Set(named),
 		specs.WildcardCount.Set(wildcards),

@@ -3,6 +3,7 @@ package bpf_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"binrepd/bpf"
 	"binrepd/userspace/datagram"
@@ -13,6 +14,7 @@ type model struct {
 	listeners []netip.AddrPort
 	rings     int
 	loopback  bool // whether frames come in on lo
+	allowed   []netip.Prefix
 }
 
 // judgement is what the program should do with a frame.
@@ -156,6 +158,8 @@ func (m model) udp(udp []byte, size int, source netip.Addr, j *judgement) {
 		j.verdict = bpf.NotBIN
 	case len(payload) > bpf.MaxPayload:
 		j.verdict = bpf.TooLong
+	case len(m.allowed) > 0 && !slices.ContainsFunc(m.allowed, func(p netip.Prefix) bool { return p.Contains(source) }):
+		j.verdict = bpf.Denied
 	default:
 		j.verdict = bpf.Steered
 		from := netip.AddrPortFrom(source, be.Uint16(udp))

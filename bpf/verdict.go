@@ -1,6 +1,6 @@
 package bpf
 
-// Verdict is what the program made of a frame. All but Steered leave the frame to the kernel.
+// Verdict is what the program made of a frame. Steered, Denied and RateLimited end it, all others leave it to the kernel.
 type Verdict uint32
 
 const (
@@ -28,6 +28,10 @@ const (
 	RingFull = Verdict(binrepdVerdictVERDICT_RING_FULL)
 	// Fault: a helper of the kernel refused what it can't refuse. Never seen.
 	Fault = Verdict(binrepdVerdictVERDICT_FAULT)
+	// Denied: a BIN packet from a source that may not speak (Program.Allow).
+	Denied = Verdict(binrepdVerdictVERDICT_DENIED)
+	// RateLimited: a BIN packet from a source that has sent more than Config.Rate.
+	RateLimited = Verdict(binrepdVerdictVERDICT_RATE_LIMITED)
 	// Verdicts is how many there are.
 	Verdicts = int(binrepdVerdictVERDICTS)
 )
@@ -35,7 +39,7 @@ const (
 var verdictNames = [Verdicts]string{
 	Steered: "steered", Other: "other", Encapsulated: "encapsulated", Fragment: "fragment", Options: "options",
 	BadLength: "bad_length", BadHeader: "bad_header", Martian: "martian", NotBIN: "not_bin", TooLong: "too_long",
-	RingFull: "ring_full", Fault: "fault",
+	RingFull: "ring_full", Fault: "fault", Denied: "denied", RateLimited: "rate_limited",
 }
 
 // String returns the name of the verdict in status and metrics.
@@ -45,6 +49,9 @@ func (v Verdict) String() string {
 	}
 	return "invalid"
 }
+
+// Ends tells whether the frame ends in the program: the kernel doesn't get it.
+func (v Verdict) Ends() bool { return v == Steered || v == Denied || v == RateLimited }
 
 // Frames counts frames by Verdict.
 type Frames [Verdicts]uint64

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 //
 // The way in: BIN datagrams to the listen addresses go from the frame straight into a ring buffer, all others to
-// the kernel. parse.h says what is ours, steer.h which ring it goes to, record.h what user space finds there.
+// the kernel. parse.h says what is ours, admit.h who may send it, steer.h which ring it goes to, record.h what user
+// space finds there.
 
 #include "record.h"
 #include "maps.h"
 #include "steer.h"
 #include "parse.h"
+#include "admit.h"
 
 // Types that occur in no map, for the generated Go.
 const struct record *export_record __attribute__((unused));
@@ -127,9 +129,18 @@ int binrepd(struct xdp_md *ctx)
 	enum verdict verdict = parse(ctx, &d);
 
 	if (verdict == GO_ON)
+		verdict = admit(&d);
+	if (verdict == GO_ON)
 		verdict = steer(ctx, &d);
 	count(d.row, verdict);
-	return verdict == VERDICT_STEERED ? XDP_DROP : XDP_PASS;
+	switch (verdict) {
+	case VERDICT_STEERED:
+	case VERDICT_DENIED:
+	case VERDICT_RATE_LIMITED:
+		return XDP_DROP;
+	default:
+		return XDP_PASS;
+	}
 }
 
 char _license[] SEC("license") = "GPL";

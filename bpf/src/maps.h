@@ -27,6 +27,13 @@ const volatile struct named_address named[MAX_LISTENERS] = {};
 const volatile __u32 named_count = 0;
 const volatile __u32 wildcard_count = 0;
 
+// Nanoseconds for each datagram of one source, and how many of them it may be ahead of its rate. 0: no limit.
+const volatile __u64 rate_interval = 0;
+const volatile __u64 rate_burst = 0;
+
+// Whether there is a list of those who may speak. It changes while the program runs, hence no constant.
+volatile __u32 guarded;
+
 // One ring buffer for each consumer.
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -55,6 +62,31 @@ struct {
 	__type(key, struct address);
 	__type(value, __u8);
 } addresses SEC(".maps");
+
+// Who may speak, while guarded.
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MAX_ALLOWED);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct allow_key);
+	__type(value, __u8);
+} allowed SEC(".maps");
+
+// How many datagrams of whom were denied. Addresses can be forged, so that only those refused last are kept.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__uint(max_entries, MAX_DENIED);
+	__type(key, struct source);
+	__type(value, __u64);
+} denied SEC(".maps");
+
+// The buckets of the sources that sent last.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_BUCKETS);
+	__type(key, struct source);
+	__type(value, struct bucket);
+} buckets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

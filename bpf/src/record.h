@@ -26,10 +26,15 @@ enum limit {
 	WAKE_SLOT = 64,
 	// The ring's own header of a record.
 	SLOT_HEADER = 8,
+	// Prefixes in the list of those who may speak.
+	MAX_ALLOWED = 1024,
+	// Sources that a count of refusals is kept of, and sources that have a bucket.
+	MAX_DENIED = 1024,
+	MAX_BUCKETS = 16384,
 };
 
-// verdict is what the program made of a frame: every frame gets exactly one. All but VERDICT_STEERED leave the
-// frame to the kernel. APPEND ONLY: the numbers index the counters. Names: ../verdict.go.
+// verdict is what the program made of a frame: every frame gets exactly one. VERDICT_STEERED, VERDICT_DENIED and
+// VERDICT_RATE_LIMITED end the frame, all others leave it to the kernel. APPEND ONLY: the numbers index the counters. Names: ../verdict.go.
 enum verdict {
 	VERDICT_STEERED,      // the datagram is in a ring, the frame ends here
 	VERDICT_OTHER,        // no UDP datagram to a listen address: the host's other traffic
@@ -43,6 +48,8 @@ enum verdict {
 	VERDICT_TOO_LONG,     // a BIN packet longer than MAX_PAYLOAD bytes
 	VERDICT_RING_FULL,    // the ring had no room
 	VERDICT_FAULT,        // a helper refused what it can't refuse; never seen
+	VERDICT_DENIED,       // a BIN packet from a source that isn't on the list of those who may speak
+	VERDICT_RATE_LIMITED, // a BIN packet from a source that has sent more than its rate
 	VERDICTS,
 };
 
@@ -74,6 +81,27 @@ _Static_assert(sizeof(struct address) == 20, "no hidden padding in a map key");
 struct named_address {
 	struct address at;
 	__u32 listener; // its index
+};
+
+// allow_key is a prefix of source addresses. The family comes first, so that ::/0 doesn't cover IPv4.
+struct allow_key {
+	__u32 bits;    // of family and addr that count: 32 for the family, then those of the address
+	__u32 family;  // 4 or 6
+	__u8 addr[16]; // IPv4 in the first 4 bytes
+};
+
+_Static_assert(sizeof(struct allow_key) == 24, "no hidden padding in a map key");
+
+// source is a source address without its port, IPv4 as ::ffff:a.b.c.d.
+struct source {
+	__u8 addr[16];
+};
+
+// bucket is the token bucket of a source. It holds no tokens but a time: that at which the source would have sent all that it has
+// sent at exactly its rate. How far this is ahead of now is how full the bucket isn't. So it changes by one word.
+struct bucket {
+	__u64 ahead;   // CLOCK_MONOTONIC, nanoseconds
+	__u64 refused; // datagrams
 };
 
 // counters are the frames by verdict. Row 0 of the map counts frames of which the listener is not known, row 1 + i
