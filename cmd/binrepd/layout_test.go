@@ -25,6 +25,7 @@ var imports = map[string][]string{
 	"userspace/bin":    {"dialog"},
 	"userspace/ring":   {"userspace/datagram", "bpf"},
 	"userspace/socket": {"userspace/datagram"},
+	"userspace/gate":   {"userspace/datagram"},
 	"userspace/shield": {"userspace/bin", "dialog"},
 	"userspace/engine": {"userspace/datagram", "userspace/bin", "dialog"},
 	"userspace/egress": {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},

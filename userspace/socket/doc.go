@@ -17,7 +17,7 @@
 // The kernel drops a datagram when the receive buffer is full. Stats reads its own counter of drops, which
 // is right at rest, too, when no datagram follows that could report them:
 //
-//	datagrams that reached the socket = Received + Truncated + Dropped
+//	datagrams that reached the socket = Received + Truncated + Denied + RateLimited + Dropped
 //
 // # Stopping
 //

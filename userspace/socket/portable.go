@@ -85,6 +85,9 @@ func (s *Socket) Receive(b *datagram.Batch) error {
 			continue
 		}
 		source := datagram.EndpointOf(from)
+		if !s.admit(source) {
+			continue
+		}
 		payload := s.buffer[:n:n]
 		b.Datagrams = append(b.Datagrams, datagram.Datagram{
 			Payload:  payload,

@@ -191,6 +191,9 @@ func (s *Socket) deliver(b *datagram.Batch) {
 		start, n := i*r.stride, int(h.Len)
 		payload := r.arena[start : start+n : start+n]
 		source := s.endpoint(&slot.name)
+		if !s.admit(source) {
+			continue
+		}
 		b.Datagrams = append(b.Datagrams, datagram.Datagram{
 			Payload:  payload,
 			Source:   source,

@@ -48,6 +48,8 @@ type Config struct {
 	// syscall.Errno, ECONNREFUSED where nobody listens there. It is called from Receive, Send or
 	// ReapErrors, must be quick, and may be called by several goroutines at once.
 	OnError func(to datagram.Endpoint, err error)
+	// Admit decides whose datagrams are delivered, and is called by Receive for each; nil: everyone's.
+	Admit func(source datagram.Endpoint) datagram.Admission
 }
 
 // Socket is a UDP socket of one address family. It is a datagram.Source and a datagram.Sink.
@@ -147,6 +149,22 @@ func (s *Socket) Close() error {
 		return fmt.Errorf("close socket %s: %w", s.local, err)
 	}
 	return nil
+}
+
+// admit tells whether a datagram from source is to be delivered, and counts it if not.
+func (s *Socket) admit(source datagram.Endpoint) bool {
+	if s.cfg.Admit == nil {
+		return true
+	}
+	switch s.cfg.Admit(source) {
+	case datagram.Denied:
+		s.rcv.denied.Add(1)
+		return false
+	case datagram.RateLimited:
+		s.rcv.limited.Add(1)
+		return false
+	}
+	return true
 }
 
 func (s *Socket) reported(to datagram.Endpoint, errno syscall.Errno) {

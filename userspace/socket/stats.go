@@ -8,6 +8,8 @@ type Stats struct {
 	Received, ReceivedBytes, Batches uint64
 	// Truncated datagrams were longer than Config.MaxDatagram and were not delivered.
 	Truncated uint64
+	// Denied and RateLimited datagrams were not delivered because Config.Admit said so.
+	Denied, RateLimited uint64
 	// Dropped datagrams were lost in the kernel: the receive buffer was full, rarely a wrong UDP checksum.
 	Dropped uint64
 	// Waiting is how many bytes of the receive buffer are in use now, as the kernel charges them.
@@ -27,6 +29,7 @@ type Stats struct {
 type receiveCounters struct {
 	_                                    [128]byte
 	datagrams, bytes, batches, truncated atomic.Uint64
+	denied, limited                      atomic.Uint64
 }
 
 type sendCounters struct {
@@ -44,6 +47,8 @@ func (s *Socket) Stats() Stats {
 		ReceivedBytes: s.rcv.bytes.Load(),
 		Batches:       s.rcv.batches.Load(),
 		Truncated:     s.rcv.truncated.Load(),
+		Denied:        s.rcv.denied.Load(),
+		RateLimited:   s.rcv.limited.Load(),
 		Dropped:       dropped,
 		Waiting:       waiting,
 		Sent:          s.snd.messages.Load(),
