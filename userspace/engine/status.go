@@ -41,7 +41,6 @@ func (e *Engine) Status() Status {
 		Started:      e.started,
 		Listeners:    make([]ListenerStatus, len(e.cfg.Listeners)),
 		Capabilities: map[string]uint64{},
-		Table:        e.cfg.Table.Counts(),
 	}
 	for i, a := range e.cfg.Listeners {
 		s.Listeners[i].Address = a
@@ -61,6 +60,8 @@ func (e *Engine) Status() Status {
 		w.mu.Unlock()
 	}
 	s.Sources = e.sources(workers)
+	// The table last: it then holds at least what the account tells.
+	s.Table = e.cfg.Table.Counts()
 	return s
 }
 
