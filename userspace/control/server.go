@@ -36,6 +36,9 @@ type Backend struct {
 	// Sync sends the table to a standby until it is done or ctx ends, and calls progress now and then. An error of the
 	// request is a *RequestError.
 	Sync func(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error)
+	// Allowed tells who may speak, and Allow changes that. An error of the request is a *RequestError.
+	Allowed func() AllowList
+	Allow   func(context.Context, AllowRequest) (AllowList, error)
 	// Save writes the table to a file, Load applies one.
 	Save func(context.Context, FileRequest) (SaveSummary, error)
 	Load func(context.Context, FileRequest) (LoadSummary, error)
@@ -67,13 +70,16 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	mux.HandleFunc("GET /v1/status", b.status)
 	mux.HandleFunc("GET /v1/dialogs", b.dialogs)
 	mux.HandleFunc("GET /v1/dialogs/count", b.count)
-	mux.HandleFunc("POST /v1/sync", b.sync)
-	mux.HandleFunc("POST /v1/save", call(b.Save))
-	mux.HandleFunc("POST /v1/load", call(b.Load))
+	mux.HandleFunc("GET /v1/allow", b.allowed)
+	mux.HandleFunc("POST /v1/allow", changing(path, call(b.Allow)))
+	mux.HandleFunc("POST /v1/sync", changing(path, b.sync))
+	mux.HandleFunc("POST /v1/save", changing(path, call(b.Save)))
+	mux.HandleFunc("POST /v1/load", changing(path, call(b.Load)))
 	return &Server{
 		listener: l,
 		http: http.Server{
 			Handler:           mux,
+			ConnContext:       withPeer,
 			ReadHeaderTimeout: writeTimeout,
 			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},

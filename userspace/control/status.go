@@ -41,6 +41,11 @@ type Status struct {
 	DeleteSent uint64 `json:"delete_sent"`
 
 	Account
+	// Allow is who may speak, none: everyone. Denied and RateLimited are who was turned away most, up to ten each.
+	Allow        []string            `json:"allow"`
+	SourceRate   int                 `json:"source_rate"` // datagrams a second that each source address may send, 0: no limit
+	Denied       []RefusedSource     `json:"denied_sources"`
+	RateLimited  []RefusedSource     `json:"rate_limited_sources"`
 	Listeners    []ListenerStatus    `json:"listeners"`
 	Sources      []SourceStatus      `json:"sources"`
 	Destinations []DestinationStatus `json:"destinations"`
@@ -90,15 +95,16 @@ type Account struct {
 	Lost            map[string]uint64 `json:"lost"`
 }
 
-// NewAccount renders what the engine counted in a. Seen is what the kernel's side counted, and lost its losses, by reason.
-func NewAccount(seen uint64, a *engine.Account, lost map[string]uint64) Account {
+// NewAccount renders what the engine counted in a. Seen is what the ways in counted, denied how much of it they turned away because
+// the source may not speak, and lost their losses, by reason.
+func NewAccount(seen uint64, a *engine.Account, denied uint64, lost map[string]uint64) Account {
 	out := Account{
 		Seen: seen, Applied: a.Applied(),
 		Recovered: a.Outcome(dialog.Recovered), BeganEarly: a.Outcome(dialog.BeganEarly),
 		Duplicate: a.Outcome(dialog.Duplicate), Stale: a.Outcome(dialog.Stale),
 		Late: a.Outcome(dialog.Late), Unknown: a.Outcome(dialog.Unknown),
 		OtherCapability: a.Verdicts[bin.OtherCapability],
-		Rejected:        map[string]uint64{},
+		Rejected:        map[string]uint64{"denied": denied},
 		Lost:            lost,
 	}
 	for v := bin.Short; v < bin.Verdicts; v++ {
@@ -129,6 +135,8 @@ type ListenerStatus struct {
 	// Steered datagrams came through a ring, Socket ones through the plain socket.
 	Steered uint64 `json:"steered"`
 	Socket  uint64 `json:"socket"`
+	// Denied datagrams were turned away on either way; they are in Rejected, too.
+	Denied uint64 `json:"denied"`
 	// Passed counts frames that XDP left to the kernel, by reason; their datagrams arrive at the socket.
 	Passed map[string]uint64 `json:"passed,omitempty"`
 	// ReceiveBuffer of the socket in bytes, as the kernel granted it.

@@ -1,0 +1,75 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// peer is the process at the other end of a connection, as the kernel saw it when it connected.
+type peer struct {
+	uid    uint32
+	groups []uint32
+}
+
+// peerKey is where a request's context has the *peer.
+type peerKey struct{}
+
+// withPeer is http.Server.ConnContext.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	p, err := peerOf(c.(*net.UnixConn))
+	if err != nil {
+		return ctx // who can't be identified may only look
+	}
+	return context.WithValue(ctx, peerKey{}, p)
+}
+
+func peerOf(c *net.UnixConn) (*peer, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil {
+			failed = err
+			return
+		}
+		groups, err := peerGroups(fd)
+		p.uid, p.groups, failed = cred.Uid, append(groups, cred.Gid), err
+	})
+	return p, errors.Join(err, failed)
+}
+
+// mayChange tells whether p may change things in an appliance that runs as self and whose socket belongs to group.
+func (p *peer) mayChange(self, group uint32) bool {
+	return p != nil && (p.uid == 0 || p.uid == self || slices.Contains(p.groups, group))
+}
+
+// changing guards a handler of requests that change something. The mode of the socket keeps others out by itself; this
+// holds as well where somebody has opened it for all to look.
+func changing(path string, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p, _ := r.Context().Value(peerKey{}).(*peer)
+		info, err := os.Stat(path)
+		if err != nil {
+			refuse(w, http.StatusInternalServerError, fmt.Errorf("control socket: %w", err))
+			return
+		}
+		group := info.Sys().(*syscall.Stat_t).Gid
+		if !p.mayChange(uint32(os.Geteuid()), group) {
+			refuse(w, http.StatusForbidden, errors.New("not permitted: only root, the user of the appliance and members of its socket's group may change things"))
+			return
+		}
+		h(w, r)
+	}
+}
