@@ -107,22 +107,24 @@ func (a *appliance) counters() control.Status {
 	}
 	total := e.Total()
 	s.CreateRecv, s.UpdateRecv, s.DeleteRecv = total.Kind(dialog.Create), total.Kind(dialog.Update), total.Kind(dialog.Delete)
-	var seen uint64
+	var seen, denied uint64
 	lost := map[string]uint64{}
 	for i := range e.Listeners {
 		l := in.listeners[i]
 		l.Address = e.Listeners[i].Address.String()
-		l.Account = control.NewAccount(l.Seen, &e.Listeners[i].Account, l.Lost)
+		l.Account = control.NewAccount(l.Seen, &e.Listeners[i].Account, l.Denied, l.Lost)
 		seen += l.Seen
+		denied += l.Denied
 		for reason, n := range l.Lost {
 			lost[reason] += n
 		}
 		s.Listeners[i] = l
 	}
-	s.Account = control.NewAccount(seen, &total, lost)
+	s.Account = control.NewAccount(seen, &total, denied, lost)
 	for _, src := range e.Sources {
 		s.Sources = append(s.Sources, control.NewSource(src))
 	}
+	a.input.refusals(&s)
 	a.output.status(&s)
 	a.syncs.status(&s)
 	return s

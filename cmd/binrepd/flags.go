@@ -22,7 +22,7 @@ const (
 const defaultControl = "/run/binrepd/control.sock"
 
 func runFlags() []cli.Flag {
-	return append(replicateFlags(),
+	return append(append(replicateFlags(), sourceFlags()...),
 		&cli.StringSliceFlag{
 			Name: "listen", Category: categoryInput,
 			Usage: "take BIN packets sent to `ADDRESS:PORT`, such as 10.0.0.2:5556, [2001:db8::2]:5556 or, for every " +
@@ -121,6 +121,9 @@ func parseOptions(c *cli.Context) (options, error) {
 	}
 	o.RingSize = int(size)
 	if o.Replicate, o.ReplicateQueue, err = parseReplicate(c); err != nil {
+		return options{}, usageErrorf("%w", err)
+	}
+	if o.Allow, o.SourceRate, err = parseSources(c); err != nil {
 		return options{}, usageErrorf("%w", err)
 	}
 	if err := o.LogLevel.UnmarshalText([]byte(c.String("log-level"))); err != nil {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"binrepd/bpf"
 	"binrepd/userspace/datagram"
 	"binrepd/userspace/engine"
+	"binrepd/userspace/gate"
 	"binrepd/userspace/ring"
 	"binrepd/userspace/socket"
 )
@@ -19,6 +21,9 @@ type input struct {
 	log     *slog.Logger
 	sockets []*socket.Socket
 	reports reports
+	gate    *gate.Gate // for what comes through the sockets; the program has rules of its own
+
+	allowing sync.Mutex // one change of the list of who may speak at a time
 
 	// Nil or empty without XDP.
 	program  *bpf.Program
@@ -30,9 +35,10 @@ type input struct {
 
 // openInput opens the sockets, and loads the program unless it is not wanted. Nothing is attached yet.
 func openInput(ctx context.Context, o options, s datagram.Steering, log *slog.Logger) (*input, error) {
-	in := &input{options: o, log: log}
+	in := &input{options: o, log: log, gate: gate.New(gate.Config{Rate: o.SourceRate, Burst: burst(o.SourceRate)})}
+	in.gate.Allow(o.Allow)
 	for i, addr := range o.Listen {
-		sock, err := socket.Listen(ctx, addr, socket.Config{Listener: uint8(i), Steering: s, OnError: in.reports.tell})
+		sock, err := socket.Listen(ctx, addr, socket.Config{Listener: uint8(i), Steering: s, OnError: in.reports.tell, Admit: in.gate.Admit})
 		if err != nil {
 			return nil, errors.Join(err, in.close())
 		}
@@ -60,9 +66,13 @@ func openInput(ctx context.Context, o options, s datagram.Steering, log *slog.Lo
 func (in *input) load(s datagram.Steering) (err error) {
 	program, err := bpf.Load(bpf.Config{
 		Rings: in.options.Rings, RingSize: in.options.RingSize, K0: s.K0, K1: s.K1, Listeners: in.options.Listen,
+		Rate: in.options.SourceRate, Burst: burst(in.options.SourceRate),
 	})
 	if err != nil {
 		return err
+	}
+	if err := program.Allow(in.options.Allow); err != nil {
+		return errors.Join(err, program.Close())
 	}
 	var rings []*ring.Source
 	for i := range in.options.Rings {

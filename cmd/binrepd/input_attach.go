@@ -91,7 +91,8 @@ func (in *input) status() inputStatus {
 		st := sock.Stats()
 		l := &s.listeners[i]
 		l.Socket = st.Received
-		l.Lost = map[string]uint64{"socket_buffer": st.Dropped, "truncated": st.Truncated}
+		l.Denied = st.Denied
+		l.Lost = map[string]uint64{"socket_buffer": st.Dropped, "truncated": st.Truncated, "rate_limited": st.RateLimited}
 		l.ReceiveBuffer, _ = sock.ReceiveBuffer()
 	}
 	if in.program != nil {
@@ -99,7 +100,7 @@ func (in *input) status() inputStatus {
 	}
 	for i := range s.listeners {
 		l := &s.listeners[i]
-		l.Seen = l.Steered + l.Socket + sum(l.Lost)
+		l.Seen = l.Steered + l.Socket + l.Denied + sum(l.Lost)
 	}
 	return s
 }
@@ -150,6 +151,10 @@ func (s *inputStatus) frames(c bpf.Counters, err error) {
 			switch verdict := bpf.Verdict(v); {
 			case verdict == bpf.Steered:
 				l.Steered = n
+			case verdict == bpf.Denied:
+				l.Denied += n
+			case verdict == bpf.RateLimited:
+				l.Lost["rate_limited"] += n
 			case n > 0:
 				l.Passed[verdict.String()] = n
 			}

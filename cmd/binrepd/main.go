@@ -69,6 +69,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			runCommand(),
 			statusCommand(),
 			dialogsCommand(),
+			allowCommand(),
 			syncCommand(),
 			saveCommand(),
 			loadCommand(),

@@ -57,6 +57,9 @@ type options struct {
 	Replicate      []egress.Destination // where events go on to
 	ReplicateQueue int                  // bytes
 
+	Allow      []netip.Prefix // who may speak; none: everyone
+	SourceRate int            // packets a second of each source address, 0: no limit
+
 	StaleAfter time.Duration // 0: never
 	Load       string        // file to begin with; empty: none
 

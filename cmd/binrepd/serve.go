@@ -30,7 +30,8 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 		log.Info("loaded", "file", o.Load, "records", s.Records, "changed", s.Changed, "expired", s.Expired)
 	}
 	server, err := control.Listen(o.Control, control.Backend{
-		Status: a.status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sync: a.syncTo, Save: a.save, Load: a.load,
+		Status: a.status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sync: a.syncTo,
+		Allowed: a.input.allowed, Allow: a.input.allow, Save: a.save, Load: a.load,
 	}, log)
 	if err != nil {
 		return err
@@ -54,6 +55,9 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	s := a.status()
 	log.Info("ready", "mode", s.Mode, "fallback_reason", s.FallbackReason, "listen", o.Listen,
 		"interfaces", o.Interfaces, "rings", len(a.input.rings), "shards", o.Shards, "control", o.Control)
+	if len(o.Allow) == 0 {
+		log.Warn("packets are taken from everyone who reaches the port: name the proxies by --allow")
+	}
 	supervisor.ready()
 
 	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))

@@ -102,6 +102,7 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 		}
 	}
 	fmt.Fprintln(out)
+	printRefusals(out, s)
 	if len(s.Sources) > 0 {
 		fmt.Fprintln(out)
 		fmt.Fprintln(w, "SOURCE\tEVENTS\tPER SECOND\tREJECTED\tLAST EVENT")
@@ -117,6 +118,33 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 		return err
 	}
 	return printBackups(out, s, now)
+}
+
+// printRefusals writes from whom packets are taken, and who was turned away most.
+func printRefusals(out io.Writer, s *control.Status) {
+	from := "everyone"
+	if len(s.Allow) > 0 {
+		from = strings.Join(s.Allow[:min(len(s.Allow), 8)], ", ")
+		if more := len(s.Allow) - 8; more > 0 {
+			from += fmt.Sprintf(" and %d more", more)
+		}
+	}
+	if s.SourceRate > 0 {
+		from += fmt.Sprintf(", at most %d a second from each address", s.SourceRate)
+	}
+	fmt.Fprintf(out, "packets are taken from %s\n", from)
+	for _, list := range []struct {
+		name    string
+		sources []control.RefusedSource
+	}{{"denied most: ", s.Denied}, {"limited most: ", s.RateLimited}} {
+		var parts []string
+		for _, src := range list.sources {
+			parts = append(parts, fmt.Sprintf("%s (%d)", src.Address, src.Datagrams))
+		}
+		if len(parts) > 0 {
+			fmt.Fprintln(out, list.name+strings.Join(parts, ", "))
+		}
+	}
 }
 
 // printBackups writes who gets the events, and which syncs are running.

@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -39,6 +39,10 @@ _binrepd() {
 		return ;;
 	'binrepd run --log-level')
 		mapfile -t COMPREPLY < <(compgen -W 'debug info warn error' -- "$cur")
+		return ;;
+	'binrepd run --allow')
+		return ;;
+	'binrepd run --source-rate')
 		return ;;
 	'binrepd run --early-timeout')
 		return ;;
@@ -90,6 +94,15 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs count --to-uri' | 'binrepd dialogs count --to')
 		return ;;
+	'binrepd allow list --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd allow add --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd allow remove --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	'binrepd sync --passes')
 		return ;;
 	'binrepd sync --rate')
@@ -122,10 +135,10 @@ _binrepd() {
 	esac
 	case $command in
 	'binrepd')
-		commands='run status dialogs sync save load doctor version'
+		commands='run status dialogs allow sync save load doctor version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --interface --listen --log-format --log-level --early-timeout --expiry-grace --load --shards --tombstone --ring-size --rings --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --shards --tombstone --ring-size --rings --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --control --help' ;;
 	'binrepd dialogs')
@@ -137,6 +150,15 @@ _binrepd() {
 		flags='--json --control --help' ;;
 	'binrepd dialogs count')
 		flags='--json --control --from-uri --origin --state --to-uri --help' ;;
+	'binrepd allow')
+		commands='list add remove'
+		flags='--help' ;;
+	'binrepd allow list')
+		flags='--json --control --help' ;;
+	'binrepd allow add')
+		flags='--json --control --help' ;;
+	'binrepd allow remove')
+		flags='--json --control --help' ;;
 	'binrepd sync')
 		flags='--clear-bye-on-timeout --dry-run --json --passes --rate --replace --rewrite-socket --to --control --from-uri --origin --state --to-uri --help' ;;
 	'binrepd save')
