@@ -76,6 +76,7 @@ func (a *appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 	cfg := resync.Config{
 		Table: a.table, Sink: a.output.sink, Rate: req.Rate, Passes: req.Passes, Replace: req.Replace, DryRun: req.DryRun,
 		OpenTail: func() resync.Tail { return a.output.egress.Tail() },
+		Poll:     func() { a.output.sink.ReapErrors() },
 		Policy:   shield.Policy{Rewrites: rewrites, ClearByeOnTimeout: req.ClearByeOnTimeout},
 	}
 	if req.Filter != "" {
