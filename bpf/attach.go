@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -60,16 +61,31 @@ type Attachment struct {
 	Mode Mode
 	// Fallback is why Auto did not take Native, or nil.
 	Fallback error
+	// Adopted is whether it is that of an earlier process, which this program has taken over.
+	Adopted bool
 
-	link link.Link
+	link   link.Link
+	pinned string // path of its pin, or empty
 }
 
 // Close detaches the program.
-func (a *Attachment) Close() error { return a.link.Close() }
+func (a *Attachment) Close() error {
+	if a.pinned != "" {
+		// Until the pin is gone, too, the kernel keeps the link.
+		return errors.Join(os.Remove(a.pinned), a.link.Close())
+	}
+	return a.link.Close()
+}
+
+// leave ends the attachment unless it is pinned.
+func (a *Attachment) leave() error { return a.link.Close() }
 
 // Attach attaches the program to the interface of that index in the network namespace of the calling thread. An error is
 // a ForeignProgramError, PermissionError or UnsupportedError where it is that.
 func (p *Program) Attach(index int, mode Mode) (*Attachment, error) {
+	if p.config.Pin != nil {
+		return p.config.Pin.attach(p.objects.Binrepd, index, mode)
+	}
 	return attach(p.objects.Binrepd, index, mode)
 }
 

@@ -44,9 +44,14 @@
 //
 // # Attaching
 //
-// The program is attached by a BPF link, which the kernel removes when its last descriptor is closed: it goes away with the
-// process, however that dies. A foreign XDP program is never replaced (ForeignProgramError). Follow keeps the program on
+// The program is attached by a BPF link, which the kernel removes when its last descriptor is closed: unless it is pinned it
+// goes away with the process, however that dies. A foreign XDP program is never replaced (ForeignProgramError). Follow keeps the program on
 // interfaces by name, across deletion and re-creation, and keeps the addresses of wildcard listeners up to date.
+//
+// # Outliving the process
+//
+// With a Pin, rings and attachments outlive the process, and the program goes on filling the rings. The next process loads its own
+// program for the same rings and exchanges it for the old one on each interface in one step, so that nothing passes by in between.
 //
 // Needed: Linux 5.18; CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON in the initial user namespace.
 package bpf

@@ -120,7 +120,7 @@ func (f *Follower) States() []InterfaceState {
 	return append([]InterfaceState(nil), f.states...)
 }
 
-// Close detaches the program everywhere and ends the follower. It is idempotent. The error is of that, or of the
+// Close detaches the program everywhere, unless it is pinned, and ends the follower. It is idempotent. The error is of that, or of the
 // following itself, if it had to give up.
 func (f *Follower) Close() error {
 	if err := f.stop(); err != nil {
@@ -159,6 +159,7 @@ func (f *Follower) run(home int, ready chan<- error) {
 		return
 	}
 	f.look()
+	f.keep()
 	ready <- nil
 	for {
 		changed, err := f.events.wait()
@@ -236,6 +237,27 @@ func (f *Follower) lookInterface(i int, name string) InterfaceState {
 	}
 	state.Mode, state.Err = f.attachments[i].Mode, f.attachments[i].Fallback
 	return state
+}
+
+// keep ends what an earlier process has attached elsewhere.
+func (f *Follower) keep() {
+	pin := f.program.config.Pin
+	if pin == nil {
+		return
+	}
+	var indexes []int
+	for _, a := range f.attachments {
+		if a != nil {
+			indexes = append(indexes, a.Index)
+		}
+	}
+	removed, err := pin.keep(indexes)
+	if len(removed) > 0 {
+		f.log.Info("removed attachments that were left behind", "pins", removed)
+	}
+	if err != nil {
+		f.log.Warn("removing old attachments failed", "error", err)
+	}
 }
 
 // ours reports whether the program on dev is ours.
@@ -317,13 +339,13 @@ func (f *Follower) tell(before, now InterfaceState) {
 	}
 }
 
-// leave detaches everywhere.
+// leave detaches everywhere, but leaves what is pinned.
 func (f *Follower) leave() {
 	var errs []error
 	for i, a := range f.attachments {
 		if a != nil {
 			f.attachments[i] = nil
-			errs = append(errs, a.Close())
+			errs = append(errs, a.leave())
 		}
 	}
 	f.mu.Lock()

@@ -28,6 +28,9 @@ type Config struct {
 	// Rate is how many datagrams a second each source address may send, and Burst how many at once; at most MaxRate.
 	// What is more gets the verdict RateLimited. 0: no limit.
 	Rate, Burst int
+	// Pin, if not nil, is where rings, counters and attachments are to outlive the process, opened for the same Config. Where
+	// it has something to take over, that is used, and its steering key goes before K0 and K1.
+	Pin *Pin
 }
 
 // Program is the XDP program, loaded, with its maps. Its methods are safe for concurrent use.
@@ -37,6 +40,8 @@ type Program struct {
 	rings     []*ebpf.Map
 	id        ebpf.ProgramID
 	addresses addressBook
+	tally     *ebpf.Map  // nil without Pin
+	before    Counters   // what earlier processes have accounted for
 	allowing  sync.Mutex // one change of the list of allowed sources at a time
 }
 
@@ -95,17 +100,33 @@ func (p *Program) load() error {
 	if err != nil {
 		return err
 	}
+	if k0, k1, ok := p.config.Pin.Key(); ok {
+		p.config.K0, p.config.K1 = k0, k1
+	}
 	if err := p.config.set(spec); err != nil {
 		return err
 	}
-	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
-		return explain(err)
+	if err := p.assign(spec); err != nil {
+		return err
 	}
 	info, err := p.objects.Binrepd.Info()
 	if err != nil {
 		return fmt.Errorf("program info: %w", err)
 	}
 	p.id, _ = info.ID()
+	if err := p.makeRings(); err != nil {
+		return err
+	}
+	p.addresses.listeners = p.config.Listeners
+	p.addresses.entries = p.objects.Addresses
+	return nil
+}
+
+// makeRings makes the rings and puts them in place, unless there are some to take over.
+func (p *Program) makeRings() error {
+	if p.config.Pin.Adopted() {
+		return p.adopt()
+	}
 	for i := range p.config.Rings {
 		ring, err := ebpf.NewMap(&ebpf.MapSpec{
 			Name:       fmt.Sprintf("binrepd_ring_%d", i),
@@ -120,9 +141,7 @@ func (p *Program) load() error {
 			return fmt.Errorf("put ring %d in place: %w", i, err)
 		}
 	}
-	p.addresses.listeners = p.config.Listeners
-	p.addresses.entries = p.objects.Addresses
-	return nil
+	return p.pin()
 }
 
 // set puts the constants into the program.
@@ -159,6 +178,9 @@ func (c Config) set(spec *ebpf.CollectionSpec) error {
 
 // explain tells why the program was refused: no privilege, a kernel without what it needs, or else the verifier.
 func explain(err error) error {
+	if err == nil {
+		return nil
+	}
 	if err := permission("load XDP program", err); errors.As(err, new(*PermissionError)) {
 		return err
 	}
@@ -176,6 +198,9 @@ func (p *Program) Close() error {
 		errs = append(errs, ring.Close())
 	}
 	p.rings = nil
+	if p.tally != nil {
+		errs = append(errs, p.tally.Close())
+	}
 	return errors.Join(append(errs, p.objects.Close())...)
 }
 
@@ -191,8 +216,18 @@ func (p *Program) Sleepers() *ebpf.Map { return p.objects.Sleepers }
 // XDP returns the program itself, for test runs.
 func (p *Program) XDP() *ebpf.Program { return p.objects.Binrepd }
 
-// Counters reads what became of all frames so far.
+// Counters reads what became of all frames so far, without those that an earlier process has accounted for.
 func (p *Program) Counters() (Counters, error) {
+	c, err := p.count()
+	if err != nil {
+		return Counters{}, err
+	}
+	c.subtract(p.before)
+	return c, nil
+}
+
+// count reads the counters as they are.
+func (p *Program) count() (Counters, error) {
 	c := Counters{Listeners: make([]Frames, len(p.config.Listeners))}
 	var cpus []binrepdCounters
 	for row := range 1 + len(p.config.Listeners) {

@@ -84,3 +84,16 @@ func (c Counters) Total() Frames {
 	}
 	return sum
 }
+
+// subtract takes away what was counted before.
+func (c *Counters) subtract(before Counters) {
+	less := func(f *Frames, before Frames) {
+		for v := range f {
+			f[v] -= min(before[v], f[v])
+		}
+	}
+	less(&c.Unknown, before.Unknown)
+	for i := range min(len(c.Listeners), len(before.Listeners)) {
+		less(&c.Listeners[i], before.Listeners[i])
+	}
+}

@@ -29,11 +29,12 @@ type mapping struct {
 	consumer []byte // one page, writable
 	producer []byte // one page and the data twice, read only
 	sleepers []byte // the flags of all rings, writable
+	tallies  []byte // those of all rings, writable; nil where nothing outlives the process
 	flag     *atomic.Uint32
 }
 
-// mapRing maps the ring buffer and, of the sleepers, the flag of ring number index.
-func mapRing(buffer, sleepers *ebpf.Map, index int) (*mapping, error) {
+// mapRing maps the ring buffer, the tallies unless that is nil, and, of the sleepers, the flag of ring number index.
+func mapRing(buffer, sleepers, tallies *ebpf.Map, index int) (*mapping, error) {
 	m := new(mapping)
 	page := os.Getpagesize()
 	size := int(buffer.MaxEntries())
@@ -48,6 +49,11 @@ func mapRing(buffer, sleepers *ebpf.Map, index int) (*mapping, error) {
 	if m.sleepers, err = unix.Mmap(sleepers.FD(), 0, flags, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, errors.Join(fmt.Errorf("map sleep flags: %w", err), m.unmap())
 	}
+	if tallies != nil {
+		if m.tallies, err = unix.Mmap(tallies.FD(), 0, int(tallies.MaxEntries())*bpf.TallySize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+			return nil, errors.Join(fmt.Errorf("map tallies: %w", err), m.unmap())
+		}
+	}
 	m.flag = (*atomic.Uint32)(unsafe.Pointer(&m.sleepers[index*bpf.SleeperSize]))
 	return m, nil
 }
@@ -59,7 +65,7 @@ func (m *mapping) ring() ring {
 
 func (m *mapping) unmap() error {
 	var errs []error
-	for _, b := range [][]byte{m.consumer, m.producer, m.sleepers} {
+	for _, b := range [][]byte{m.consumer, m.producer, m.sleepers, m.tallies} {
 		if b != nil {
 			errs = append(errs, unix.Munmap(b))
 		}

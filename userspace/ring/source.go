@@ -51,6 +51,9 @@ type Source struct {
 	ring  ring
 	clock clock
 	limit uint64 // where the drain after Stop ends
+	tally tally
+
+	inherited uint64 // where what was in the ring at the opening ends
 
 	stats   counters
 	stopped atomic.Bool
@@ -77,7 +80,7 @@ func Open(p *bpf.Program, index int, cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ring %d: %w", index, err)
 	}
-	mapped, err := mapRing(buffer, p.Sleepers(), index)
+	mapped, err := mapRing(buffer, p.Sleepers(), p.Tally(), index)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ring %d: %w", index, err), buffer.Close())
 	}
@@ -85,7 +88,13 @@ func Open(p *bpf.Program, index int, cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ring %d: %w", index, err), mapped.unmap(), buffer.Close())
 	}
-	return &Source{config: cfg, buffer: buffer, mapping: mapped, poller: poller, ring: mapped.ring(), limit: math.MaxUint64}, nil
+	s := &Source{config: cfg, buffer: buffer, mapping: mapped, poller: poller, ring: mapped.ring(), limit: math.MaxUint64}
+	s.inherited = s.ring.producer.Load()
+	if mapped.tallies != nil {
+		s.tally = newTally(mapped.tallies[index*bpf.TallySize:], s.ring.next)
+		s.stats.consumed.Store(s.tally.sum())
+	}
+	return s, nil
 }
 
 // Receive fills b with views of what is in the ring. See datagram.Source. It doesn't allocate.
@@ -105,7 +114,7 @@ func (s *Source) Receive(b *datagram.Batch) error {
 		if len(b.Datagrams) > 0 {
 			return nil
 		}
-		s.ring.release() // what was skipped
+		s.release() // what was skipped
 		if s.ring.next >= s.limit {
 			return net.ErrClosed
 		}
@@ -118,7 +127,16 @@ func (s *Source) Receive(b *datagram.Batch) error {
 // Release gives the records of b back to the kernel.
 func (s *Source) Release(b *datagram.Batch) {
 	b.Datagrams = b.Datagrams[:0]
+	s.release()
+}
+
+func (s *Source) release() {
+	if s.ring.next == s.ring.consumer.Load() {
+		return
+	}
+	s.tally.write(s.ring.next)
 	s.ring.release()
+	s.stats.consumed.Store(s.tally.sum())
 }
 
 // fill appends what is ready to b.
@@ -147,6 +165,7 @@ func (s *Source) fill(b *datagram.Batch) error {
 			continue
 		}
 		d.Received = s.clock.epoch(d.Received)
+		s.tally.count(d.Listener)
 		bytes += uint64(len(d.Payload))
 	}
 	b.Datagrams = ds
@@ -243,6 +262,7 @@ func (s *Source) Stats() Stats {
 		Refused:     s.stats.refused.Load(),
 		Sleeps:      s.stats.sleeps.Load(),
 		LateWakeups: s.stats.late.Load(),
+		Consumed:    s.stats.consumed.Load(),
 		HighWater:   s.stats.high.Load(),
 	}
 	s.mu.Lock()
@@ -250,6 +270,7 @@ func (s *Source) Stats() Stats {
 	st.Size = uint64(s.buffer.MaxEntries())
 	if !s.closed {
 		st.Fill = s.ring.fill()
+		st.Inherited = s.inherited - min(s.ring.consumer.Load(), s.inherited)
 	}
 	return st
 }

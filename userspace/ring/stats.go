@@ -15,11 +15,15 @@ type Stats struct {
 	LateWakeups uint64
 	// Size of the ring, Fill now and HighWater, the most that a look found in it, in bytes with headers and rounding.
 	Size, Fill, HighWater uint64
+	// Inherited is what is still there, in the same way, of what was in the ring when it was opened: of an earlier process.
+	Inherited uint64
+	// Consumed records are those that were given back to the kernel, by earlier processes, too, where the ring outlived them.
+	Consumed uint64
 }
 
 // counters are written by the goroutine of Receive and read by any.
 type counters struct {
-	records, bytes, refused, sleeps, late, high atomic.Uint64
+	records, bytes, refused, sleeps, late, high, consumed atomic.Uint64
 }
 
 // add is for words with one writer: no locked instruction is needed.

@@ -1,0 +1,71 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// assign loads the program, for what is to be taken over if it fits.
+func (p *Program) assign(spec *ebpf.CollectionSpec) error {
+	pin := p.config.Pin
+	if pin.Adopted() {
+		err := spec.LoadAndAssign(&p.objects, &ebpf.CollectionOptions{MapReplacements: pin.replacements()})
+		if !errors.Is(err, ebpf.ErrMapIncompatible) {
+			return explain(err)
+		}
+		// Another version, whose rings were the same but whose maps are not.
+		pin.reason = err.Error()
+		if err := pin.found.close(); err != nil {
+			return err
+		}
+		pin.found, pin.meta = nil, nil
+	}
+	return explain(spec.LoadAndAssign(&p.objects, nil))
+}
+
+// pin pins what is new.
+func (p *Program) pin() (err error) {
+	pin := p.config.Pin
+	if pin == nil {
+		return nil
+	}
+	if p.tally, err = newTally(); err != nil {
+		return permission("make tally", err)
+	}
+	maps := map[string]*ebpf.Map{
+		pinRings: p.objects.Rings, pinSleepers: p.objects.Sleepers, pinVerdicts: p.objects.Verdicts, pinTally: p.tally,
+	}
+	for i, r := range p.rings {
+		maps[ringName(i)] = r
+	}
+	return pin.put(newMeta(p.config), maps)
+}
+
+// adopt takes over the rings, and finds out what of the counters an earlier process has accounted for: of the steered
+// frames those that were read, of all others those that were counted by now.
+func (p *Program) adopt() (err error) {
+	maps := p.config.Pin.found.maps
+	for i := range p.config.Rings {
+		ring, err := maps[ringName(i)].Clone()
+		if err != nil {
+			return fmt.Errorf("ring %d: %w", i, err)
+		}
+		p.rings = append(p.rings, ring)
+	}
+	if p.tally, err = maps[pinTally].Clone(); err != nil {
+		return fmt.Errorf("tally: %w", err)
+	}
+	if p.before, err = p.count(); err != nil {
+		return err
+	}
+	consumed, err := consumed(p.rings, p.tally)
+	for i := range p.before.Listeners {
+		p.before.Listeners[i][Steered] = consumed[i]
+	}
+	return err
+}
+
+// Tally returns the map in which consumers keep the tallies of their rings, nil if nothing is pinned.
+func (p *Program) Tally() *ebpf.Map { return p.tally }
