@@ -54,3 +54,20 @@ func (c *timeControl) time(size uint64) (ns int64, ok bool) {
 	}
 	return c.sec*1e9 + c.nsec, true
 }
+
+// segmentControl is the one control message that a run goes out with: UDP_SEGMENT and the length of its segments.
+// See udp(7).
+type segmentControl struct {
+	header unix.Cmsghdr
+	size   uint16
+	_      [6]byte // CMSG_SPACE
+}
+
+const sizeofSegmentControl = int(unsafe.Sizeof(segmentControl{}))
+
+func (c *segmentControl) init() {
+	c.header.Level, c.header.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	c.header.SetLen(unix.CmsgLen(int(unsafe.Sizeof(c.size))))
+}
+
+func (c *segmentControl) bytes() *byte { return (*byte)(unsafe.Pointer(c)) }

@@ -44,6 +44,9 @@ type Config struct {
 	MaxDatagram int
 	// ReceiveBuffer and SendBuffer are the sizes in bytes to ask the kernel for. 0 is the default.
 	ReceiveBuffer, SendBuffer int
+	// Plain sends each message by itself. Otherwise, on Linux, messages of equal length to one destination that follow each
+	// other are handed to the kernel as one, which cuts it again; what arrives is the same.
+	Plain bool
 	// OnError is told of each error that the network reported about a message sent to a destination: a
 	// syscall.Errno, ECONNREFUSED where nobody listens there. It is called from Receive, Send or
 	// ReapErrors, must be quick, and may be called by several goroutines at once.

@@ -17,6 +17,8 @@ type Stats struct {
 
 	// Sent messages were taken by the kernel, with SentBytes of payload.
 	Sent, SentBytes uint64
+	// Merged are those of Sent that left in runs, several handed to the kernel as one.
+	Merged uint64
 	// SendErrors are messages that the kernel refused on the spot, as Send returned them.
 	SendErrors ErrorCounts
 	// Reported are errors that the network reported later, about messages counted in Sent.
@@ -35,6 +37,7 @@ type receiveCounters struct {
 type sendCounters struct {
 	_                [128]byte
 	messages, bytes  atomic.Uint64
+	merged           atomic.Uint64
 	failed, reported errorCounters
 	_                [128]byte
 }
@@ -53,6 +56,7 @@ func (s *Socket) Stats() Stats {
 		Waiting:       waiting,
 		Sent:          s.snd.messages.Load(),
 		SentBytes:     s.snd.bytes.Load(),
+		Merged:        s.snd.merged.Load(),
 		SendErrors:    s.snd.failed.load(),
 		Reported:      s.snd.reported.load(),
 	}
