@@ -1,0 +1,98 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"binrepd/bpf"
+	"binrepd/userspace/engine"
+	"binrepd/userspace/ring"
+	"binrepd/userspace/socket"
+)
+
+// appliance is a whole binrepd at one end of a link: its ways in, an engine and a table.
+type appliance struct {
+	*population
+	link       *link
+	program    *bpf.Program
+	rings      []*ring.Source
+	attachment *bpf.Attachment
+	socket     *socket.Socket
+	engine     *engine.Engine
+	cancel     context.CancelFunc
+	done       chan error
+}
+
+// liveRingSize is the default of binrepd run.
+const liveRingSize = bpf.DefaultRingSize
+
+// newAppliance starts one with so many dialogs and so many rings; with no ring it has only its socket, as with --xdp off.
+func newAppliance(ctx context.Context, l *link, dialogs, rings int) (_ *appliance, err error) {
+	a := &appliance{link: l, cancel: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	if a.population, err = newPopulation(shards * max(rings, 1)); err != nil {
+		return nil, err
+	}
+	if err := a.grow(ctx, dialogs); err != nil {
+		return nil, err
+	}
+	if rings > 0 {
+		if a.program, err = loadProgram(rings, liveRingSize); err != nil {
+			return nil, err
+		}
+		if a.rings, err = openRings(a.program); err != nil {
+			return nil, err
+		}
+	}
+	err = inNamespace(l.near, func() (err error) {
+		if a.socket, err = socket.Listen(ctx, listener(), socket.Config{Steering: steering()}); err != nil {
+			return err
+		}
+		if rings == 0 {
+			return enableGRO(nearName)
+		}
+		a.attachment, err = a.program.Attach(l.nearIndex, bpf.Native)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.engine, err = a.population.engine(nil); err != nil {
+		return nil, err
+	}
+	inputs := []engine.Input{{Source: a.socket, Name: "socket"}}
+	for i, r := range a.rings {
+		inputs = append(inputs, engine.Input{Source: r, Name: fmt.Sprintf("ring %d", i), Thread: true})
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.cancel, a.done = cancel, make(chan error, 1)
+	go func() { a.done <- a.engine.Run(running, inputs) }()
+	return a, nil
+}
+
+func (a *appliance) close() error {
+	var errs []error
+	if a.attachment != nil {
+		errs = append(errs, a.attachment.Close())
+	}
+	a.cancel()
+	if a.done != nil {
+		errs = append(errs, <-a.done)
+	}
+	errs = append(errs, closeRings(a.rings))
+	if a.program != nil {
+		errs = append(errs, a.program.Close())
+	}
+	if a.socket != nil {
+		errs = append(errs, a.socket.Close())
+	}
+	if a.population != nil {
+		errs = append(errs, a.population.close())
+	}
+	return errors.Join(errs...)
+}

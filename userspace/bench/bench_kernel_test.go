@@ -1,0 +1,192 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"binrepd/bpf"
+	"binrepd/bpf/bpftest"
+	"binrepd/userspace/datagram"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func requireKernel(t testing.TB) {
+	t.Helper()
+	bpftest.RequireKernel(t)
+}
+
+// TestStages runs every stage, small, and looks at what must hold at any speed: no allocation and no wait for a lock an event on the whole path, no
+// loss, every figure a number.
+func TestStages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: all stages take a while")
+	}
+	for _, st := range stages {
+		t.Run(st.name, func(t *testing.T) {
+			if st.privileged {
+				requireKernel(t)
+			}
+			var progress bytes.Buffer
+			r, err := Run(t.Context(), Config{Stages: []string{st.name}, Dialogs: 5_000, Runs: 1, Progress: &progress, quick: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(progress.String(), st.name) || len(r.Rows) == 0 {
+				t.Errorf("%d rows, progress %q", len(r.Rows), &progress)
+			}
+			for _, row := range r.Rows {
+				for _, v := range []float64{row.NS, row.PerSecond, row.Bytes, row.Allocs} {
+					if math.IsNaN(v) || math.IsInf(v, 0) {
+						t.Errorf("%s: %+v", row.Case, row)
+					}
+				}
+				if row.Stage != st.name {
+					t.Errorf("row %q is of stage %q", row.Case, row.Stage)
+				}
+				if freeOfAllocation(row.Stage, row.Case) && row.Allocs > 0.05 { // the runtime and other goroutines have a few of their own
+					t.Errorf("%s: %.4f allocations an event", row.Case, row.Allocs)
+				}
+			}
+			for _, g := range r.Targets {
+				if strings.HasPrefix(g.Name, "lost") && !g.Met {
+					t.Errorf("%s: %v", g.Name, g.Value)
+				}
+			}
+			var text, object bytes.Buffer
+			if err := errors.Join(r.Text(&text), r.JSON(&object)); err != nil {
+				t.Fatal(err)
+			}
+			var back Report
+			if err := json.Unmarshal(object.Bytes(), &back); err != nil || len(back.Rows) != len(r.Rows) {
+				t.Errorf("JSON: %v", err)
+			}
+			table, _, _ := strings.Cut(text.String(), "\ntarget ")
+			if n := strings.Count(table, "\n"+st.name+" "); n != len(r.Rows) {
+				t.Errorf("%d of %d rows in the table:\n%s", n, len(r.Rows), &text)
+			}
+		})
+	}
+}
+
+// freeOfAllocation tells of the cases that must not allocate: the way of an event, whoever brings it.
+func freeOfAllocation(stage, name string) bool {
+	switch stage {
+	case "steer", "ring", "decode", "apply", "growth", "whole", "rings":
+		return true
+	case "socket":
+		return name == "socket to table"
+	}
+	return false
+}
+
+// TestFeeder runs distinct frames through the program and finds each in the ring, in order and byte for byte.
+func TestFeeder(t *testing.T) {
+	requireKernel(t)
+	r, err := newRig(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := r.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	made := newTraffic()
+	const n = 3000
+	for range 2 { // the second time over what the first has left
+		var want packets
+		if err := r.fill(n, func(dst []byte) ([]byte, uint64) {
+			packet, call := made.mixed(dst)
+			want.make(1, func(dst []byte) ([]byte, uint64) { return append(dst, packet...), call })
+			return packet, call
+		}); err != nil {
+			t.Fatal(err)
+		}
+		b := datagram.NewBatch(n)
+		if err := r.sources[0].Receive(b); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Datagrams) != n {
+			t.Fatalf("%d of %d frames in the ring", len(b.Datagrams), n)
+		}
+		for i, d := range b.Datagrams {
+			w := want.datagram(i, d.Received)
+			if !bytes.Equal(d.Payload, w.Payload) || d.Source != w.Source || d.Hash != w.Hash {
+				t.Fatalf("datagram %d: %d bytes from %v, hash %#x; want %d from %v, %#x", i, len(d.Payload), d.Source, d.Hash, len(w.Payload), w.Source, w.Hash)
+			}
+		}
+		r.sources[0].Release(b)
+	}
+}
+
+// TestLivePath sends over the veth pair, to an appliance with XDP and to one without, and makes sure of the way that the events take.
+func TestLivePath(t *testing.T) {
+	requireKernel(t)
+	for _, rings := range []int{2, 0} {
+		p, err := newPath(t.Context(), 10_000, 1000, rings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := p.send(t.Context(), 10_000, 50_000, liveChunk, p.appliance.mixed)
+		if err = errors.Join(err, r.lost()); err != nil {
+			t.Error(err)
+		}
+		if rings > 0 {
+			c, err := p.appliance.program.Counters()
+			if total := c.Total(); err != nil || total[bpf.Steered] != 10_000 {
+				t.Errorf("%d frames steered, %v", total[bpf.Steered], err)
+			}
+		}
+		if got := p.appliance.socket.Stats().Received; got != 0 && rings > 0 || got != 10_000 && rings == 0 {
+			t.Errorf("%d rings: %d through the socket", rings, got)
+		}
+		if err := p.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestGenerate(t *testing.T) {
+	requireKernel(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Generate(ctx, GenerateConfig{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled while it waits: %v", err)
+	}
+	l, err := newLink("") // the name is free again
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.close(""); err != nil {
+			t.Error(err)
+		}
+	}()
+	detach, err := attachDrop(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := detach(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var r Generated
+	err = inNamespace(l.far, func() (err error) {
+		r, err = Generate(t.Context(), GenerateConfig{
+			Interface: farName, To: listener(), MAC: l.nearMAC, Rate: 1_000_000, Count: 9000, Dialogs: 3000,
+		})
+		return err
+	})
+	if err != nil || r.Events != 9000 || r.Live < 2999 || r.Live > 3001 || r.Creates+r.Updates+r.Deletes != 9000 || r.Updates < 1990 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -1,0 +1,157 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// path is a link, what sends over it, and an appliance at the other end, if any.
+type path struct {
+	*link
+	generator *generator
+	appliance *appliance
+}
+
+// roomPerEvent is the memory for a frame of a mixed stream: 380 bytes on average.
+const roomPerEvent = 480
+
+// newPath makes one with an appliance, and room for so many events at once. With no ring the appliance has only its socket.
+func newPath(ctx context.Context, events, dialogs, rings int) (_ *path, err error) {
+	p := &path{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if p.link, err = newLink(""); err != nil {
+		return nil, err
+	}
+	if p.appliance, err = newAppliance(ctx, p.link, dialogs, rings); err != nil {
+		return nil, err
+	}
+	return p, p.prepare(events, xdpTx)
+}
+
+// prepare makes the generator; answer is what it does with its frames.
+func (p *path) prepare(events int, answer int32) error {
+	return inNamespace(p.far, func() (err error) {
+		p.generator, err = newGenerator(p.farIndex, events*roomPerEvent, answer, newFramer(p.farMAC, p.nearMAC, listener()))
+		return err
+	})
+}
+
+func (p *path) close() error {
+	var errs []error
+	if p.generator != nil {
+		errs = append(errs, p.generator.close())
+	}
+	if p.appliance != nil {
+		errs = append(errs, p.appliance.close())
+	}
+	if p.link != nil {
+		errs = append(errs, p.link.close(""))
+	}
+	return errors.Join(errs...)
+}
+
+// passage is what became of events that were sent over a path.
+type passage struct {
+	sent
+	received int
+	// cpu is all processor time that they cost, in this process and in the kernel, without waiting for the time to send.
+	cpu time.Duration
+}
+
+func (p passage) lap() lap { return lap{events: p.frames, wall: p.wall, cpu: p.cpu} }
+
+// send sends n events of next, a chunk at a time at so many a second, and waits until the appliance, if there is one, has them.
+func (p *path) send(ctx context.Context, n, rate, chunk int, next func([]byte) ([]byte, uint64)) (r passage, err error) {
+	err = inNamespace(p.far, func() error {
+		if err := p.generator.make(n, next); err != nil {
+			return err
+		}
+		before := p.received()
+		all, own := totalTime(), readClock(threadClock)
+		if r.sent, err = p.generator.send(ctx, rate, chunk); err != nil {
+			return err
+		}
+		if err := p.settle(ctx, before+n); err != nil {
+			return err
+		}
+		r.received = p.received() - before
+		// Of this thread only the system calls that send count.
+		r.cpu = totalTime() - all - (readClock(threadClock) - own) + r.sent.cpu
+		return nil
+	})
+	return r, err
+}
+
+// received is how many datagrams the appliance has had.
+func (p *path) received() int {
+	if p.appliance == nil {
+		return 0
+	}
+	s := p.appliance.engine.Status()
+	total := s.Total()
+	return int(total.Received)
+}
+
+// settle waits until so many datagrams have been received, or nothing has come for a while: then some were lost.
+func (p *path) settle(ctx context.Context, want int) error {
+	const quiet, look = 300 * time.Millisecond, 5 * time.Millisecond
+	if p.appliance == nil {
+		return nil
+	}
+	last := -1
+	changed := time.Now()
+	for {
+		now := p.received()
+		if now != last {
+			last, changed = now, time.Now()
+		}
+		if now >= want || time.Since(changed) > quiet {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(look):
+		}
+	}
+}
+
+// lost makes an error of what didn't arrive.
+func (r *passage) lost() error {
+	if r.received != r.frames {
+		return fmt.Errorf("of %d events, %d arrived", r.frames, r.received)
+	}
+	return nil
+}
+
+// totalTime is a clock of the processor time that traffic costs: of this process, in whose system calls the kernel sends and
+// usually receives frames, and of the kernel's threads that take over when there is much to receive.
+func totalTime() time.Duration { return readClock(processClock) + softirqThreads() }
+
+func softirqThreads() (sum time.Duration) {
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, name := range names {
+		comm, err := os.ReadFile(name)
+		if err != nil || !strings.HasPrefix(string(comm), "ksoftirqd/") {
+			continue
+		}
+		stat, err := os.ReadFile(filepath.Join(filepath.Dir(name), "schedstat")) // nanoseconds on a processor; two more numbers
+		if err != nil {
+			continue
+		}
+		first, _, _ := strings.Cut(string(stat), " ")
+		ns, _ := strconv.ParseInt(first, 10, 64)
+		sum += time.Duration(ns)
+	}
+	return sum
+}
