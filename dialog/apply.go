@@ -22,12 +22,21 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 		taken = s.taken(sp.first, ev.Key)
 	}
 	step, outcome := decide(ev, state, start, taken)
+	var overtaken past
 	switch step {
 	case keep:
 		return outcome
 	case renew:
-		if sameContent(s.slab.record(sp.entry).body(), ev.Body) {
+		rec := s.slab.record(sp.entry)
+		if sameContent(rec.body(), ev.Body) {
 			return Duplicate
+		}
+		newer := compareCSeqs(ev.Body, rec.body())
+		if newer < 0 || newer == 0 && rec.past().has(contentHash(ev.Body)) {
+			return Stale
+		}
+		if newer == 0 {
+			overtaken = rec.past().with(contentHash(rec.body()))
 		}
 	}
 	if sp.at >= 0 && !ev.State.BeingSetUp() && s.counts.early() > 0 && s.dropEarly(&sp, ev) {
@@ -42,7 +51,9 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 	case sp.entry == 0:
 		refused = s.insert(&sp, ev, ev.State, ev.Body, now)
 	default:
-		refused = s.replace(&sp, ev, now)
+		if refused = s.replace(&sp, ev, now); refused == NoOutcome && step == renew {
+			s.slab.header(sp.entry).setPast(overtaken)
+		}
 	}
 	if refused != NoOutcome {
 		return refused
@@ -105,6 +116,7 @@ func (s *Shard) replace(sp *spot, ev *Event, now uint32) (refused Outcome) {
 		s.slab.header(r).setNext(rec.next())
 		s.link(sp, ev.tag, r)
 		s.slab.release(sp.entry)
+		sp.entry = r
 		rec = s.slab.record(r)
 	}
 	rec.fill(ev.tag, ev.Start, now, ev.Origin, ev.State, ev.Body, len(ev.Key))

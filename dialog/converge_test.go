@@ -129,7 +129,7 @@ func TestWhereOrderMatters(t *testing.T) {
 		events         []told
 		left, reversed string
 	}{
-		{"two updates of one state: the last wins",
+		{"two updates of one state that no CSeq orders: the last wins",
 			[]told{{"update", "a", "b", 4, 100, "x", 0, 0}, {"update", "a", "b", 4, 100, "y", 0, 0}},
 			"[a/b confirmed 100 y]", "[a/b confirmed 100 x]"},
 		{"two creations: the first wins",
@@ -149,4 +149,66 @@ func TestWhereOrderMatters(t *testing.T) {
 		}
 		clean(t, table)
 	}
+}
+
+// Updates that differ go round between tables, each of which passes on what changed it: whatever their order, that comes to
+// an end, and with CSeq numbers all tables end with the same.
+func TestUpdatesDontChaseEachOther(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		for count := 2; count <= pastContents+1; count++ {
+			contents := make([]told, count)
+			for i := range contents {
+				contents[i] = told{event: "update", from: "a", to: "b", state: 4, start: 100, vars: fmt.Sprint("content ", i)}
+			}
+			permutations(contents, func(order []told) {
+				tables := []*Table{newTable(t, Config{Shards: 1}), newTable(t, Config{Shards: 1}), newTable(t, Config{Shards: 1})}
+				// What is on its way to each table, in order. All of it is under way before the first arrives.
+				way := make([][]told, len(tables))
+				for i, e := range order {
+					way[i%len(tables)] = append(way[i%len(tables)], e)
+				}
+				steps := 0
+				for under := true; under; {
+					under = false
+					for i, table := range tables {
+						if len(way[i]) == 0 {
+							continue
+						}
+						under = true
+						e := way[i][0]
+						way[i] = way[i][1:]
+						ev := e.make(t)
+						if ordered {
+							ev = withCSeq(t, ev, e.vars)
+						}
+						apply(t, table, epoch, ev)
+						if ev.Outcome.Changed() {
+							next := (i + 1) % len(tables)
+							way[next] = append(way[next], e)
+						}
+						if steps++; steps > 1000 {
+							t.Fatalf("%d contents, ordered %v: order %v goes on for ever", count, ordered, order)
+						}
+					}
+				}
+				for _, table := range tables[1:] {
+					if got, want := fmt.Sprint(entries(table)), fmt.Sprint(entries(tables[0])); ordered && got != want {
+						t.Errorf("order %v: %s and %s", order, got, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// withCSeq gives an update the CSeq number that its content ends in, counted from 1.
+func withCSeq(t *testing.T, ev *Event, content string) *Event {
+	d := ev.Body.Details()
+	d.CalleeCSeq = string(content[len(content)-1] + 1)
+	numbered := new(Event)
+	if fault := ParseSnapshot(d.AppendPacked(nil), ev.Kind, numbered); fault != NoFault {
+		t.Fatalf("fault %d", fault)
+	}
+	numbered.Hash = ev.Hash
+	return numbered
 }

@@ -3,6 +3,8 @@ package dialog
 import (
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +25,41 @@ type modelEntry struct {
 	origin   uint16
 	deadline int64
 	details  Details // zero for a tombstone
+	past     []Details
+}
+
+// renew tells what becomes of content of the same start and state, and what is overtaken then.
+func (m *model) renew(d Details, old modelEntry) (Outcome, []Details) {
+	if sameSaying(d, old.details) {
+		return Duplicate, nil
+	}
+	number := func(s string) int {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	signs := 0 // of the differences that tell something: 1 up, 2 down
+	for _, pair := range [][2]string{{d.CallerCSeq, old.details.CallerCSeq}, {d.CalleeCSeq, old.details.CalleeCSeq}} {
+		switch x, y := number(pair[0]), number(pair[1]); {
+		case x == 0 || y == 0:
+		case x > y:
+			signs |= 1
+		case x < y:
+			signs |= 2
+		}
+	}
+	switch signs {
+	case 1:
+		return Applied, nil
+	case 2:
+		return Stale, nil
+	}
+	if slices.Contains(old.past[:min(len(old.past), pastContents)], d) {
+		return Stale, nil
+	}
+	return Applied, append([]Details{old.details}, old.past...)
 }
 
 func (m *model) snapshot(kind Kind, d Details, origin uint16, now int64) Outcome {
@@ -64,8 +101,10 @@ func (m *model) snapshot(kind Kind, d Details, origin uint16, now int64) Outcome
 		return Duplicate
 	case kind == Update && d.State < old.state:
 		return Stale
-	case kind == Update && sameSaying(d, old.details):
-		return Duplicate
+	case kind == Update && d.State == old.state:
+		if outcome, e.past = m.renew(d, old); outcome != Applied {
+			return outcome
+		}
 	}
 	m.dropEarly(d.CallID, d.FromTag)
 	if !known && m.count(d.CallID) >= m.perCall {
@@ -83,8 +122,12 @@ func (m *model) early(key [3]string, e, old modelEntry, known bool) Outcome {
 			return Late
 		case e.state < old.state:
 			return Stale
-		case sameSaying(e.details, old.details):
-			return Duplicate
+		case e.state == old.state:
+			outcome, past := m.renew(e.details, old)
+			if outcome != Applied {
+				return outcome
+			}
+			e.past = past
 		}
 		m.entries[key] = e
 		return BeganEarly
@@ -224,8 +267,10 @@ func TestTableIsTheModel(t *testing.T) {
 				CallID:  rapid.SampledFrom([]string{"c1", "c2", "call3", "call4"}).Draw(t, "call"),
 				FromTag: tags.Draw(t, "from"), ToTag: tags.Draw(t, "to"),
 				State: State(rapid.IntRange(1, 5).Draw(t, "state")), Start: rapid.Uint32Range(0, 3).Draw(t, "start"),
-				Vars:    strings.Repeat("v", rapid.SampledFrom([]int{0, 1, 1, 2, 300, 5000, 60000}).Draw(t, "vars")),
-				Timeout: uint32(now + rapid.Int64Range(-100, 300).Draw(t, "timeout")),
+				CallerCSeq: rapid.SampledFrom([]string{"", "0", "7", "8", "x"}).Draw(t, "caller's CSeq"),
+				CalleeCSeq: rapid.SampledFrom([]string{"", "0", "7", "8"}).Draw(t, "callee's CSeq"),
+				Vars:       strings.Repeat("v", rapid.SampledFrom([]int{0, 1, 1, 2, 300, 5000, 60000}).Draw(t, "vars")),
+				Timeout:    uint32(now + rapid.Int64Range(-100, 300).Draw(t, "timeout")),
 			}
 		})
 		play := func(t *rapid.T, ev *Event, d Details, want func(origin uint16) Outcome) {
@@ -295,7 +340,7 @@ func compare(t *rapid.T, table *Table, m *model) {
 		}
 	}
 	c := table.Counts()
-	c.Dealt, c.Mapped = 0, 0
+	c.Dealt, c.Mapped, c.Limit = 0, 0, 0
 	if c != counts {
 		t.Fatalf("counts %+v, want %+v", c, counts)
 	}

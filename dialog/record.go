@@ -19,7 +19,8 @@ const (
 	atOrigin     = 22 // u16
 	atState      = 24 // u8; Ended in a tombstone
 	atClass      = 25 // u8: size class of the slot
-	recordHeader = 28
+	atPast       = 28 // 3 x u16: hashes of overtaken contents, latest first
+	recordHeader = atPast + 2*pastContents
 )
 
 // MaxBody is the size in bytes of the largest packed dialog that the table takes. It is a little more than what
@@ -54,7 +55,20 @@ func (r record) key() Packed {
 	return Packed(r[recordHeader:end:end])
 }
 
-// fill writes all of the header but next, slot and class, and the body.
+func (r record) past() (p past) {
+	for i := range p {
+		p[i] = binary.LittleEndian.Uint16(r[atPast+2*i:])
+	}
+	return p
+}
+
+func (r record) setPast(p past) {
+	for i, hash := range p {
+		binary.LittleEndian.PutUint16(r[atPast+2*i:], hash)
+	}
+}
+
+// fill writes all of the header but next, slot and class, and the body. No content is overtaken yet.
 func (r record) fill(tag, start, now uint32, origin uint16, state State, body Packed, keySize int) {
 	binary.LittleEndian.PutUint32(r[atTag:], tag)
 	binary.LittleEndian.PutUint32(r[atStart:], start)
@@ -63,6 +77,7 @@ func (r record) fill(tag, start, now uint32, origin uint16, state State, body Pa
 	binary.LittleEndian.PutUint16(r[atKeySize:], uint16(keySize))
 	binary.LittleEndian.PutUint16(r[atOrigin:], origin)
 	r[atState] = byte(state)
+	r.setPast(past{})
 	copy(r[recordHeader:], body)
 }
 

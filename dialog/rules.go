@@ -18,13 +18,15 @@ package dialog
 //	                                            older start: Stale           else: Late
 //	                                            lower state: Stale
 //	                                            same content: Duplicate
+//	                                            older content: Stale
 //	                                            else: Applied
 //	early          BeganEarly,  lower state:    Stale                        Late
 //	               but Late if   Stale
 //	               the caller   same content:
 //	               has a live    Duplicate
-//	               dialog or    else:
-//	               tombstone     BeganEarly
+//	               dialog or    older content:
+//	               tombstone     Stale
+//	                            else: BeganEarly
 //	end            Unknown      Applied         newer start than the end's:  Duplicate, but Unknown if the end's
 //	                                             Stale; else Applied          start is newer than a known one
 //
@@ -36,8 +38,9 @@ package dialog
 //   - A tombstone lives from the first end on; repeating the end doesn't prolong it. Only the end of a newer call, which has a newer
 //     start, renews it.
 //   - Content is the same if all bytes are, but for the timeout, which may differ by 2 s: the senders' two clocks jitter by so much.
+//   - Content is older if its CSeq numbers say so, or, where they say nothing, if the table had it and overtook it (newer.go).
 //
-// Orders do matter, and can't but matter: between two updates of the same start and state with different content (the
+// Orders do matter, and can't but matter: between two updates of the same start and state with different content that CSeq numbers don't order (the
 // last one to arrive wins; there is no telling which is newer), two creations likewise (the first one wins), and when a key is used again
 // while deletions of the older call, which name no start, are still under way.
 
@@ -47,7 +50,7 @@ type step uint8
 const (
 	keep  step = iota // leave it as it is
 	store             // put the snapshot in the place of the entry, or insert it
-	renew             // like store, unless the content is the same: then it is a Duplicate
+	renew             // like store, unless the content is the same, a Duplicate, or an older one, Stale
 	bury              // put a tombstone in the place of the entry, or insert it
 )
 
