@@ -167,6 +167,8 @@ type Counts struct {
 	Bytes int
 	// Dealt is the memory in use for records and indexes, half-empty chunks among it; Mapped is what was taken from the system.
 	Dealt, Mapped int
+	// Limit is how much can be dealt out: Config.MaxBytes, or what the system lets the table address.
+	Limit int
 }
 
 // Live is the number of live dialogs.
@@ -187,5 +189,6 @@ func (t *Table) Counts() Counts {
 		sum.Bytes += c.bytes
 	}
 	sum.Dealt, sum.Mapped = t.arena.sizes()
+	sum.Limit = t.arena.limit
 	return sum
 }

@@ -38,6 +38,7 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 	var err error
 	if a.table, err = dialog.NewTable(dialog.Config{
 		Shards: o.Shards, Tombstone: o.Tombstone, EarlyTimeout: o.EarlyTimeout, ExpiryGrace: o.ExpiryGrace,
+		MaxDialogs: o.MaxDialogs, MaxBytes: int64(o.MaxMemory),
 	}); err != nil {
 		return nil, err
 	}
@@ -95,7 +96,9 @@ func (a *appliance) counters() control.Status {
 		Early: uint64(e.Table.Early), Tombstones: uint64(e.Table.Tombstones),
 		Memory: control.Memory{
 			Records: uint64(e.Table.Bytes), Used: uint64(e.Table.Dealt), Mapped: uint64(e.Table.Mapped),
+			Limit: uint64(e.Table.Limit),
 		},
+		MaxDialogs: uint64(a.options.MaxDialogs),
 		Expired: control.Expired{
 			Live: uint64(e.Expired.Live), Early: uint64(e.Expired.Early), Tombstones: uint64(e.Expired.Tombstones),
 		},

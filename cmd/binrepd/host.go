@@ -15,7 +15,9 @@ import (
 // host is what options ask of the machine.
 type host struct {
 	Memory uint64 // bytes of RAM
-	Links  []hostLink
+	// MemoryLimit is that of the control group, 0: none.
+	MemoryLimit uint64
+	Links       []hostLink
 	// Nonlocal4 and Nonlocal6 tell whether the kernel lets a socket be bound to an address that no interface has
 	// (net.ipv4.ip_nonlocal_bind and its twin), as hosts with an address that moves between them do.
 	Nonlocal4, Nonlocal6 bool
@@ -45,6 +47,7 @@ func readHost() (host, error) {
 		return host{}, fmt.Errorf("memory of the host: %w", err)
 	}
 	h.Memory = uint64(info.Totalram) * uint64(info.Unit)
+	h.MemoryLimit = groupLimit(os.DirFS("/"))
 	h.Nonlocal4 = sysctl("net/ipv4/ip_nonlocal_bind") == "1"
 	h.Nonlocal6 = sysctl("net/ipv6/ip_nonlocal_bind") == "1"
 
@@ -116,7 +119,7 @@ func (o *options) resolve(h host) error {
 		return fmt.Errorf("--ring-size %s: %d rings of it take %s, more than half of this host's %s; choose a smaller size or fewer --rings",
 			humanize.IBytes(uint64(o.RingSize)), o.Rings, humanize.IBytes(total), humanize.IBytes(h.Memory))
 	}
-	return nil
+	return o.settleMemory(h)
 }
 
 // resolveForeign decides about a listen address that no interface has.

@@ -57,6 +57,9 @@ type options struct {
 	Replicate      []egress.Destination // where events go on to
 	ReplicateQueue int                  // bytes
 
+	MaxDialogs int    // 0: no limit
+	MaxMemory  uint64 // bytes of the table; 0 until resolve has chosen, where none was named
+
 	Allow      []netip.Prefix // who may speak; none: everyone
 	SourceRate int            // packets a second of each source address, 0: no limit
 

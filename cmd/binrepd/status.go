@@ -88,7 +88,15 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	row("dialogs", "%d live: %d confirmed, %d answered; %d early, %d remembered as ended",
 		s.Dialogs, s.Confirmed, s.Answered, s.Early, s.Tombstones)
 	row("expired", "%d live, %d early", s.Expired.Live, s.Expired.Early)
-	row("memory", "%s used, %s mapped", humanize.IBytes(s.Memory.Used), humanize.IBytes(s.Memory.Mapped))
+	limit := ""
+	if s.MaxDialogs > 0 {
+		limit = fmt.Sprintf(", or %d dialogs", s.MaxDialogs)
+	}
+	if s.FullIn != nil && *s.FullIn < 30*24*3600 { // what takes longer than a month is no growth
+		limit += ": full in " + span(now, now.Add(time.Duration(*s.FullIn*float64(time.Second))))
+	}
+	row("memory", "%s used, %s mapped, at most %s%s", humanize.IBytes(s.Memory.Used), humanize.IBytes(s.Memory.Mapped),
+		humanize.IBytes(s.Memory.Limit), limit)
 	row("received", "%d creates, %d updates, %d deletes", s.CreateRecv, s.UpdateRecv, s.DeleteRecv)
 	row("latency", "p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us", s.Latency.P50, s.Latency.P99, s.Latency.P999, s.Latency.Max)
 	if err := w.Flush(); err != nil {

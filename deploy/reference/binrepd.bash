@@ -51,6 +51,10 @@ _binrepd() {
 	'binrepd run --load')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
+	'binrepd run --max-dialogs')
+		return ;;
+	'binrepd run --max-memory')
+		return ;;
 	'binrepd run --shards')
 		return ;;
 	'binrepd run --tombstone')
@@ -138,7 +142,7 @@ _binrepd() {
 		commands='run status dialogs allow sync save load doctor version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --shards --tombstone --ring-size --rings --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --ring-size --rings --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --control --help' ;;
 	'binrepd dialogs')

@@ -30,6 +30,10 @@ type Status struct {
 	Tombstones uint64  `json:"tombstones"`
 	Memory     Memory  `json:"memory"`
 	Expired    Expired `json:"expired"`
+	// MaxDialogs is how many dialogs, live and early, the table takes; 0: no limit.
+	MaxDialogs uint64 `json:"max_dialogs"`
+	// FullIn is in how many seconds the table is full if it goes on growing as in the last minutes; null if that isn't in sight.
+	FullIn *float64 `json:"full_in_seconds"`
 
 	// Well-formed events received, whatever became of them, under the names of OpenSIPS's statistics.
 	CreateRecv uint64 `json:"create_recv"`
@@ -60,6 +64,7 @@ type Memory struct {
 	Records uint64 `json:"records"` // headers and packed dialogs
 	Used    uint64 `json:"used"`    // parts in use for records and indexes
 	Mapped  uint64 `json:"mapped"`  // taken from the system
+	Limit   uint64 `json:"limit"`   // the most that Used can be
 }
 
 // Expired counts what went because its time was over.

@@ -40,7 +40,7 @@ const (
 	retired = 24 * time.Hour
 )
 
-// History remembers the counters of the last minute, so that a Status can tell rates and recent losses. It is safe for
+// History remembers the counters of the last minute, so that a Status can tell rates, recent losses and the growth of the table. It is safe for
 // concurrent use.
 type History struct {
 	// StaleAfter is how long a source may be silent; 0: for ever.
@@ -48,6 +48,7 @@ type History struct {
 
 	mu      sync.Mutex
 	samples []sample // oldest first, one a second, up to lossWindow
+	fills   fills
 }
 
 type sample struct {
@@ -60,6 +61,10 @@ type sample struct {
 func (h *History) Sample(now time.Time, s *Status) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.fills.sample(now, s)
+	if len(h.samples) == 0 && !s.Started.IsZero() {
+		h.samples = append(h.samples, sample{at: s.Started}) // nothing was lost before
+	}
 	h.samples = append(h.samples, newSample(now, s))
 	// One sample older than the window stays, as what the window is compared with.
 	for len(h.samples) > 2 && now.Sub(h.samples[1].at) >= lossWindow {
@@ -96,6 +101,7 @@ func (h *History) Complete(now time.Time, s *Status) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.rates(now, s)
+	s.FullIn = h.fills.fullIn(now, s)
 	s.Word, s.Reason = h.word(now, s)
 }
 

@@ -10,6 +10,20 @@ func picture(events uint64, last time.Time) *Status {
 	return &Status{Sources: []SourceStatus{{Address: "192.0.2.1:5555", Events: events, Last: last}}}
 }
 
+// TestWordAtStart: what was lost before the first sample counts.
+func TestWordAtStart(t *testing.T) {
+	start := time.Unix(testNow, 0)
+	s := picture(7, start)
+	s.Started = start
+	s.Lost = map[string]uint64{"socket_buffer": 3}
+	var h History
+	h.Sample(start.Add(time.Second), s)
+	h.Complete(start.Add(2*time.Second), s)
+	if s.Word != Losing || s.Sources[0].Rate != 3.5 {
+		t.Errorf("%s %s, %.1f a second", s.Word, s.Reason, s.Sources[0].Rate)
+	}
+}
+
 func TestWord(t *testing.T) {
 	start := time.Unix(testNow, 0)
 	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/control"
+)
+
+func TestGroupLimit(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		want  uint64
+	}{
+		{"nothing", nil, 0},
+		{"v2", map[string]string{
+			"proc/self/cgroup": "0::/system.slice/binrepd.service\n",
+			"sys/fs/cgroup/system.slice/binrepd.service/memory.max": "2147483648\n",
+		}, 2 << 30},
+		{"v2, none", map[string]string{
+			"proc/self/cgroup": "0::/system.slice/binrepd.service\n",
+			"sys/fs/cgroup/system.slice/binrepd.service/memory.max": "max\n",
+		}, 0},
+		{"v2, lower above", map[string]string{
+			"proc/self/cgroup": "0::/system.slice/binrepd.service\n",
+			"sys/fs/cgroup/system.slice/binrepd.service/memory.max": "2147483648\n",
+			"sys/fs/cgroup/system.slice/memory.max":                 "1073741824\n",
+		}, 1 << 30},
+		{"v2, high", map[string]string{
+			"proc/self/cgroup":           "0::/a\n",
+			"sys/fs/cgroup/a/memory.max": "2147483648\n", "sys/fs/cgroup/a/memory.high": "1000000000\n",
+		}, 1000000000},
+		{"v2 in a container", map[string]string{
+			"proc/self/cgroup":         "0::/\n",
+			"sys/fs/cgroup/memory.max": "536870912\n",
+		}, 512 << 20},
+		{"v1", map[string]string{
+			"proc/self/cgroup": "12:cpu,cpuacct:/x\n5:memory:/docker/4711\n1:name=systemd:/x\n",
+			"sys/fs/cgroup/memory/docker/4711/memory.limit_in_bytes": "1073741824\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes":             "9223372036854771712\n",
+		}, 1 << 30},
+		{"v1 in a container, with the host's path", map[string]string{
+			"proc/self/cgroup":                           "5:memory:/docker/4711\n0::/docker/4711\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "268435456\n",
+		}, 256 << 20},
+		{"v1, none", map[string]string{
+			"proc/self/cgroup":                           "5:memory:/\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+		}, 0},
+		{"both", map[string]string{
+			"proc/self/cgroup": "5:memory:/a\n0::/a\n",
+			"sys/fs/cgroup/memory/a/memory.limit_in_bytes": "268435456\n",
+			"sys/fs/cgroup/unified/a/memory.max":           "max\n",
+		}, 256 << 20},
+		{"not understood", map[string]string{
+			"proc/self/cgroup":         "\nfoo\n0::/../..\n",
+			"sys/fs/cgroup/memory.max": "many\n",
+		}, 0},
+	} {
+		root := fstest.MapFS{}
+		for name, text := range c.files {
+			root[name] = &fstest.MapFile{Data: []byte(text)}
+		}
+		if got := groupLimit(root); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestSettleMemory(t *testing.T) {
+	const gib = 1 << 30
+	for _, c := range []struct {
+		name             string
+		asked, ram, room uint64
+		xdp              string
+		want             uint64
+		problem          string
+	}{
+		{"host", 0, 10*gib + 192<<20, 0, xdpAuto, 8 * gib, ""},
+		{"group", 0, 100 * gib, 10*gib + 192<<20, xdpNative, 8 * gib, ""},
+		{"a group larger than the host", 0, 10*gib + 192<<20, 100 * gib, xdpNative, 8 * gib, ""},
+		{"no rings", 0, 10*gib + 64<<20, 0, xdpOff, 8 * gib, ""},
+		{"asked", gib, 10 * gib, 2 * gib, xdpAuto, gib, ""},
+		{"more than the group", 3 * gib, 10 * gib, 2 * gib, xdpAuto, 0, "more than the control group's 2.0 GiB"},
+		{"more than the host", 11 * gib, 10 * gib, 0, xdpAuto, 0, "more than this host's 10 GiB"},
+		{"all for rings", 0, 10 * gib, 128 << 20, xdpAuto, 0, "nothing is left for dialogs"},
+	} {
+		o := options{MaxMemory: c.asked, XDP: c.xdp, Rings: 2, RingSize: 64 << 20, ReplicateQueue: 64 << 20}
+		err := o.settleMemory(host{Memory: c.ram, MemoryLimit: c.room})
+		if (err == nil) != (c.problem == "") || err != nil && !strings.Contains(err.Error(), c.problem) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.problem)
+		}
+		if err == nil && (o.MaxMemory > c.want || o.MaxMemory < c.want-100) { // whole percents
+			t.Errorf("%s: %d, want %d", c.name, o.MaxMemory, c.want)
+		}
+	}
+}
+
+// TestFullTable: beyond the limit creations are refused and counted; what is known is updated and ended as ever.
+func TestFullTable(t *testing.T) {
+	const known = 300
+	for _, c := range []struct {
+		name  string
+		flood uint64
+		args  []string
+	}{
+		{"dialogs", 2000, []string{"--max-dialogs", "400", "--shards", "2", "--rings", "1"}},
+		{"memory", 12_000, []string{"--max-memory", "4MiB", "--shards", "2", "--rings", "1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at := freePort(t)
+			d := startDaemon(t, nil, append([]string{"--listen", at, "--xdp", "off"}, c.args...)...)
+			conn, err := net.Dial("udp4", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			proxy := bintest.NewProxy(3, bintest.Options{Now: nowUnix(), Calls: 10})
+			sent := uint64(0)
+			send := func(from, to uint64, phase bintest.Phase) control.Status {
+				t.Helper()
+				for n := from; n < to; n++ {
+					if _, err := conn.Write(proxy.AppendPacket(nil, n, phase)); err != nil {
+						t.Fatal(err)
+					}
+					if sent++; sent%100 == 0 { // no more at once than any receive buffer holds
+						d.settle(sent)
+					}
+				}
+				return d.settle(sent)
+			}
+			if s := send(0, known, bintest.Create); s.Dialogs != known {
+				t.Fatalf("%d of %d fit", s.Dialogs, known)
+			}
+			full := send(known, known+c.flood, bintest.Create)
+			refused := full.Rejected["refused_memory"]
+			t.Logf("%d dialogs in %d bytes, %d refused; limits: %d dialogs, %d bytes", full.Dialogs, full.Memory.Used, refused, full.MaxDialogs, full.Memory.Limit)
+			if refused == 0 || full.Dialogs != known+c.flood-refused {
+				t.Errorf("%d dialogs, %d refused", full.Dialogs, refused)
+			}
+			d.await("the word of what is lost", func() bool { return d.status().Word == control.Losing }) // a sample each second
+			if full.MaxDialogs > 0 && full.Dialogs > full.MaxDialogs || full.Memory.Limit > 0 && full.Memory.Used > full.Memory.Limit {
+				t.Errorf("beyond the limit: %+v", full.Memory)
+			}
+			s := send(0, known, bintest.Confirm)
+			if s.Confirmed != known || s.Rejected["refused_memory"] != refused {
+				t.Errorf("%d confirmed, %d refused, before %d", s.Confirmed, s.Rejected["refused_memory"], refused)
+			}
+			s = send(0, known, bintest.Delete)
+			if s.Dialogs != full.Dialogs-known || s.Rejected["refused_memory"] != refused {
+				t.Errorf("%d dialogs after %d deletions of %d", s.Dialogs, known, full.Dialogs)
+			}
+			// A flood of deletions of calls that never were leaves tombstones, within the same bounds.
+			s = send(1_000_000, 1_000_000+c.flood, bintest.Delete)
+			if s.MaxDialogs > 0 && s.Tombstones > s.MaxDialogs || s.Memory.Used > s.Memory.Limit {
+				t.Errorf("%d tombstones, %d bytes", s.Tombstones, s.Memory.Used)
+			}
+			d.stop()
+		})
+	}
+}

@@ -1,0 +1,60 @@
+package control
+
+import "time"
+
+const (
+	// fillWindow is what the growth of the table is averaged over: longer than the ups and downs of a minute, and
+	// short enough to show a flood while there is time to do something.
+	fillWindow = 5 * time.Minute
+	fillEvery  = 10 * time.Second
+	// fillLeast is how long the table must have been watched for a prediction.
+	fillLeast = 30 * time.Second
+)
+
+// fill is how full the table was at a time.
+type fill struct {
+	at              time.Time
+	memory, dialogs uint64
+}
+
+// fills are the last minutes, oldest first, one each ten seconds.
+type fills []fill
+
+func (f *fills) sample(now time.Time, s *Status) {
+	list := *f
+	if n := len(list); n > 0 && now.Sub(list[n-1].at) < fillEvery {
+		return
+	}
+	list = append(list, fill{now, s.Memory.Used, s.Dialogs + s.Early})
+	for len(list) > 2 && now.Sub(list[1].at) >= fillWindow {
+		list = list[1:]
+	}
+	*f = list
+}
+
+// fullIn predicts in how many seconds the table is full if it goes on growing as in the last minutes; nil if it doesn't
+// grow, has no limit, or hasn't been watched for long enough.
+func (f fills) fullIn(now time.Time, s *Status) *float64 {
+	if len(f) == 0 {
+		return nil
+	}
+	before := f[0]
+	seconds := now.Sub(before.at).Seconds()
+	var soonest *float64
+	for _, part := range []struct{ was, is, limit uint64 }{
+		{before.memory, s.Memory.Used, s.Memory.Limit},
+		{before.dialogs, s.Dialogs + s.Early, s.MaxDialogs},
+	} {
+		switch {
+		case part.limit == 0:
+		case part.is >= part.limit:
+			soonest = new(float64)
+		case part.is > part.was && seconds >= fillLeast.Seconds():
+			left := float64(part.limit-part.is) / (float64(part.is-part.was) / seconds)
+			if soonest == nil || left < *soonest {
+				soonest = &left
+			}
+		}
+	}
+	return soonest
+}
