@@ -7,13 +7,17 @@ FUZZTIME ?= 30s
 # More flags for go test, such as TESTFLAGS=-count=1 or TESTFLAGS='-run Resync -v'.
 TESTFLAGS  ?=
 BENCHFLAGS ?= -benchtime=1s
+# What bench-compare compares.
+BENCH         ?= Stages/^(steer|ring|decode|apply|whole)$$$$
+BENCHPACKAGES ?= ./userspace/bench
+COUNT         ?= 6
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test demo generate generate-check reference fuzz bench lint install clean
+.PHONY: help build test demo generate generate-check reference fuzz bench bench-go bench-compare lint install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -53,8 +57,23 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-bench: ## run every benchmark; BENCHFLAGS='-benchtime=1x' for a smoke test
+bench: build ## the table of BENCHMARKS.md: as root ./binrepd bench BENCHARGS (--large, --stages ...)
+	./binrepd bench $(BENCHARGS)
+
+bench-go: ## run every Go benchmark; BENCHFLAGS='-benchtime=1x' for a smoke test
 	$(GO) test -run '^$$' -bench . -benchmem -p 1 $(BENCHFLAGS) ./...
+
+# The two revisions take turns, so that a disturbance hits both.
+bench-compare: ## compare the benchmarks BENCH of revision BASE and of the working tree, COUNT runs each
+	@[ -n "$(BASE)" ] || { echo "make bench-compare: say with which revision: BASE=main" >&2; exit 2; }
+	@set -e; tmp=$$(mktemp -d); trap 'git worktree remove --force "$$tmp/base"; rm -rf "$$tmp"' EXIT; \
+	git worktree add --quiet --detach "$$tmp/base" $(BASE); \
+	for i in $$(seq $(COUNT)); do \
+		echo "run $$i of $(COUNT)" >&2; \
+		(cd "$$tmp/base" && $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 $(BENCHFLAGS) $(BENCHPACKAGES)) >>"$$tmp/base.txt"; \
+		$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 $(BENCHFLAGS) $(BENCHPACKAGES) >>"$$tmp/new.txt"; \
+	done; \
+	$(GO) tool benchstat '$(BASE)'="$$tmp/base.txt" 'working tree'="$$tmp/new.txt"
 
 lint: ## go vet, gofmt, staticcheck (pinned in go.mod)
 	$(GO) vet ./...
