@@ -20,8 +20,8 @@ import (
 // flushTime is how long stopping waits for what backups have not been sent yet.
 const flushTime = 2 * time.Second
 
-// output is the way out: the fan-out to backups, over the sockets that listen, and over one of each family that only sends
-// where none listens.
+// output is the way out: the fan-out to backups, over the sockets that listen, and where none of them can reach a backup over
+// one that only sends.
 type output struct {
 	sink    *socket.Families
 	senders []*socket.Socket // ours to close
@@ -30,7 +30,6 @@ type output struct {
 
 func openOutput(ctx context.Context, o options, in *input, log *slog.Logger) (*output, error) {
 	out := &output{}
-	sockets := in.sockets
 	for _, any := range []string{"0.0.0.0:0", "[::]:0"} {
 		s, err := socket.NewSender(ctx, netip.MustParseAddrPort(any), socket.Config{OnError: in.reports.tell})
 		if err != nil { // a host without IPv6, say: Send will refuse what needs it
@@ -39,7 +38,7 @@ func openOutput(ctx context.Context, o options, in *input, log *slog.Logger) (*o
 		}
 		out.senders = append(out.senders, s)
 	}
-	out.sink = socket.NewFamilies(append(append([]*socket.Socket{}, sockets...), out.senders...)...)
+	out.sink = socket.NewFamilies(in.sockets, out.senders)
 	var err error
 	if out.egress, err = egress.New(egress.Config{Sink: out.sink, Journal: o.ReplicateQueue, Log: log}); err != nil {
 		return nil, errors.Join(err, out.close())

@@ -3,6 +3,7 @@ package socket
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,9 +13,10 @@ import (
 // Families is a Sink over several sockets: each message leaves through the one that is bound to the address from which this
 // host reaches the destination, if there is one. So packets to a peer come from the address that the peer sends to.
 type Families struct {
-	sockets []*Socket
-	local   []netip.Addr
-	source  func(to netip.AddrPort) netip.Addr // what the routing table says
+	sockets   []*Socket
+	listening int                                // so many of them listen, the first ones
+	local     []netip.Addr                       // of each
+	source    func(to netip.AddrPort) netip.Addr // what the routing table says
 
 	mu     sync.RWMutex // guards chosen
 	chosen map[datagram.Endpoint]choice
@@ -32,10 +34,14 @@ const choiceTime = 10 * time.Second
 // maxChoices bounds the memory for them.
 const maxChoices = 1024
 
-// NewFamilies returns a sink over sockets, in order of preference. They stay the caller's to close.
-func NewFamilies(sockets ...*Socket) *Families {
-	f := &Families{sockets: sockets, source: routeSource, chosen: map[datagram.Endpoint]choice{}}
-	for _, s := range sockets {
+// NewFamilies returns a sink over sockets that listen, in order of preference, and such as only send, which serve where none that
+// listens can. They stay the caller's to close.
+func NewFamilies(listening, senders []*Socket) *Families {
+	f := &Families{
+		sockets: slices.Concat(listening, senders), listening: len(listening),
+		source: routeSource, chosen: map[datagram.Endpoint]choice{},
+	}
+	for _, s := range f.sockets {
 		f.local = append(f.local, s.LocalAddr().Addr().Unmap())
 	}
 	return f
@@ -80,25 +86,30 @@ func (f *Families) choose(to datagram.Endpoint) int {
 	return c.socket
 }
 
-// find prefers the socket bound to the address that the route says, then one bound to every address, then any of the family.
+// find prefers the listening socket bound to the address that the route says, then one bound to every address, then any that
+// can reach the destination: on a host whose listen address moves about, it is not the one that the route prefers. Peers know
+// us by an address that we listen on, so that a socket that only sends comes last.
 func (f *Families) find(to netip.AddrPort) int {
 	source := f.source(to)
-	wildcard, family := -1, -1
+	best, grade := -1, 0
 	for i, local := range f.local {
+		g := 0
 		switch {
 		case local.Is4() != to.Addr().Is4():
+		case i >= f.listening:
+			g = 1
 		case local == source:
-			return i
-		case local.IsUnspecified() && wildcard < 0:
-			wildcard = i
-		case family < 0:
-			family = i
+			g = 4
+		case local.IsUnspecified():
+			g = 3
+		case !local.IsLoopback() || to.Addr().IsLoopback(): // nothing leaves the host from a loopback address
+			g = 2
+		}
+		if g > grade {
+			best, grade = i, g
 		}
 	}
-	if wildcard >= 0 {
-		return wildcard
-	}
-	return family
+	return best
 }
 
 // routeSource asks the kernel from which address this host would send to a destination. Nothing is sent. The zero Addr if

@@ -20,7 +20,7 @@ func TestFamiliesSendFromTheAddressThatFits(t *testing.T) {
 		return s
 	}
 	v4, v6 := open("127.0.0.1:0"), open("[::1]:0")
-	f := NewFamilies(v4, v6)
+	f := NewFamilies([]*Socket{v4, v6}, nil)
 	var messages []datagram.Message
 	var peers []net.PacketConn
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "127.0.0.1:0"} {
@@ -47,7 +47,7 @@ func TestFamiliesSendFromTheAddressThatFits(t *testing.T) {
 			t.Errorf("peer %d: from %s, want %s", i, got, want.LocalAddr())
 		}
 	}
-	only4 := NewFamilies(v4)
+	only4 := NewFamilies([]*Socket{v4}, nil)
 	if n, err := only4.Send(messages); n != 1 || !errors.Is(err, ErrFamily) {
 		t.Errorf("IPv6 without an IPv6 socket: sent %d, error %v", n, err)
 	}
@@ -55,27 +55,34 @@ func TestFamiliesSendFromTheAddressThatFits(t *testing.T) {
 
 func TestFamiliesFind(t *testing.T) {
 	for _, test := range []struct {
-		have   []string
-		source string // by the route
-		to     string
-		want   int
+		have    []string // addresses of sockets that listen
+		senders []string // and of such as only send
+		source  string   // by the route
+		to      string
+		want    int
 	}{
-		{[]string{"127.0.0.1", "10.0.0.2", "10.1.0.2"}, "10.1.0.2", "10.1.0.3:1", 2},
-		{[]string{"10.0.0.2", "0.0.0.0"}, "10.1.0.2", "10.1.0.3:1", 1},
-		{[]string{"0.0.0.0", "10.0.0.2"}, "10.0.0.2", "10.0.0.3:1", 1},
-		{[]string{"10.0.0.2"}, "127.0.0.1", "127.0.0.5:1", 0},
-		{[]string{"::", "0.0.0.0"}, "10.0.0.2", "10.0.0.3:1", 1},
-		{[]string{"::1", "2001:db8::1"}, "2001:db8::1", "[2001:db8::2]:1", 1},
-		{[]string{"10.0.0.2"}, "2001:db8::1", "[2001:db8::2]:1", -1},
-		{nil, "10.0.0.2", "10.0.0.3:1", -1},
+		{[]string{"127.0.0.1", "10.0.0.2", "10.1.0.2"}, nil, "10.1.0.2", "10.1.0.3:1", 2},
+		{[]string{"10.0.0.2", "0.0.0.0"}, nil, "10.1.0.2", "10.1.0.3:1", 1},
+		{[]string{"0.0.0.0", "10.0.0.2"}, nil, "10.0.0.2", "10.0.0.3:1", 1},
+		{[]string{"10.0.0.2"}, nil, "127.0.0.1", "127.0.0.5:1", 0},
+		{[]string{"::", "0.0.0.0"}, nil, "10.0.0.2", "10.0.0.3:1", 1},
+		{[]string{"::1", "2001:db8::1"}, nil, "2001:db8::1", "[2001:db8::2]:1", 1},
+		// The listen address is a second one of the host, which the route doesn't prefer.
+		{[]string{"10.0.0.9"}, []string{"0.0.0.0", "::"}, "10.0.0.2", "10.0.0.3:1", 0},
+		{[]string{"127.0.0.2"}, []string{"0.0.0.0"}, "127.0.0.1", "127.0.0.3:1", 0},
+		{[]string{"127.0.0.1"}, []string{"0.0.0.0"}, "10.0.0.2", "10.0.0.3:1", 1},
+		{[]string{"10.0.0.2"}, []string{"0.0.0.0", "::"}, "2001:db8::1", "[2001:db8::2]:1", 2},
+		{[]string{"10.0.0.2"}, nil, "2001:db8::1", "[2001:db8::2]:1", -1},
+		{nil, nil, "10.0.0.2", "10.0.0.3:1", -1},
 	} {
-		f := NewFamilies()
+		f := NewFamilies(nil, nil)
 		f.source = func(netip.AddrPort) netip.Addr { return netip.MustParseAddr(test.source) }
-		for _, a := range test.have {
+		f.listening = len(test.have)
+		for _, a := range append(append([]string{}, test.have...), test.senders...) {
 			f.local = append(f.local, netip.MustParseAddr(a))
 		}
 		if got := f.choose(datagram.EndpointOf(netip.MustParseAddrPort(test.to))); got != test.want {
-			t.Errorf("%v to %s, route from %s: socket %d, want %d", test.have, test.to, test.source, got, test.want)
+			t.Errorf("%v and %v to %s, route from %s: socket %d, want %d", test.have, test.senders, test.to, test.source, got, test.want)
 		}
 	}
 }
