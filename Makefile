@@ -8,7 +8,7 @@ FUZZTIME ?= 30s
 TESTFLAGS  ?=
 BENCHFLAGS ?= -benchtime=1s
 # What bench-compare compares.
-BENCH         ?= Stages/^(steer|ring|decode|apply|whole)$$$$
+BENCH         ?= Stages/^(steer|ring|decode|apply|whole)$$
 BENCHPACKAGES ?= ./userspace/bench
 COUNT         ?= 6
 

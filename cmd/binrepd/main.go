@@ -74,6 +74,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			saveCommand(),
 			loadCommand(),
 			doctorCommand(),
+			benchCommand(),
 			versionCommand(),
 		},
 	}

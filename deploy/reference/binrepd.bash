@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -136,10 +136,33 @@ _binrepd() {
 	'binrepd doctor --interface')
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
 		return ;;
+	'binrepd bench --dialogs')
+		return ;;
+	'binrepd bench --runs')
+		return ;;
+	'binrepd bench --stages')
+		return ;;
+	'binrepd bench generate --count')
+		return ;;
+	'binrepd bench generate --dialogs')
+		return ;;
+	'binrepd bench generate --duration')
+		return ;;
+	'binrepd bench generate --interface')
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
+		return ;;
+	'binrepd bench generate --mac')
+		return ;;
+	'binrepd bench generate --rate')
+		return ;;
+	'binrepd bench generate --to')
+		return ;;
+	'binrepd bench generate --wait')
+		return ;;
 	esac
 	case $command in
 	'binrepd')
-		commands='run status dialogs allow sync save load doctor version'
+		commands='run status dialogs allow sync save load doctor bench version'
 		flags='--version --help' ;;
 	'binrepd run')
 		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --ring-size --rings --xdp --help' ;;
@@ -173,6 +196,11 @@ _binrepd() {
 		flags='--json --control --help' ;;
 	'binrepd doctor')
 		flags='--interface --json --help' ;;
+	'binrepd bench')
+		commands='generate'
+		flags='--json --dialogs --large --runs --stages --help' ;;
+	'binrepd bench generate')
+		flags='--json --count --dialogs --duration --interface --mac --rate --to --wait --help' ;;
 	'binrepd version')
 		flags='--help' ;;
 	esac
