@@ -1,0 +1,113 @@
+package dialog
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"binrepd/userspace/datagram"
+)
+
+// TestHashFlood is what somebody can do who knows a steering key and chooses Call-IDs: 200,000 dialogs that all fall into one
+// shard, and so to one ring, of 32. With a key that he doesn't know, which every start makes, the same Call-IDs spread like any
+// others and cost the same.
+func TestHashFlood(t *testing.T) {
+	const dialogs, shards = 200_000, 32
+	known, random := datagram.Steering{K0: 1, K1: 2}, datagram.Steering{K0: 0x6b79, K1: 0x51f1}
+	var chosen, ordinary []string
+	for i := 0; len(chosen) < dialogs; i++ {
+		id := fmt.Sprintf("%09d@198.51.100.7", i)
+		if datagram.Spread(known.CallID([]byte(id)), shards) == 0 {
+			chosen = append(chosen, id)
+		}
+		if len(ordinary) < dialogs {
+			ordinary = append(ordinary, id)
+		}
+	}
+	type result struct {
+		took           time.Duration
+		fullest        int // dialogs in the fullest shard
+		probes, probed float64
+	}
+	fill := func(ids []string, steering datagram.Steering) result {
+		table, err := NewTable(Config{Shards: shards})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer table.Close()
+		d := sampleDialog(1)
+		e := new(benchEvent)
+		var r result
+		for _, id := range ids {
+			d.CallID = id
+			e.set(t, &d, Create, steering.CallID([]byte(id)))
+			shard := table.ShardOf(e.ev.Hash)
+			began := time.Now()
+			s := table.Lock(shard)
+			s.Apply([]*Event{&e.ev}, 1_795_000_000)
+			s.Unlock()
+			r.took += time.Since(began)
+			if e.ev.Outcome != Applied {
+				t.Fatalf("%s: %s", id, e.ev.Outcome)
+			}
+		}
+		for i := range table.shards {
+			s := &table.shards[i]
+			r.fullest = max(r.fullest, s.counts.byState[Answered])
+			s.eachProbe(func(n int) {
+				r.probed = max(r.probed, float64(n))
+				r.probes += float64(n) / dialogs
+			})
+		}
+		return r
+	}
+	// The best of several, in turn, so that other work on the machine hits both alike.
+	best := func(a, b result) result {
+		if a.took == 0 || b.took < a.took {
+			return b
+		}
+		return a
+	}
+	var plain, flooded, attacked result
+	for range 3 {
+		plain = best(plain, fill(ordinary, random))
+		flooded = best(flooded, fill(chosen, random))
+	}
+	attacked = fill(chosen, known)
+	ratio := float64(flooded.took) / float64(plain.took)
+	t.Logf("ordinary: %v, fullest shard %d, probes %.1f, at most %.0f", plain.took, plain.fullest, plain.probes, plain.probed)
+	t.Logf("chosen:   %v, fullest shard %d, probes %.1f, at most %.0f; ratio %.2f", flooded.took, flooded.fullest, flooded.probes, flooded.probed, ratio)
+	t.Logf("chosen by who knows the key: %v, fullest shard %d, probes %.1f, at most %.0f", attacked.took, attacked.fullest, attacked.probes, attacked.probed)
+	if attacked.fullest != dialogs {
+		t.Errorf("the Call-IDs don't collide: %d in a shard", attacked.fullest)
+	}
+	if most := dialogs / shards * 11 / 10; flooded.fullest > most {
+		t.Errorf("%d dialogs in one shard of %d, want at most %d", flooded.fullest, shards, most)
+	}
+	if ratio > 1.5 {
+		t.Errorf("chosen Call-IDs cost %.2f times what ordinary ones do", ratio)
+	}
+	// The index has a key of its own: even when all are in one shard no search is long. A page bounds it in any case.
+	for _, r := range []result{plain, flooded, attacked} {
+		if r.probes > 8 || r.probed > pageMost {
+			t.Errorf("%.1f probes, at most %.0f", r.probes, r.probed)
+		}
+	}
+	slices.Sort(chosen) // each is another call
+	if n := len(slices.Compact(chosen)); n != dialogs {
+		t.Errorf("%d different Call-IDs", n)
+	}
+}
+
+// eachProbe calls fn with how many slots a search for each Call-ID looks at.
+func (s *Shard) eachProbe(fn func(int)) {
+	for _, e := range slices.Compact(slices.Clone(s.index.dir)) {
+		base := int(e.base) * pageSize
+		for at := base; at < base+pageSize; at += 8 {
+			if tag, r := s.index.slot(at); r != 0 {
+				fn((at-s.index.home(tag))&(pageSize-1)/8 + 1)
+			}
+		}
+	}
+}
