@@ -16,7 +16,7 @@
 // carries its own. In generic mode it sees what the kernel has merged before: where UDP GRO is switched on for an
 // interface (rx-udp-gro-forwarding, off by default) or a local sender uses UDP segmentation on lo, several datagrams
 // would come as one, which the checksum of BIN then refuses, unless it is too long for a ring: then the kernel gets it, and cuts
-// it. Package socket uses UDP segmentation only for what is too long.
+// it. Package socket uses UDP segmentation only for what is too long. (Such a run may be overtaken by what a ring takes, as fragments may.)
 //
 // # Rings
 //

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,6 +68,15 @@ func (r *replica) settle() int {
 	}
 }
 
+// cpuTime is what this process has used, of both appliances.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // BenchmarkSync hands a table over to another appliance on the same machine, as fast as it goes.
 func BenchmarkSync(b *testing.B) {
 	for _, n := range []int{200_000} {
@@ -79,13 +89,14 @@ func BenchmarkSync(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer sender.Close()
-				var took time.Duration
+				var took, cpu time.Duration
 				var sent, arrived uint64
 				for b.Loop() {
 					b.StopTimer()
 					r := newReplica(b)
 					runtime.GC()
 					b.StartTimer()
+					before := cpuTime(b)
 					s, err := resync.New(resync.Config{
 						Table: a.table, Sink: sender, OpenTail: a.tail, Passes: passes, To: datagram.EndpointOf(r.socket.LocalAddr()),
 					})
@@ -99,8 +110,11 @@ func BenchmarkSync(b *testing.B) {
 					took += sum.Duration
 					sent += sum.Dialogs
 					arrived += uint64(r.settle())
+					cpu += cpuTime(b) - before
 				}
 				b.ReportMetric(float64(sent)/took.Seconds(), "dialogs/s")
+				b.ReportMetric(float64(cpu.Nanoseconds())/float64(sent), "cpu-ns/dialog")
+				b.ReportMetric(100*float64(sender.Stats().Merged)/float64(sender.Stats().Sent), "%merged")
 				b.ReportMetric(100*float64(arrived)/float64(sent), "%arrived")
 			})
 		}

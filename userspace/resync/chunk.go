@@ -1,10 +1,12 @@
 package resync
 
 import (
+	"slices"
+
 	"binrepd/dialog"
 )
 
-// chunk is a copy of the entries of one step of a scan. Nothing but copying is done under the shard's lock.
+// chunk is a copy of the entries of one step of a scan, or of several. Nothing but copying is done under the shard's lock.
 type chunk struct {
 	bytes []byte
 	// Deletions go out before snapshots: a deletion names a dialog with its tags in either order, and so could hit a live
@@ -23,6 +25,17 @@ type entry struct {
 
 func (c *chunk) reset() {
 	c.bytes, c.deletions, c.snapshots = c.bytes[:0], c.deletions[:0], c.snapshots[:0]
+}
+
+// grow makes room for a chunk of several steps.
+func (c *chunk) grow() {
+	c.bytes = slices.Grow(c.bytes, gatherBytes*gatherRoom)
+	c.snapshots = slices.Grow(c.snapshots, gatherMost*gatherRoom)
+}
+
+// full tells whether a chunk of several steps is large enough.
+func (c *chunk) full() bool {
+	return len(c.bytes) >= gatherBytes || len(c.deletions)+len(c.snapshots) >= gatherMost
 }
 
 func (c *chunk) add(v *dialog.View) {

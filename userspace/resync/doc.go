@@ -9,8 +9,9 @@
 //	for each pass:
 //	    until the table is through:
 //	        send what the tail has
-//	        copy the next few hundred entries, under one shard's lock     (Table.Scan)
-//	        send them: deletions first
+//	        copy the next few hundred entries, under one shard's lock     (Table.Scan),
+//	            without a pace several times that
+//	        send them: deletions first, without a pace by length
 //	send what the tail has
 //
 // Claim: of each dialog, the last thing that a session sends is the state it has when the session last looks at the tail.
@@ -19,6 +20,16 @@
 // nothing about the dialog. Otherwise it is in the tail, the last there about this dialog. A copy that is put in line behind
 // it was made after the tail had been read up to it, and so shows it, too. In between the standby may see an older state for a
 // moment, when a copy already shows what the tail has still to tell.
+//
+// How many entries are copied between two looks at the tail, and in which order these copies are sent, is of no matter for that: all
+// were made behind the same look, and of two copies of one dialog that differ, the tail tells the difference later. Deletions go
+// first because of other dialogs: one names its tags in either order, and so may hit a live dialog of the same Call-ID. That one is
+// in the same step of the scan, hence among the same copies, and is sent again behind it.
+//
+// Without a pace a session gathers thousands of copies and sends them by length, because messages of equal length cost the
+// kernel little when they follow each other (see package socket). With Replace it doesn't: a dialog's deletion and creation stay
+// together, so that the standby lacks the call no longer than it must. The last looks at the tail wait until all before them has
+// been sent.
 //
 // If the tail is overwritten before it is read, because more changes than can be sent, the claim fails for that pass; there is another
 // one, up to a limit, and the summary tells of it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,16 +18,25 @@ import (
 const (
 	// sendBatch is how many messages are handed to the sink at once.
 	sendBatch = 128
-	// batches is how many there are: one that is being filled, one that is being sent, and two in between.
+	// batches is how many there are in a session with a pace: one that is being filled, one that is being sent, and two in between.
 	batches = 4
+	// A session without a pace gathers so many entries, or bytes of them, before it sends: among that many a length occurs
+	// often enough for long runs (see package socket), while the memory is some 12 MB. There is one batch, so that reading and
+	// sending take turns: what receives on the same host, or has no more processors than this, keeps up better.
+	gatherMost, gatherBytes = 8192, 4 << 20
+	// gatherRoom is for one step of a scan too many.
+	gatherRoom = 1.25
+	// handOver is how many messages the sink is given at once: whoever else sends through it waits a millisecond for its turn.
+	handOver = 1024
 	// Where this host's queue is full, sending is tried again so often, after so long.
 	fullTries, fullPause = 50, 2 * time.Millisecond
 )
 
-// line takes packets from the goroutine that reads the table to the one that sends, in order. Reading and building take a
-// quarter of the time that the kernel takes to send, and go on meanwhile.
+// line takes packets from the goroutine that reads the table to the one that sends, in order. Reading and building go on
+// while the other waits for its time to send.
 type line struct {
 	size    int           // messages a batch
+	gather  bool          // chunks are as large as gatherMost allows, and go out by length
 	limiter *rate.Limiter // nil: no limit
 	sink    datagram.Sink // nil in a dry run
 	refuse  <-chan error  // what the network reports
@@ -43,14 +53,43 @@ type line struct {
 type batch struct {
 	buf      []byte
 	messages []datagram.Message
+
+	starts []int              // used by sort
+	sorted []datagram.Message // used by sort
+}
+
+// sort orders messages by length, the longest first. Messages of one length keep their order.
+func (b *batch) sort() {
+	longest := 0
+	for i := range b.messages {
+		longest = max(longest, len(b.messages[i].Payload))
+	}
+	b.starts = slices.Grow(b.starts[:0], longest+1)[:longest+1]
+	clear(b.starts)
+	for i := range b.messages {
+		b.starts[len(b.messages[i].Payload)]++
+	}
+	at := 0
+	for size := longest; size >= 0; size-- {
+		b.starts[size], at = at, at+b.starts[size]
+	}
+	b.sorted = slices.Grow(b.sorted[:0], len(b.messages))[:len(b.messages)]
+	for _, m := range b.messages {
+		b.sorted[b.starts[len(m.Payload)]] = m
+		b.starts[len(m.Payload)]++
+	}
+	b.messages, b.sorted = b.sorted, b.messages
 }
 
 func newLine(cfg *Config, refuse <-chan error) *line {
-	l := &line{
-		size: sendBatch, refuse: refuse,
-		full: make(chan *batch, batches), free: make(chan *batch, batches), done: make(chan struct{}),
+	l := &line{size: sendBatch, refuse: refuse, done: make(chan struct{})}
+	l.gather = cfg.Rate == 0 && !cfg.Replace && !cfg.DryRun
+	count := batches
+	if l.gather {
+		count, l.size = 1, gatherMost*gatherRoom
 	}
-	for range batches {
+	l.full, l.free = make(chan *batch, count), make(chan *batch, count)
+	for range count {
 		l.free <- new(batch)
 	}
 	if cfg.DryRun {
@@ -72,6 +111,10 @@ func (l *line) open(ctx context.Context) (*batch, error) {
 		select {
 		case l.batch = <-l.free:
 			l.batch.buf, l.batch.messages = l.batch.buf[:0], l.batch.messages[:0]
+			if l.gather { // growing bit by bit would cost more than all the rest
+				l.batch.buf = slices.Grow(l.batch.buf, gatherBytes*gatherRoom)
+				l.batch.messages = slices.Grow(l.batch.messages, gatherMost*gatherRoom)
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -85,6 +128,35 @@ func (l *line) put() {
 		l.full <- l.batch
 		l.batch = nil
 	}
+}
+
+// sort orders the batch that is being filled; see batch.sort.
+func (l *line) sort() {
+	if l.batch != nil {
+		l.batch.sort()
+	}
+}
+
+// settle waits until everything is sent that was put. Nothing must be in the batch that is being filled.
+func (l *line) settle(ctx context.Context) error {
+	var all [batches]*batch
+	had := 0
+	if l.batch != nil {
+		all[0], l.batch, had = l.batch, nil, 1
+	}
+	defer func() {
+		for _, b := range all[:had] {
+			l.free <- b
+		}
+	}()
+	for ; had < cap(l.free); had++ {
+		select {
+		case all[had] = <-l.free:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // close waits until everything is sent that was put.
@@ -117,27 +189,34 @@ func (l *line) send(ctx context.Context, messages []datagram.Message) error {
 			}
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	if l.first.IsZero() && l.sink != nil {
+		l.first = time.Now()
 	}
-	select {
-	case err := <-l.refuse:
-		if err := verdict(err); err != nil {
+	for len(messages) > 0 {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-	default:
+		select {
+		case err := <-l.refuse:
+			if err := verdict(err); err != nil {
+				return err
+			}
+		default:
+		}
+		some := messages[:min(len(messages), handOver)]
+		if err := l.transmit(ctx, some); err != nil {
+			return err
+		}
+		messages = messages[len(some):]
 	}
+	return nil
+}
+
+func (l *line) transmit(ctx context.Context, messages []datagram.Message) error {
 	if l.sink == nil {
 		l.count(messages)
 		return nil
 	}
-	if l.first.IsZero() {
-		l.first = time.Now()
-	}
-	return l.transmit(ctx, messages)
-}
-
-func (l *line) transmit(ctx context.Context, messages []datagram.Message) error {
 	for tries := 0; len(messages) > 0; {
 		n, err := l.sink.Send(messages)
 		l.count(messages[:n])

@@ -18,10 +18,17 @@ func (s *Session) sendChunk(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.line.gather {
+		s.line.sort()
+		s.line.put()
+	}
 	for i := range s.chunk.snapshots {
 		if err := s.sendEntry(ctx, &s.chunk.snapshots[i], now); err != nil {
 			return err
 		}
+	}
+	if s.line.gather {
+		s.line.sort()
 	}
 	return s.flush(ctx)
 }

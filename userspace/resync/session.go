@@ -227,13 +227,26 @@ func (s *Session) scan(ctx context.Context) (err error) {
 		if err := s.drain(ctx); err != nil {
 			return err
 		}
-		s.chunk.reset()
-		more = s.cfg.Table.Scan(&cur, s.chunk.add)
+		more = s.copy(&cur)
 		if err := s.sendChunk(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// copy makes the next chunk and tells whether there may be more.
+func (s *Session) copy(cur *dialog.Cursor) (more bool) {
+	s.chunk.reset()
+	if s.line.gather {
+		s.chunk.grow()
+	}
+	for {
+		more = s.cfg.Table.Scan(cur, s.chunk.add)
+		if !more || !s.line.gather || s.chunk.full() {
+			return more
+		}
+	}
 }
 
 // drain sends what the tail has at this moment.
@@ -262,11 +275,14 @@ func (s *Session) drain(ctx context.Context) error {
 // though fewer each time if the rate suffices.
 func (s *Session) catchUp(ctx context.Context) error {
 	for range catchUps {
+		if err := s.line.settle(ctx); err != nil {
+			return err
+		}
 		before := s.summary.TailEvents
 		if err := s.drain(ctx); err != nil {
 			return err
 		}
-		if s.summary.TailEvents-before <= uint64(s.line.size) {
+		if s.summary.TailEvents-before <= uint64(min(s.line.size, sendBatch)) {
 			break
 		}
 	}
