@@ -17,7 +17,7 @@ COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test demo generate generate-check reference fuzz bench bench-go bench-compare lint install clean
+.PHONY: help build test demo generate generate-check reference fuzz bench bench-go bench-compare lint deb install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -79,6 +79,25 @@ lint: ## go vet, gofmt, staticcheck (pinned in go.mod)
 	$(GO) vet ./...
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not as gofmt writes it: $$unformatted" >&2; exit 1; }
 	$(GO) tool staticcheck ./...
+
+# One package for each architecture, the same bytes from the same commit. Debian's versions have no hyphen and begin with a number;
+# what comes before a release has a tilde.
+DIST       ?= dist
+DEBARCH    ?= amd64 arm64
+DEBVERSION ?= $(shell echo '$(VERSION)' | sed -E 's/^v//; /^[0-9]+\./!s/^/0.0.0+git-/; s/-(alpha|beta|rc)/~\1/; s/-/./2g; s/-/+/')
+MAINTAINER ?= The maintainers of binrepd <binrepd@localhost.invalid>
+NFPM        = $(GO) tool -modfile=deploy/deb/nfpm.mod nfpm
+deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+deb: ## build Debian packages into dist/, for DEBARCH (amd64 arm64)
+	@set -e; export DEBVERSION='$(DEBVERSION)' MAINTAINER='$(MAINTAINER)' ARCH STAGE; \
+	for ARCH in $(DEBARCH); do \
+		STAGE='$(DIST)'/stage-$$ARCH; \
+		rm -rf "$$STAGE"; mkdir -p "$$STAGE"; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$ARCH $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o "$$STAGE"/binrepd ./cmd/binrepd; \
+		gzip -9nc deploy/reference/binrepd.8 >"$$STAGE"/binrepd.8.gz; \
+		$(NFPM) package --config deploy/deb/nfpm.yaml --packager deb --target '$(DIST)'; \
+		rm -r "$$STAGE"; \
+	done
 
 install: build ## install the binary into DESTDIR PREFIX/bin
 	install -D -m 0755 binrepd $(DESTDIR)$(PREFIX)/bin/binrepd

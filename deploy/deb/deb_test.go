@@ -1,0 +1,138 @@
+package deb
+
+import (
+	"bytes"
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"binrepd/deploy/tooltest"
+)
+
+// requirePackaging skips the test where a package can't be made.
+func requirePackaging(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: making packages takes a while")
+	}
+	tooltest.Require(t, "dpkg-deb", "make", "gzip")
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "-modfile=deploy/deb/nfpm.mod", "nfpm", "--version")
+	cmd.Dir = tooltest.Root(t)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tooltest.Missing(t, "nfpm can't be built: "+err.Error()+": "+string(out))
+	}
+}
+
+// makeDeb makes packages of that version and returns their files by architecture.
+func makeDeb(t *testing.T, version string, architectures ...string) map[string]string {
+	t.Helper()
+	dist := t.TempDir()
+	tooltest.Run(t, tooltest.Root(t), nil, "make", "--no-print-directory", "deb", "DIST="+dist, "VERSION="+version,
+		"DEBARCH="+strings.Join(architectures, " "))
+	files := map[string]string{}
+	for _, a := range architectures {
+		found, err := filepath.Glob(filepath.Join(dist, "binrepd_*_"+a+".deb"))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%s: %v, %v", a, found, err)
+		}
+		files[a] = found[0]
+	}
+	left, err := os.ReadDir(dist)
+	if err != nil || len(left) != len(architectures) {
+		t.Errorf("make deb leaves %v, %v", left, err)
+	}
+	return files
+}
+
+func TestPackages(t *testing.T) {
+	requirePackaging(t)
+	packages := makeDeb(t, "v1.2.0-rc1-3-gabcdef", "amd64", "arm64")
+	for architecture, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+		file := packages[architecture]
+		for field, want := range map[string]string{"Package": "binrepd", "Version": "1.2.0~rc1+3.gabcdef", "Architecture": architecture} {
+			if got := strings.TrimSpace(tooltest.Run(t, ".", nil, "dpkg-deb", "--field", file, field)); got != want {
+				t.Errorf("%s: %s %s, want %s", architecture, field, got, want)
+			}
+		}
+		root := t.TempDir()
+		tooltest.Run(t, ".", nil, "dpkg-deb", "--extract", file, root)
+		program, err := elf.Open(filepath.Join(root, "usr/bin/binrepd"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		libraries, err := program.ImportedLibraries()
+		if err := program.Close(); err != nil {
+			t.Error(err)
+		}
+		if program.Machine != machine || err != nil || len(libraries) > 0 {
+			t.Errorf("%s: a program for %s with libraries %v, %v", architecture, program.Machine, libraries, err)
+		}
+		checkFiles(t, file)
+	}
+	again := makeDeb(t, "v1.2.0-rc1-3-gabcdef", runtime.GOARCH)[runtime.GOARCH]
+	if a, b := read(t, packages[runtime.GOARCH]), read(t, again); !bytes.Equal(a, b) {
+		t.Errorf("made twice, of %d and %d bytes, the packages differ", len(a), len(b))
+	}
+}
+
+// checkFiles: everything belongs to root, nothing is writable for others, and only what is to be run may be run.
+func checkFiles(t *testing.T, file string) {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^([dl-])([rwxst-]{9}) (\S+) +\d+ \S+ \S+ \./(\S*)$`)
+	var executable []string
+	for _, m := range line.FindAllStringSubmatch(tooltest.Run(t, ".", nil, "dpkg-deb", "--contents", file), -1) {
+		kind, mode, owner, name := m[1], m[2], m[3], m[4]
+		if owner != "root/root" || mode[4] == 'w' || mode[7] == 'w' || strings.ContainsAny(mode, "st") {
+			t.Errorf("%s: %s %s", name, mode, owner)
+		}
+		if kind == "-" && mode[2] == 'x' {
+			executable = append(executable, name)
+		}
+	}
+	want := []string{"usr/bin/binrepd", "usr/share/doc/binrepd/examples/opensips/binrepd-takeover"}
+	if slices.Sort(executable); !slices.Equal(executable, want) {
+		t.Errorf("executable: %v, want %v", executable, want)
+	}
+	if conffiles := tooltest.Run(t, ".", nil, "dpkg-deb", "--info", file, "conffiles"); strings.TrimSpace(conffiles) != "/etc/default/binrepd" {
+		t.Errorf("conffiles: %s", conffiles)
+	}
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestInstall has dpkg install, upgrade, remove and purge the package, in a copy-on-write view of this system.
+func TestInstall(t *testing.T) {
+	if unix.Geteuid() != 0 {
+		tooltest.Missing(t, "only root can install packages")
+	}
+	tooltest.Require(t, "unshare", "dpkg", "systemd-analyze", "systemd-sysusers", "man")
+	requirePackaging(t)
+	before, after := makeDeb(t, "v0.0.1", runtime.GOARCH), makeDeb(t, "v0.0.2", runtime.GOARCH)
+	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child",
+		"./install_test.sh", before[runtime.GOARCH], after[runtime.GOARCH])
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.HasSuffix(string(out), "== passed\n") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
+
+func TestScripts(t *testing.T) {
+	tooltest.Require(t, "shellcheck")
+	tooltest.Run(t, ".", nil, "shellcheck", "postinst", "prerm", "postrm", "install_test.sh")
+}
