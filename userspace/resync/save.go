@@ -29,6 +29,7 @@ type SaveConfig struct {
 
 // SaveSummary tells what was saved.
 type SaveSummary struct {
+	Created               time.Time // as the file's header has it
 	Dialogs, Early, Ended uint64
 	Bytes                 int64 // of the file
 	Duration              time.Duration
@@ -63,7 +64,7 @@ func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 	if err := syncDirectory(dir); err != nil {
 		return s, err
 	}
-	w.summary.Bytes, w.summary.Duration = w.header.Size, time.Since(begin)
+	w.summary.Created, w.summary.Bytes, w.summary.Duration = begin, w.header.Size, time.Since(begin)
 	return w.summary, nil
 }
 
