@@ -138,6 +138,9 @@ func inBPF(dir string, parent bool) error {
 	return nil
 }
 
+// IsFileSystem reports whether dir is in a BPF filesystem.
+func IsFileSystem(dir string) bool { return inBPF(dir, false) == nil }
+
 // Adopted tells whether there is something to take over.
 func (p *Pin) Adopted() bool { return p != nil && p.found != nil }
 

@@ -22,6 +22,7 @@ type hostFacts struct {
 	UnprivilegedBPF string
 	ReceiveMax      string
 	Lockdown        string // as in /sys/kernel/security/lockdown, "" without that module
+	BPFFS           bool   // a BPF filesystem is where it is expected
 	// Held and Missing are capabilities by name: those in effect that matter, and those that XDP needs and lacks.
 	Held, Missing []string
 	// Nested tells that the process is in a user namespace of its own, as in a container without root.
@@ -39,6 +40,7 @@ func readHostFacts() hostFacts {
 		UnprivilegedBPF: sysctl("kernel/unprivileged_bpf_disabled"),
 		ReceiveMax:      sysctl("net/core/rmem_max"),
 		Lockdown:        strings.TrimSpace(string(lockdown)),
+		BPFFS:           bpf.IsFileSystem(bpfFolder),
 		Held:            bpf.HeldCapabilities(),
 		Missing:         bpf.MissingCapabilities(),
 		Nested:          nested(),
@@ -55,7 +57,7 @@ func nested() bool {
 // findings judges the host.
 func (h hostFacts) findings() []finding {
 	return []finding{
-		h.kernel(), h.btf(), h.jit(), h.caps(), h.unprivileged(), h.lockdown(), h.receiveBuffer(),
+		h.kernel(), h.btf(), h.jit(), h.caps(), h.unprivileged(), h.lockdown(), h.bpffs(), h.receiveBuffer(),
 	}
 }
 
@@ -149,6 +151,19 @@ func (h hostFacts) lockdown() finding {
 		f.Value = mode + "; no hindrance, the XDP program doesn't read kernel memory"
 	}
 	return f
+}
+
+// bpfFolder is where BPF filesystems are mounted, by systemd among others.
+const bpfFolder = "/sys/fs/bpf"
+
+func (h hostFacts) bpffs() finding {
+	if h.BPFFS {
+		return finding{Check: "bpffs", Status: findingOK, Value: "mounted at " + bpfFolder}
+	}
+	return finding{
+		Check: "bpffs", Status: findingOK, Value: "not mounted at " + bpfFolder,
+		Advice: "needed for run --pin only: mount -t bpf bpf " + bpfFolder,
+	}
 }
 
 // receiveBuffer judges net.core.rmem_max, which binds a process without CAP_NET_ADMIN in the first user namespace

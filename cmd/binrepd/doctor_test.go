@@ -37,6 +37,8 @@ func TestHostFindings(t *testing.T) {
 		{"lockdown", func(h *hostFacts) { h.Lockdown = "none [integrity] confidentiality" }, "lockdown", findingOK, "integrity; no hindrance"},
 		{"no lockdown", func(*hostFacts) {}, "lockdown", findingOK, "none"},
 		{"no such module", func(h *hostFacts) { h.Lockdown = "" }, "lockdown", findingOK, "not in this kernel"},
+		{"pins", func(h *hostFacts) { h.BPFFS = true }, "bpffs", findingOK, "mounted at /sys/fs/bpf"},
+		{"no pins", func(*hostFacts) {}, "bpffs", findingOK, "mount -t bpf bpf /sys/fs/bpf"},
 		{"buffer by capability", func(*hostFacts) {}, "socket_buffer", findingOK, "64 MiB by CAP_NET_ADMIN"},
 		{"small buffer", func(h *hostFacts) { h.Held = nil }, "socket_buffer", findingWarning, "sysctl -w net.core.rmem_max=67108864"},
 		{"large buffer", func(h *hostFacts) { h.Held, h.ReceiveMax = nil, "134217728" }, "socket_buffer", findingOK, "128 MiB"},
