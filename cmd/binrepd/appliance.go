@@ -25,6 +25,9 @@ type appliance struct {
 	engine   *engine.Engine
 	history  control.History
 	syncs    syncs
+	keeper   *keeper // nil without --state-dir
+	pin      control.PinStatus
+	held     control.PrivilegeStatus
 }
 
 // newAppliance makes the parts. Sockets are open then, so that nothing sent from now on is missed, but nothing runs.
@@ -42,7 +45,14 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 	}); err != nil {
 		return nil, err
 	}
-	if a.input, err = openInput(ctx, o, a.steering, log); err != nil {
+	pin, err := openPin(o, log)
+	if err != nil {
+		return nil, errors.Join(err, a.table.Close())
+	}
+	if k0, k1, ok := pin.Key(); ok {
+		a.steering = datagram.Steering{K0: k0, K1: k1}
+	}
+	if a.input, err = openInput(ctx, o, pin, a.steering, log); err != nil {
 		return nil, errors.Join(err, a.table.Close())
 	}
 	if a.output, err = openOutput(ctx, o, a.input, log); err != nil {
@@ -54,11 +64,14 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 		return nil, errors.Join(err, a.close())
 	}
 	a.history.StaleAfter = o.StaleAfter
+	if a.keeper, err = a.openKeeper(log); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	return a, nil
 }
 
 func (a *appliance) close() error {
-	return errors.Join(a.output.close(), a.input.close(), a.table.Close())
+	return errors.Join(a.output.close(), a.input.close(), a.table.Close(), a.keeper.close())
 }
 
 // watch remembers the counters, second by second, until ctx ends.
@@ -130,5 +143,6 @@ func (a *appliance) counters() control.Status {
 	a.input.refusals(&s)
 	a.output.status(&s)
 	a.syncs.status(&s)
+	a.survivalStatus(&s)
 	return s
 }

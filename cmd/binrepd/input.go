@@ -26,6 +26,8 @@ type input struct {
 	allowing sync.Mutex // one change of the list of who may speak at a time
 
 	// Nil or empty without XDP.
+	pin      *bpf.Pin
+	waited   uint64 // records that were in the rings at the opening
 	program  *bpf.Program
 	rings    []*ring.Source
 	follower *bpf.Follower
@@ -34,8 +36,8 @@ type input struct {
 }
 
 // openInput opens the sockets, and loads the program unless it is not wanted. Nothing is attached yet.
-func openInput(ctx context.Context, o options, s datagram.Steering, log *slog.Logger) (*input, error) {
-	in := &input{options: o, log: log, gate: gate.New(gate.Config{Rate: o.SourceRate, Burst: burst(o.SourceRate)})}
+func openInput(ctx context.Context, o options, pin *bpf.Pin, s datagram.Steering, log *slog.Logger) (*input, error) {
+	in := &input{options: o, pin: pin, log: log, gate: gate.New(gate.Config{Rate: o.SourceRate, Burst: burst(o.SourceRate)})}
 	in.gate.Allow(o.Allow)
 	for i, addr := range o.Listen {
 		sock, err := socket.Listen(ctx, addr, socket.Config{Listener: uint8(i), Steering: s, OnError: in.reports.tell, Admit: in.gate.Admit})
@@ -58,6 +60,12 @@ func openInput(ctx context.Context, o options, s datagram.Steering, log *slog.Lo
 		}
 		in.noXDP = err
 		log.Warn("no XDP, plain sockets instead", "reason", err)
+		if pin != nil {
+			// Nobody would read what an attached program takes.
+			if err := pin.Clear(); err != nil {
+				return nil, errors.Join(err, in.close())
+			}
+		}
 	}
 	return in, nil
 }
@@ -66,7 +74,7 @@ func openInput(ctx context.Context, o options, s datagram.Steering, log *slog.Lo
 func (in *input) load(s datagram.Steering) (err error) {
 	program, err := bpf.Load(bpf.Config{
 		Rings: in.options.Rings, RingSize: in.options.RingSize, K0: s.K0, K1: s.K1, Listeners: in.options.Listen,
-		Rate: in.options.SourceRate, Burst: burst(in.options.SourceRate),
+		Rate: in.options.SourceRate, Burst: burst(in.options.SourceRate), Pin: in.pin,
 	})
 	if err != nil {
 		return err
@@ -86,17 +94,19 @@ func (in *input) load(s datagram.Steering) (err error) {
 		rings = append(rings, r)
 	}
 	in.program, in.rings = program, rings
-	return nil
+	return in.takenOver()
 }
 
-// inputs lists the sources for the engine.
-func (in *input) inputs() []engine.Input {
+// inputs lists the sources for the engine. What an earlier process has left in the rings comes before what the sockets have,
+// which is newer.
+func (in *input) inputs(ctx context.Context) []engine.Input {
 	var list []engine.Input
+	first := in.awaitInherited(ctx)
 	for i, r := range in.rings {
 		list = append(list, engine.Input{Source: r, Name: fmt.Sprintf("ring %d", i), Thread: true})
 	}
 	for i, s := range in.sockets {
-		list = append(list, engine.Input{Source: s, Name: "socket " + in.options.Listen[i].String()})
+		list = append(list, engine.Input{Source: &after{Source: s, first: first}, Name: "socket " + in.options.Listen[i].String()})
 	}
 	return list
 }

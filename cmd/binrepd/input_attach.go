@@ -58,6 +58,9 @@ func (in *input) close() (err error) {
 	for _, s := range in.sockets {
 		err = errors.Join(err, s.Close())
 	}
+	if in.pin != nil {
+		err = errors.Join(err, in.pin.Close())
+	}
 	return err
 }
 

@@ -66,6 +66,8 @@ type options struct {
 	StaleAfter time.Duration // 0: never
 	Load       string        // file to begin with; empty: none
 
+	survival
+
 	LogLevel  slog.Level
 	LogFormat string // one of the log constants
 }

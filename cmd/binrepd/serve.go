@@ -22,6 +22,9 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
 
+	if err := a.restore(ctx, log); err != nil {
+		return err
+	}
 	if o.Load != "" {
 		s, err := a.load(ctx, control.FileRequest{Path: o.Load})
 		if err != nil {
@@ -36,9 +39,10 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := a.input.attach(ctx); err != nil {
+	if err := errors.Join(giveToGroup(o.Control, socketGroup, log), a.input.attach(ctx)); err != nil {
 		return errors.Join(err, server.Close())
 	}
+	a.held = a.dropPrivileges(log)
 	// Asking and watching go on until the account is final.
 	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
 	answered := make(chan error, 1)
@@ -46,6 +50,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	var watching sync.WaitGroup
 	watching.Go(func() { a.watch(answering) })
 	watching.Go(func() { supervisor.reassure(answering, a.counters) })
+	stopSaving := a.keepSaving(&watching, answering)
 	defer func() {
 		stopAnswering()
 		watching.Wait()
@@ -68,8 +73,9 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 		a.input.detach()
 		stopRunning()
 	})
-	err = a.engine.Run(running, a.input.inputs())
+	err = a.engine.Run(running, a.input.inputs(running))
 	logAccount(log, a.status())
+	stopSaving()
 	return err
 }
 
@@ -79,7 +85,9 @@ func logAccount(log *slog.Logger, s control.Status) {
 		"duplicate", s.Duplicate, "stale", s.Stale, "late", s.Late, "unknown", s.Unknown,
 		"other_capability", s.OtherCapability, "rejected", sum(s.Rejected), "lost", sum(s.Lost),
 		"dialogs", s.Dialogs)
-	if sum := s.Sum(); sum != s.Seen {
+	if sum := s.Sum(); s.Pin != nil && sum < s.Seen {
+		log.Info("left pinned: the rings go on filling for the next process", "waiting", s.Seen-sum, "pin", s.Pin.Dir)
+	} else if sum != s.Seen {
 		log.Error("the account does not add up", "seen", s.Seen, "accounted", sum)
 	}
 }

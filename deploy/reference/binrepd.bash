@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -28,6 +28,14 @@ _binrepd() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
 	'binrepd run --stale-after')
+		return ;;
+	'binrepd run --pin')
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return ;;
+	'binrepd run --save-interval')
+		return ;;
+	'binrepd run --state-dir')
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return ;;
 	'binrepd run --interface')
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
@@ -159,13 +167,16 @@ _binrepd() {
 		return ;;
 	'binrepd bench generate --wait')
 		return ;;
+	'binrepd unpin --pin')
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return ;;
 	esac
 	case $command in
 	'binrepd')
-		commands='run status dialogs allow sync save load doctor bench version'
+		commands='run status dialogs allow sync save load doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --ring-size --rings --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --pin --save-interval --state-dir --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --ring-size --rings --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --control --help' ;;
 	'binrepd dialogs')
@@ -201,6 +212,8 @@ _binrepd() {
 		flags='--json --dialogs --large --runs --stages --help' ;;
 	'binrepd bench generate')
 		flags='--json --count --dialogs --duration --interface --mac --rate --to --wait --help' ;;
+	'binrepd unpin')
+		flags='--pin --help' ;;
 	'binrepd version')
 		flags='--help' ;;
 	esac

@@ -57,6 +57,9 @@ type Status struct {
 	Capabilities map[string]uint64   `json:"capabilities"`
 	Rings        []RingStatus        `json:"rings"`
 	Latency      LatencyStatus       `json:"latency"`
+	Pin          *PinStatus          `json:"pin,omitempty"`
+	State        *StateStatus        `json:"state,omitempty"`
+	Privileges   *PrivilegeStatus    `json:"privileges,omitempty"`
 }
 
 // Memory of the table, in bytes.

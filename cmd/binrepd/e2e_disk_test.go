@@ -1,0 +1,83 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"binrepd/bpf/bpftest"
+	"binrepd/userspace/bin/bintest"
+)
+
+// TestFullDisk fills the disk under the state directory while packets come: all of them are applied, the trouble is in
+// log and status, and when there is room again the table is saved again and the next process has it.
+func TestFullDisk(t *testing.T) {
+	bpftest.RequireKernel(t)
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	port := freePort(t)
+	args := []string{"--listen", port, "--xdp", "off", "--state-dir", disk, "--save-interval", "100ms"}
+	d := startDaemon(t, nil, args...)
+	d.await("a save", func() bool { return d.status().State.Saves > 0 })
+
+	ballast := filepath.Join(disk, "ballast")
+	fillDisk(t, ballast)
+	d.await("a save that fails", func() bool { return d.status().State.Failures > 0 })
+	conn, err := net.Dial("udp4", port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	proxy := bintest.NewProxy(3, bintest.Realistic(nowUnix(), 100))
+	const packets = 2000
+	for n := uint64(1); n <= packets; n++ {
+		if _, err := conn.Write(proxy.Next(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if n%50 == 0 { // no more at once than any receive buffer holds
+			d.settle(n)
+		}
+	}
+	before := d.status().State.Failures
+	d.await("more saves that fail", func() bool { return d.status().State.Failures > before+3 })
+	st := d.status()
+	if n := strings.Count(d.log.String(), "can't be saved"); n != 1 || !strings.Contains(st.State.Error, "no space") {
+		t.Errorf("%d lines in the log, status %+v", n, st.State)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	saves := st.State.Saves
+	d.await("a save of all that", func() bool { return d.status().State.Saves > saves+1 })
+	if st := d.status(); st.State.Error != "" || st.State.SavedDialogs != uint64(len(listedOf(proxy))) {
+		t.Errorf("status %+v", st.State)
+	}
+	d.kill()
+	d = startDaemon(t, nil, args...)
+	if diff := bintest.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
+		t.Errorf("%d differences, first: %s", len(diff), diff[0])
+	}
+	d.stop()
+}
+
+// fillDisk writes a file until nothing more fits.
+func fillDisk(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 16; size > 0; size /= 2 {
+		for err := error(nil); err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"binrepd/bpf/bpftest"
+	"binrepd/userspace/control"
+)
+
+// nobody is a user, and a group, without any rights of its own.
+const nobody = 65534
+
+// builtStatic builds the program as it is delivered, without cgo, where any user may run it.
+func builtStatic(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "binrepd")
+	goCommand(t, []string{"CGO_ENABLED=0"}, "build", "-o", path, "./cmd/binrepd")
+	return path
+}
+
+// openFolder makes a folder that any user may use.
+func openFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "binrepd-test-") // t.TempDir is below a folder that is closed to other users
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// awaitReady waits until a daemon that was started answers.
+func (d *daemon) awaitReady() {
+	d.t.Helper()
+	d.await("an answer on the control socket", func() bool {
+		_, err := d.client.Status(context.Background())
+		return err == nil && strings.Contains(d.log.String(), "msg=ready")
+	})
+}
+
+// threads returns, of every thread of the process, the value of a line of /proc/PID/task/TID/status.
+func threads(t *testing.T, pid int, name string) (values []string) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has ended
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(string(b), "\n") {
+			if v, ok := strings.CutPrefix(line, name+":"); ok {
+				values = append(values, strings.TrimSpace(v))
+			}
+		}
+	}
+	return values
+}
+
+func checkThreads(t *testing.T, pid int, name, want string) {
+	t.Helper()
+	for _, v := range threads(t, pid, name) {
+		if v != want {
+			t.Errorf("%s of a thread is %s, want %s", name, v, want)
+		}
+	}
+}
+
+func capSet(numbers ...int) string {
+	var set uint64
+	for _, n := range numbers {
+		set |= 1 << n
+	}
+	return fmt.Sprintf("%016x", set)
+}
+
+// TestLeastPrivileges runs as nobody with exactly the capabilities that the README names, on a low port, pinned and saving: it keeps
+// what it says, on every thread, and attaches again with that when the interface is deleted and made again.
+func TestLeastPrivileges(t *testing.T) {
+	bpftest.RequireKernel(t)
+	dir, fs := openFolder(t), bpftest.FileSystem(t)
+	// The mount is below a folder that is closed to other users, and bpffs lets only the owner make pins.
+	pins := filepath.Join(dir, "bpf")
+	if err := errors.Join(os.Mkdir(pins, 0o755), unix.Mount(fs, pins, "", unix.MS_BIND, "")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(pins, unix.MNT_DETACH) })
+	mine := filepath.Join(pins, "mine")
+	if err := errors.Join(os.Mkdir(mine, 0o700), os.Chown(mine, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	p := newPair(t)
+	d := prepareDaemon(t, "--control", dir+"/control.sock", "--listen", ourAddr+":556", "--interface", "bin0", "--xdp", "native",
+		"--ring-size", "1MiB", "--pin", mine, "--state-dir", dir+"/state")
+	d.socket = dir + "/control.sock"
+	d.client = control.NewClient(d.socket)
+	d.cmd.Path = builtStatic(t, dir)
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
+		AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_NET_ADMIN, unix.CAP_PERFMON, unix.CAP_NET_BIND_SERVICE},
+	}
+	p.appliance.Do(d.cmd.Start)
+	d.awaitReady()
+	pid := d.cmd.Process.Pid
+	kept := capSet(unix.CAP_BPF, unix.CAP_NET_ADMIN)
+	for _, name := range []string{"CapEff", "CapPrm"} {
+		checkThreads(t, pid, name, kept)
+	}
+	for _, name := range []string{"CapInh", "CapAmb"} {
+		checkThreads(t, pid, name, capSet())
+	}
+	checkThreads(t, pid, "NoNewPrivs", "1")
+	checkThreads(t, pid, "Uid", strings.Join([]string{"65534", "65534", "65534", "65534"}, "\t"))
+
+	st := d.status()
+	if len(st.Privileges.Kept) != 2 || !st.Privileges.NoNewPrivileges || st.Privileges.Reason != "" || st.Privileges.Kept[0].Why == "" {
+		t.Errorf("status: %+v", st.Privileges)
+	}
+	if !strings.Contains(d.log.String(), "privileges dropped") {
+		t.Error("the log doesn't tell")
+	}
+	send := func(n uint64) {
+		conn := dial(t, p.proxy, proxyAddr+":5555", ourAddr+":556")
+		defer conn.Close()
+		if _, err := conn.Write([]byte("P4CK no packet at all, but counted")); err != nil {
+			t.Fatal(err)
+		}
+		d.settle(n)
+	}
+	send(1)
+	p.appliance.Do(func() error {
+		l, err := netlink.LinkByName("bin0")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(l)
+	})
+	d.await("the interface is gone", func() bool { return d.status().Mode == modeSocket })
+	p.connect()
+	d.await("XDP is back", func() bool { return d.status().Mode == modeNative })
+	d.await("it carries traffic", func() bool { return arrives(p) })
+	before := d.status().Seen
+	send(before + 1)
+	if l := d.status().Listeners[0]; l.Steered < 2 {
+		t.Errorf("not through XDP: %+v", l)
+	}
+	d.stop()
+	if files, _ := filepath.Glob(dir + "/state/table-*.saved"); len(files) == 0 {
+		t.Error("nothing is saved")
+	}
+	if _, err := os.Stat(mine + "/meta"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSocketsNeedNothing runs as root without XDP: afterwards it holds no capability at all.
+func TestSocketsNeedNothing(t *testing.T) {
+	bpftest.RequireKernel(t)
+	dir := t.TempDir()
+	d := prepareDaemon(t, "--listen", freePort(t), "--xdp", "off", "--state-dir", dir)
+	d.cmd.Path = builtStatic(t, t.TempDir())
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitReady()
+	checkThreads(t, d.cmd.Process.Pid, "CapEff", capSet())
+	checkThreads(t, d.cmd.Process.Pid, "CapPrm", capSet())
+	d.stop()
+	if _, err := os.Stat(dir + "/table-0.saved"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestGiveToGroup gives a file to a group that there is, and leaves it where there is none.
+func TestGiveToGroup(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o660); err != nil {
+		t.Fatal(err)
+	}
+	group := func() uint32 {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Sys().(*syscall.Stat_t).Gid
+	}
+	before := group()
+	if err := giveToGroup(path, "no-such-group-here", logger); err != nil || group() != before {
+		t.Errorf("group %d, error %v", group(), err)
+	}
+	out, err := exec.Command("getent", "group", "daemon").Output()
+	if fields := strings.Split(string(out), ":"); err == nil && len(fields) > 2 && os.Getuid() == 0 {
+		want, _ := strconv.ParseUint(fields[2], 10, 32)
+		if err := giveToGroup(path, "daemon", logger); err != nil || uint64(group()) != want {
+			t.Errorf("group %d, want %d, error %v", group(), want, err)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("log: %s", &log)
+	}
+}

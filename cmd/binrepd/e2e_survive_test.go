@@ -1,0 +1,220 @@
+package main
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"binrepd/bpf/bpftest"
+	"binrepd/userspace/bin/bintest"
+)
+
+// wantedRate is how many events a second the tests here send, as far as the machine lets them.
+const wantedRate = 50_000
+
+// newWidePair is newPair with room for every packet in one frame: fragments go to sockets, which don't outlive a process.
+func newWidePair(t *testing.T) pair {
+	p := pair{proxy: bpftest.NewNamespace(t), appliance: bpftest.NewNamespace(t)}
+	bpftest.Veth(9000,
+		bpftest.End{In: p.proxy, Name: "proxy0", Addresses: []netip.Prefix{netip.MustParsePrefix(proxyAddr + "/24")}},
+		bpftest.End{In: p.appliance, Name: "bin0", Addresses: []netip.Prefix{netip.MustParsePrefix(ourAddr + "/24")}})
+	return p
+}
+
+// talker sends what a proxy has to tell, without a pause, until it is stopped.
+type talker struct {
+	proxy *bintest.Proxy
+	sent  atomic.Uint64
+	begun time.Time
+	quit  chan struct{}
+	done  chan error
+}
+
+func startProxy(t *testing.T, p pair) *talker {
+	s := &talker{
+		proxy: bintest.NewProxy(21, bintest.Realistic(nowUnix(), 1000)), begun: time.Now(),
+		quit: make(chan struct{}), done: make(chan error, 1),
+	}
+	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
+	go func() { s.done <- s.run(conn) }()
+	return s
+}
+
+func (s *talker) run(conn *net.UDPConn) error {
+	const burst = wantedRate / 1000
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	var buffer []byte
+	for {
+		select {
+		case <-s.quit:
+			return nil
+		case <-tick.C:
+		}
+		// A tick that comes late is made up for, within limits.
+		due := min(uint64(time.Since(s.begun).Seconds()*wantedRate), s.sent.Load()+20*burst)
+		for s.sent.Load() < due {
+			buffer = s.proxy.Next(buffer[:0])
+			if _, err := conn.Write(buffer); err != nil {
+				return err
+			}
+			s.sent.Add(1)
+		}
+	}
+}
+
+// stop ends the sending and returns how much was sent, and how fast.
+func (s *talker) stop(t *testing.T) (uint64, float64) {
+	t.Helper()
+	close(s.quit)
+	if err := <-s.done; err != nil {
+		t.Fatal(err)
+	}
+	n := s.sent.Load()
+	return n, float64(n) / time.Since(s.begun).Seconds()
+}
+
+// survivor starts binrepd so that it survives.
+func survivor(t *testing.T, p pair, pins, states string, more ...string) *daemon {
+	t.Helper()
+	return startDaemon(t, p.appliance, append([]string{
+		"--listen", listenAt, "--interface", "bin0", "--xdp", "native", "--rings", "2", "--ring-size", "64MiB",
+		"--pin", pins, "--state-dir", states, "--save-interval", "200ms",
+	}, more...)...)
+}
+
+// logged returns the number behind name= in the line of the log that has msg.
+func (d *daemon) logged(msg, name string) uint64 {
+	d.t.Helper()
+	for _, line := range strings.Split(d.log.String(), "\n") {
+		if !strings.Contains(line, msg) {
+			continue
+		}
+		if m := regexp.MustCompile(name + `=(\d+)`).FindStringSubmatch(line); m != nil {
+			n, _ := strconv.ParseUint(m[1], 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// TestRestartLosesNothing stops and starts the appliance several times while a proxy goes on sending: at the end the table is
+// what the proxy has, and the accounts of all processes together are every event that was sent.
+func TestRestartLosesNothing(t *testing.T) {
+	bpftest.RequireKernel(t)
+	p := newWidePair(t)
+	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
+	d := survivor(t, p, pins, states)
+	s := startProxy(t, p)
+	var accounted, waited uint64
+	for range 4 {
+		before := s.sent.Load()
+		d.await("load", func() bool { return s.sent.Load() > before+10_000 })
+		d.stop()
+		accounted += d.logged("final account", "seen") - d.logged("left pinned", "waiting")
+		d = survivor(t, p, pins, states)
+		st := d.status()
+		if !st.Pin.Adopted || st.Pin.Unsaved != 0 || st.State.Restored.IsZero() {
+			t.Errorf("%+v, %+v", st.Pin, st.State)
+		}
+		waited += st.Pin.Waited
+	}
+	sent, rate := s.stop(t)
+	last := d.settle(sent - accounted)
+	checkNoRingFull(t, d)
+	if diff := bintest.DiffListed(d.listed(), listedOf(s.proxy)); len(diff) > 0 {
+		t.Errorf("%d differences, first: %s", len(diff), diff[0])
+	}
+	out, err := program(t, "status", "--control", d.socket).Output()
+	if err != nil || !strings.Contains(string(out), "took over ") || !strings.Contains(string(out), "restored ") {
+		t.Errorf("status prints %s, error %v", out, err)
+	}
+	t.Logf("%d events at %.0f a second, %d of them waited in the rings through 4 restarts, none lost; duplicates %d",
+		sent, rate, waited, last.Duplicate)
+	if waited == 0 {
+		t.Error("nothing ever waited in a ring")
+	}
+	d.stop()
+	checkUnpin(t, p, pins)
+}
+
+func checkNoRingFull(t *testing.T, d *daemon) {
+	t.Helper()
+	for _, l := range d.status().Listeners {
+		if n := l.Passed["ring_full"]; n > 0 {
+			t.Errorf("%d events found a ring full", n)
+		}
+	}
+}
+
+func checkUnpin(t *testing.T, p pair, pins string) {
+	t.Helper()
+	out, err := program(t, "unpin", "--pin", pins).CombinedOutput()
+	if err != nil {
+		t.Errorf("unpin: %v, %s", err, out)
+	}
+	if _, err := os.Stat(pins); !os.IsNotExist(err) {
+		t.Errorf("the folder of pins is still there: %v", err)
+	}
+	bpftest.Await(t, "the interface is free", func() bool { return !attached(t, p.appliance, "bin0") })
+}
+
+// chaos is the environment variable that makes tests of faults longer.
+const chaos = "BINREPD_CHAOS"
+
+// TestKilled kills the appliance at random moments under load and starts it again. Everything that reached a ring is
+// applied but for what the dead had applied after its last save; the number of that is stated, and no more dialogs than
+// that are wrong.
+func TestKilled(t *testing.T) {
+	bpftest.RequireKernel(t)
+	kills := 10
+	if os.Getenv(chaos) == "1" {
+		kills = 100
+	}
+	p := newWidePair(t)
+	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
+	d := survivor(t, p, pins, states)
+	s := startProxy(t, p)
+	random := rand.New(rand.NewPCG(5, 5))
+	var unsaved, waited uint64
+	var longest time.Duration
+	for range kills {
+		moment := s.sent.Load() + 500 + random.Uint64N(wantedRate/2)
+		d.await("the moment", func() bool { return s.sent.Load() >= moment })
+		begin := time.Now()
+		d.kill()
+		d = survivor(t, p, pins, states)
+		longest = max(longest, time.Since(begin))
+		st := d.status()
+		if !st.Pin.Adopted || st.Pin.Reason != "" || st.State.Damaged != "" {
+			t.Fatalf("%+v, %+v", st.Pin, st.State)
+		}
+		unsaved += st.Pin.Unsaved
+		waited += st.Pin.Waited
+	}
+	sent, rate := s.stop(t)
+	d.await("every event has its place", func() bool {
+		st := d.status()
+		return st.Seen == st.Sum() && st.Seen > 0
+	})
+	checkNoRingFull(t, d)
+	diff := bintest.DiffListed(d.listed(), listedOf(s.proxy))
+	t.Logf("%d events at %.0f a second, killed %d times, back within %v; %d events waited in the rings and were applied, "+
+		"%d applied ones were lost at most, as stated; %d dialogs are wrong at the end", sent, rate, kills, longest, waited, unsaved, len(diff))
+	if uint64(len(diff)) > unsaved {
+		t.Errorf("%d differences, first: %s", len(diff), diff[0])
+	}
+	if waited == 0 || unsaved == 0 {
+		t.Error("the test didn't try what it is for")
+	}
+	d.stop()
+	checkUnpin(t, p, pins)
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"binrepd/dialog"
+	"binrepd/userspace/control"
+	"binrepd/userspace/datagram"
+	"binrepd/userspace/resync"
+)
+
+// keeper keeps the table on disk: two files, of which the older one is written anew each time, so that a save that is
+// interrupted, or damaged later, leaves the one before. Saving has a goroutine of its own, and locks a shard for as long as it
+// takes to copy a few hundred entries: however slow the disk is, packets don't wait for it.
+type keeper struct {
+	dir   string
+	every time.Duration
+	lock  *os.File
+	log   *slog.Logger
+	table *dialog.Table
+
+	origin   func(number uint16) netip.AddrPort
+	steering datagram.Steering
+	// consumed is how many records of the rings the table includes; mark notes that for the file of that generation.
+	consumed func() uint64
+	mark     func(generation int, saved time.Time, consumed uint64) error
+
+	saving sync.Mutex // one save at a time
+	next   int        // the generation to write
+
+	mu     sync.Mutex // guards status
+	status control.StateStatus
+}
+
+// file names one of the two generations.
+func (k *keeper) file(generation int) string {
+	return filepath.Join(k.dir, fmt.Sprintf("table-%d.saved", generation))
+}
+
+// open makes the folder if it is missing, and takes it for this process.
+func (k *keeper) open() error {
+	if err := os.MkdirAll(k.dir, 0o750); err != nil {
+		return fmt.Errorf("--state-dir: %w", err)
+	}
+	f, err := os.Open(k.dir)
+	if err != nil {
+		return fmt.Errorf("--state-dir: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = errors.New("another binrepd works with it")
+		}
+		return errors.Join(fmt.Errorf("--state-dir %s: %w", k.dir, err), f.Close())
+	}
+	k.lock = f
+	k.status.Dir = k.dir
+	// What a process that was killed had begun.
+	begun, _ := filepath.Glob(filepath.Join(k.dir, ".table-*.saved.*.tmp"))
+	for _, path := range begun {
+		if err := os.Remove(path); err != nil {
+			k.log.Warn("a save that was begun can't be removed", "error", err)
+		}
+	}
+	return nil
+}
+
+func (k *keeper) close() error {
+	if k == nil || k.lock == nil {
+		return nil
+	}
+	return k.lock.Close()
+}
+
+// restore loads the newest good file, if there is one, and returns when it was made: the zero time if there is none.
+func (k *keeper) restore(ctx context.Context, number func(datagram.Endpoint) uint16) (time.Time, error) {
+	for _, generation := range k.newestFirst() {
+		s, err := resync.Load(ctx, resync.LoadConfig{
+			Table: k.table, Path: k.file(generation), Steering: k.steering, Origin: number,
+		})
+		switch {
+		case err == nil:
+			k.next = 1 - generation
+			k.mu.Lock()
+			k.status.Restored, k.status.RestoredFrom, k.status.RestoredDialogs = s.Created, k.file(generation), k.live()
+			k.mu.Unlock()
+			k.log.Info("restored the table", "file", k.file(generation), "age", time.Since(s.Created).Round(time.Millisecond),
+				"records", s.Records, "dialogs", k.live(), "expired", s.Expired, "took", s.Duration)
+			return s.Created, nil
+		case ctx.Err() != nil:
+			return time.Time{}, ctx.Err()
+		default:
+			k.log.Warn("a saved table can't be used, an older one will be tried", "error", err)
+			k.mu.Lock()
+			k.status.Damaged = err.Error()
+			k.mu.Unlock()
+			k.next = generation
+		}
+	}
+	return time.Time{}, nil
+}
+
+func (k *keeper) live() uint64 {
+	counts := k.table.Counts()
+	return uint64(counts.Live())
+}
+
+// newestFirst lists the generations that there are.
+func (k *keeper) newestFirst() []int {
+	var at [2]time.Time
+	var there []int
+	for g := range at {
+		info, err := os.Stat(k.file(g))
+		if errors.Is(err, fs.ErrNotExist) {
+			k.next = g
+			continue
+		}
+		if err == nil {
+			at[g] = info.ModTime()
+		}
+		there = append(there, g)
+	}
+	if len(there) == 2 && at[1].After(at[0]) {
+		there[0], there[1] = there[1], there[0]
+	}
+	return there
+}
+
+// run saves now and then, until ctx ends; and at once, so that the work of an earlier process that died isn't lost with this one,
+// and a disk that won't do is known at the start.
+func (k *keeper) run(ctx context.Context) {
+	k.save(ctx)
+	tick := time.NewTicker(k.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			k.save(ctx)
+		}
+	}
+}
+
+// save writes the older generation anew. Trouble is logged when it begins, changes and ends; the next time it is tried again.
+func (k *keeper) save(ctx context.Context) {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	consumed := k.consumed()
+	s, err := resync.Save(ctx, resync.SaveConfig{Table: k.table, Path: k.file(k.next), Everything: true, Origin: k.origin})
+	if err != nil && ctx.Err() != nil {
+		return // the last save comes
+	}
+	k.mu.Lock()
+	before := k.status.Error
+	if err != nil {
+		k.status.Failures++
+		k.status.Error = cause(err)
+	} else {
+		k.status.Saves++
+		k.status.Error = ""
+		k.status.Saved, k.status.SavedDialogs, k.status.SavedBytes = s.Created, s.Dialogs, uint64(s.Bytes)
+		k.status.SaveSeconds = s.Duration.Seconds()
+	}
+	now := k.status.Error
+	k.mu.Unlock()
+	switch {
+	case err != nil && now != before:
+		k.log.Error("the table can't be saved; trying again", "error", err)
+	case err == nil && before != "":
+		k.log.Info("the table is saved again", "file", k.file(k.next))
+	}
+	if err != nil {
+		return
+	}
+	k.log.Debug("saved the table", "file", k.file(k.next), "dialogs", s.Dialogs, "bytes", s.Bytes, "took", s.Duration)
+	if err := k.mark(k.next, s.Created, consumed); err != nil {
+		k.log.Warn("the number of events lost by a crash will not be known", "error", err)
+	}
+	k.next = 1 - k.next
+}
+
+// cause is the reason in err without the name of the temporary file, which is another each time.
+func cause(err error) string {
+	if number := syscall.Errno(0); errors.As(err, &number) {
+		return number.Error()
+	}
+	return err.Error()
+}
+
+func (k *keeper) state() *control.StateStatus {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.status
+	return &s
+}
