@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,15 +23,19 @@ func TestRunsAsTheUnitSays(t *testing.T) {
 	s := p.newService(t, capabilities)
 	p.start(t, s)
 
-	var want uint64
+	var unit uint64
 	for _, c := range capabilities {
-		want |= 1 << capabilityNumbers[c]
+		unit |= 1 << capabilityNumbers[c]
 	}
-	mask, owner := fmt.Sprintf("%016x", want), fmt.Sprintf("%d\t%[1]d\t%[1]d\t%[1]d", anybody)
 	status := processStatus(t, s.Process.Pid)
-	for field, want := range map[string]string{
-		"CapEff": mask, "CapPrm": mask, "CapAmb": mask, "CapBnd": mask, "NoNewPrivs": "1", "Uid": owner, "Gid": owner, "Groups": "",
-	} {
+	for _, set := range []string{"CapEff", "CapPrm", "CapAmb", "CapBnd", "CapInh"} {
+		// Fewer is right, too: when it runs, it gives up what it needs no longer.
+		if held, err := strconv.ParseUint(status[set], 16, 64); err != nil || held&^unit != 0 {
+			t.Errorf("%s %s, %v: more than %x", set, status[set], err, unit)
+		}
+	}
+	owner := fmt.Sprintf("%d\t%[1]d\t%[1]d\t%[1]d", anybody)
+	for field, want := range map[string]string{"NoNewPrivs": "1", "Uid": owner, "Gid": owner, "Groups": ""} {
 		if got := strings.TrimSpace(status[field]); got != want {
 			t.Errorf("%s %s, want %s", field, got, want)
 		}
