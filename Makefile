@@ -17,7 +17,7 @@ COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test demo generate generate-check reference fuzz bench bench-go bench-compare lint deb install clean
+.PHONY: help build test demo generate generate-check reference fuzz chaos bench bench-go bench-compare lint deb install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+chaos: ## as root: the long form of tests of faults, such as 100 kills under load; some minutes
+	BINREPD_CHAOS=1 BINREPD_REQUIRE_KERNEL=1 $(GO) test -count=1 -timeout 15m -v -run '^Test(Killed|Restart|FullDisk)' ./cmd/binrepd
 
 bench: build ## the table of BENCHMARKS.md: as root ./binrepd bench BENCHARGS (--large, --stages ...)
 	./binrepd bench $(BENCHARGS)

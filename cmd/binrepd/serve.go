@@ -50,7 +50,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	var watching sync.WaitGroup
 	watching.Go(func() { a.watch(answering) })
 	watching.Go(func() { supervisor.reassure(answering, a.counters) })
-	stopSaving := a.keepSaving(&watching, answering)
+	stopSaving := a.keepSaving(answering, &watching)
 	defer func() {
 		stopAnswering()
 		watching.Wait()

@@ -65,11 +65,14 @@ func unpinCommand() *cli.Command {
 		Description: "What waits in the ring buffers is lost. From then on packets go to sockets again, if a process\n" +
 			"has some open. Refused while an appliance works with the folder: stop that first.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "pin", Required: true, Usage: "`DIR` that was given to run"},
+			&cli.StringFlag{Name: "pin", Usage: "`DIR` that was given to run"},
 		},
 		Before: noArguments,
 		Action: func(c *cli.Context) error {
 			dir := c.String("pin")
+			if dir == "" {
+				return usageErrorf("--pin: say which folder was given to run, such as --pin /sys/fs/bpf/binrepd")
+			}
 			removed, err := bpf.Unpin(dir)
 			if err != nil {
 				return fmt.Errorf("unpin: %w", err)

@@ -147,7 +147,7 @@ func (a *appliance) restore(ctx context.Context, log *slog.Logger) error {
 }
 
 // keepSaving saves the table now and then until the function is called that it returns, which saves it a last time.
-func (a *appliance) keepSaving(group *sync.WaitGroup, ctx context.Context) (stop func()) {
+func (a *appliance) keepSaving(ctx context.Context, group *sync.WaitGroup) (stop func()) {
 	if a.keeper == nil {
 		return func() {}
 	}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"binrepd/bpf/bpftest"
+	"binrepd/userspace/control"
+)
+
+// TestSurvivalFlags refuses what can't be meant, and folders that won't do.
+func TestSurvivalFlags(t *testing.T) {
+	ordinary := t.TempDir()
+	file := filepath.Join(ordinary, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"run", "--listen", "127.0.0.1:5556", "--pin", "pins"}, exitUsage, "whole path"},
+		{[]string{"run", "--listen", "127.0.0.1:5556", "--pin", "/sys/fs/bpf/a.b"}, exitUsage, "no dots"},
+		{[]string{"run", "--listen", "127.0.0.1:5556", "--pin", "/sys/fs/bpf/a", "--xdp", "off"}, exitUsage, "nothing to keep"},
+		{[]string{"run", "--listen", "127.0.0.1:5556", "--save-interval", "1ms"}, exitUsage, "at least"},
+		{[]string{"run", "--listen", "127.0.0.1:5556", "--ring-size", "1MiB", "--pin", ordinary}, exitFailed, "mount -t bpf bpf /sys/fs/bpf"},
+		{[]string{"run", "--listen", freePort(t), "--xdp", "off", "--state-dir", file}, exitFailed, "--state-dir"},
+		{[]string{"unpin"}, exitUsage, "pin"},
+		{[]string{"unpin", "--pin", ordinary}, exitFailed, "mount -t bpf"},
+	} {
+		var out, errs bytes.Buffer
+		if got := run(append([]string{"binrepd"}, test.args...), &out, &errs); got != test.status || !strings.Contains(errs.String(), test.want) {
+			t.Errorf("%v: exit status %d, want %d; says %q, want %q", test.args, got, test.status, errs.String(), test.want)
+		}
+	}
+}
+
+// TestSurvivalRows are what status says to people.
+func TestSurvivalRows(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, test := range []struct {
+		status control.Status
+		want   string
+	}{
+		{control.Status{}, ""},
+		{control.Status{Pin: &control.PinStatus{Dir: "/p"}}, "pinned /p"},
+		{control.Status{Pin: &control.PinStatus{Dir: "/p", Adopted: true, Waited: 7, Unsaved: 3}},
+			"pinned /p; took over 7 waiting events, lost at most 3 that were not saved"},
+		{control.Status{Pin: &control.PinStatus{Dir: "/p", Reason: "it has 2 rings"}}, "pinned /p; replaced what was there: it has 2 rings"},
+		{control.Status{State: &control.StateStatus{Dir: "/s"}}, "saved state /s: not saved yet"},
+		{control.Status{Started: now, State: &control.StateStatus{
+			Dir: "/s", Saved: now.Add(-5 * time.Second), SavedDialogs: 9, SavedBytes: 2048, SaveSeconds: 0.5, Error: "no space left on device",
+			Restored: now.Add(-time.Minute), RestoredDialogs: 8, Damaged: "it is cut off",
+		}}, "saved state /s: 9 dialogs saved 5s ago, 2.0 KiB in 0.5 s; FAILING: no space left on device; restored 8, then 1m0s old; passed over: it is cut off"},
+		{control.Status{Privileges: &control.PrivilegeStatus{}}, "privileges none kept"},
+		{control.Status{Privileges: &control.PrivilegeStatus{Kept: []control.KeptCapability{{Name: "CAP_A"}, {Name: "CAP_B"}}}}, "privileges kept CAP_A, CAP_B"},
+		{control.Status{Privileges: &control.PrivilegeStatus{Reason: "why"}}, "privileges not dropped: why"},
+	} {
+		var out bytes.Buffer
+		if err := printStatus(&out, &test.status, now); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, line := range strings.Split(out.String(), "\n") {
+			for _, name := range []string{"pinned", "saved state", "privileges"} {
+				if rest, ok := strings.CutPrefix(line, name+"  "); ok {
+					got = append(got, name+" "+strings.TrimSpace(rest))
+				}
+			}
+		}
+		if strings.Join(got, "|") != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
+// TestPinReplaced starts with other rings than those that are pinned: it says that it replaces them, and works.
+func TestPinReplaced(t *testing.T) {
+	bpftest.RequireKernel(t)
+	p := newPair(t)
+	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
+	d := survivor(t, p, pins, states, "--ring-size", "1MiB")
+	if out, err := program(t, "unpin", "--pin", pins).CombinedOutput(); err == nil || !strings.Contains(string(out), "another binrepd") {
+		t.Errorf("unpin while in use: %v, %s", err, out)
+	}
+	d.kill()
+	d = survivor(t, p, pins, states, "--ring-size", "2MiB")
+	st := d.status()
+	if st.Pin.Adopted || !strings.Contains(st.Pin.Reason, "bytes") || !strings.Contains(d.log.String(), "is replaced") {
+		t.Errorf("%+v", st.Pin)
+	}
+	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
+	if _, err := conn.Write([]byte("P4CK no packet at all, but counted")); err != nil {
+		t.Fatal(err)
+	}
+	if st := d.settle(1); st.Listeners[0].Steered != 1 {
+		t.Errorf("%+v", st.Listeners)
+	}
+	d.stop()
+	checkUnpin(t, p, pins)
+}
