@@ -114,6 +114,7 @@ func (a *appliance) counters() control.Status {
 		MaxDialogs: uint64(a.options.MaxDialogs),
 		Expired: control.Expired{
 			Live: uint64(e.Expired.Live), Early: uint64(e.Expired.Early), Tombstones: uint64(e.Expired.Tombstones),
+			Ghosts: e.Ended,
 		},
 		Capabilities: e.Capabilities,
 		Rings:        in.rings,

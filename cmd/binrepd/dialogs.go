@@ -50,6 +50,7 @@ func dialogsCommand() *cli.Command {
 				Flags:  append(filterFlags(), jsonFlag("print {\"dialogs\": N}"), controlFlag()),
 				Action: countDialogs,
 			},
+			ghostsCommand(),
 		},
 	}
 }

@@ -34,7 +34,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	}
 	server, err := control.Listen(o.Control, control.Backend{
 		Status: a.status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sync: a.syncTo,
-		Allowed: a.input.allowed, Allow: a.input.allow, Save: a.save, Load: a.load,
+		End: a.end, Allowed: a.input.allowed, Allow: a.input.allow, Save: a.save, Load: a.load,
 	}, log)
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	}
 	row("dialogs", "%d live: %d confirmed, %d answered; %d early, %d remembered as ended",
 		s.Dialogs, s.Confirmed, s.Answered, s.Early, s.Tombstones)
-	row("expired", "%d live, %d early", s.Expired.Live, s.Expired.Early)
+	row("expired", "%d live, %d early; %d ghosts ended by hand", s.Expired.Live, s.Expired.Early, s.Expired.Ghosts)
 	limit := ""
 	if s.MaxDialogs > 0 {
 		limit = fmt.Sprintf(", or %d dialogs", s.MaxDialogs)

@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -106,6 +106,11 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs count --to-uri' | 'binrepd dialogs count --to')
 		return ;;
+	'binrepd dialogs ghosts --times')
+		return ;;
+	'binrepd dialogs ghosts --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	'binrepd allow list --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
@@ -180,7 +185,7 @@ _binrepd() {
 	'binrepd status')
 		flags='--check --json --control --help' ;;
 	'binrepd dialogs')
-		commands='list get count'
+		commands='list get count ghosts'
 		flags='--help' ;;
 	'binrepd dialogs list')
 		flags='--json --control --from-uri --limit --origin --state --to-uri --help' ;;
@@ -188,6 +193,8 @@ _binrepd() {
 		flags='--json --control --help' ;;
 	'binrepd dialogs count')
 		flags='--json --control --from-uri --origin --state --to-uri --help' ;;
+	'binrepd dialogs ghosts')
+		flags='--json --remove --times --control --help' ;;
 	'binrepd allow')
 		commands='list add remove'
 		flags='--help' ;;

@@ -49,39 +49,15 @@ func apply(t *testing.T, table *dialog.Table, packets ...[]byte) {
 // serve runs a server over a table and returns its client.
 func serve(t *testing.T) (*Client, *dialog.Table) {
 	t.Helper()
-	table, err := dialog.NewTable(dialog.Config{Shards: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "control.sock")
-	s, err := Listen(path, Backend{
-		Status:   func() Status { return Status{Version: "test", Dialogs: 7} },
-		Table:    table,
-		Steering: steering,
+	return serveBackend(t, &Backend{
+		Status: func() Status { return Status{Version: "test", Dialogs: 7} },
 		Origin: func(n uint16) netip.AddrPort {
 			if n == 1 {
 				return netip.MustParseAddrPort("192.0.2.9:5555")
 			}
 			return netip.AddrPort{}
 		},
-	}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("the socket is left behind: %v", err)
-		}
-		table.Close()
 	})
-	return NewClient(path), table
 }
 
 func list(t *testing.T, c *Client, f Filter) (out []Dialog) {

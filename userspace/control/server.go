@@ -36,6 +36,11 @@ type Backend struct {
 	// Sync sends the table to a standby until it is done or ctx ends, and calls progress now and then. An error of the
 	// request is a *RequestError.
 	Sync func(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error)
+	// End ends the live dialog of that key, as a deletion would, here and at the backups, if the function still agrees, and tells
+	// whether it did.
+	End func(key dialog.Packed, still func(*dialog.View) bool) bool
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
 	// Allowed tells who may speak, and Allow changes that. An error of the request is a *RequestError.
 	Allowed func() AllowList
 	Allow   func(context.Context, AllowRequest) (AllowList, error)
@@ -70,6 +75,8 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	mux.HandleFunc("GET /v1/status", b.status)
 	mux.HandleFunc("GET /v1/dialogs", b.dialogs)
 	mux.HandleFunc("GET /v1/dialogs/count", b.count)
+	mux.HandleFunc("GET /v1/ghosts", b.ghosts)
+	mux.HandleFunc("POST /v1/ghosts", changing(path, b.ghosts))
 	mux.HandleFunc("GET /v1/allow", b.allowed)
 	mux.HandleFunc("POST /v1/allow", changing(path, call(b.Allow)))
 	mux.HandleFunc("POST /v1/sync", changing(path, b.sync))

@@ -75,6 +75,8 @@ type Expired struct {
 	Live       uint64 `json:"live"`       // dialogs whose end nobody told
 	Early      uint64 `json:"early"`      // calls whose answer nobody told
 	Tombstones uint64 `json:"tombstones"` // the ordinary end of one
+	// Ghosts were ended by hand (binrepd dialogs ghosts --remove).
+	Ghosts uint64 `json:"ghosts"`
 }
 
 // InterfaceStatus says how one interface is served.

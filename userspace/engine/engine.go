@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"binrepd/dialog"
@@ -64,6 +65,8 @@ type Engine struct {
 	mu      sync.Mutex // guards workers, expired
 	workers []*worker
 	expired dialog.Expired
+
+	ended atomic.Uint64 // by End
 }
 
 // New returns an engine that is not running yet.

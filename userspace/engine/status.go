@@ -18,6 +18,7 @@ type Status struct {
 	Batches      uint64
 	Latency      Histogram // kernel receive to applied
 	Expired      dialog.Expired
+	Ended        uint64 // by hand (End)
 	Table        dialog.Counts
 }
 
@@ -41,6 +42,7 @@ func (e *Engine) Status() Status {
 		Started:      e.started,
 		Listeners:    make([]ListenerStatus, len(e.cfg.Listeners)),
 		Capabilities: map[string]uint64{},
+		Ended:        e.ended.Load(),
 	}
 	for i, a := range e.cfg.Listeners {
 		s.Listeners[i].Address = a

@@ -1,0 +1,258 @@
+package control
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"binrepd/dialog"
+)
+
+// Why a live dialog is suspected to be a ghost: a call that has ended, and whose deletion was lost.
+const (
+	GhostSilent     = "silent"      // no event for many times as long as calls last
+	GhostTimeout    = "timeout"     // past its timeout, and not expired only because of the grace
+	GhostTwoSources = "two_sources" // another live dialog of the same Call-ID comes from another source
+)
+
+const (
+	// ghostLeast is how long a dialog must at least be silent to be suspect, whatever the others' age: shortly after the start all
+	// are young.
+	ghostLeast = 5 * time.Minute
+	// ghostSample is how many ages the median is taken of, chosen at random.
+	ghostSample = 1 << 16
+)
+
+// Ghost is a suspect.
+type Ghost struct {
+	CallID    Text     `json:"callid"`
+	CallerTag Text     `json:"caller_tag"`
+	CalleeTag Text     `json:"callee_tag"`
+	State     uint8    `json:"state"`
+	Start     uint32   `json:"timestart"`
+	Timeout   uint32   `json:"timeout"`
+	Updated   uint32   `json:"updated"`
+	Origin    string   `json:"origin"`
+	Reasons   []string `json:"reasons"`
+	// Removed: it was ended, as by a deletion. False with Remove if an event came just then.
+	Removed bool `json:"removed"`
+
+	key dialog.Packed
+}
+
+// GhostSummary tells what was looked at.
+type GhostSummary struct {
+	Dialogs   uint64  `json:"dialogs"` // live ones
+	Suspects  uint64  `json:"suspects"`
+	Removed   uint64  `json:"removed"`
+	MedianAge float64 `json:"median_age_seconds"` // of the live dialogs
+	Silent    float64 `json:"silent_seconds"`     // without an event for so long is suspect
+}
+
+type ghostLine struct {
+	Ghost   *Ghost        `json:"ghost,omitempty"`
+	Summary *GhostSummary `json:"summary,omitempty"`
+}
+
+// Ghosts calls each for every suspect: a live dialog without an event for times as long as the median dialog is old, or with another
+// reason. With remove it ends them, in the appliance and at its backups.
+func (c *Client) Ghosts(ctx context.Context, times float64, remove bool, each func(*Ghost) error) (s GhostSummary, err error) {
+	method := http.MethodGet
+	if remove {
+		method = http.MethodPost
+	}
+	resp, err := c.send(ctx, method, "/v1/ghosts", url.Values{"times": {strconv.FormatFloat(times, 'g', -1, 64)}}, nil)
+	if err != nil {
+		return s, err
+	}
+	defer resp.Body.Close()
+	in := bufio.NewScanner(resp.Body)
+	in.Buffer(nil, maxLine)
+	for in.Scan() {
+		var line ghostLine
+		if err := json.Unmarshal(in.Bytes(), &line); err != nil {
+			return s, fmt.Errorf("answer of %s: %w", c.path, err)
+		}
+		if line.Summary != nil {
+			return *line.Summary, nil
+		}
+		if line.Ghost != nil {
+			if err := each(line.Ghost); err != nil {
+				return s, err
+			}
+		}
+	}
+	return s, fmt.Errorf("list cut off: %w", errors.Join(in.Err(), errCut))
+}
+
+func (b *Backend) ghosts(w http.ResponseWriter, r *http.Request) {
+	times, err := strconv.ParseFloat(r.URL.Query().Get("times"), 64)
+	if err != nil || !(times >= 1 && times <= 1e6) {
+		refuse(w, http.StatusBadRequest, errors.New("times: want a number from 1 to 1000000"))
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	now := time.Now
+	if b.Now != nil {
+		now = b.Now
+	}
+	h := hunt{backend: b, now: now().Unix()}
+	if h.measure(r.Context(), times) != nil {
+		return
+	}
+	out := newLines(w)
+	// An error means that the client is gone: there is nobody to tell, and nothing more is removed.
+	err = h.run(r.Context(), func(g *Ghost) error {
+		if r.Method == http.MethodPost {
+			was := g.Updated
+			if g.Removed = b.End(g.key, func(v *dialog.View) bool { return v.Updated() == was }); g.Removed {
+				h.summary.Removed++
+			}
+		}
+		return out.writeAll(1, func(int) any { return ghostLine{Ghost: g} })
+	})
+	if err == nil {
+		_ = out.write(ghostLine{Summary: &h.summary})
+	}
+}
+
+// hunt looks for ghosts.
+type hunt struct {
+	backend *Backend
+	now     int64
+	summary GhostSummary
+
+	found []*Ghost
+	// The Call-ID of the dialog visited last, whose source that was, and whether it is in mixed. A scan visits the dialogs of a Call-ID
+	// one behind the other.
+	callID []byte
+	origin uint16
+	noted  bool
+	mixed  []string // Call-IDs with dialogs from several sources
+}
+
+// measure finds out how long is too long.
+func (h *hunt) measure(ctx context.Context, times float64) error {
+	var ages []int64
+	n := 0
+	err := h.eachLive(ctx, func(v *dialog.View) {
+		age := max(h.now-int64(v.Start()), 0)
+		if n++; len(ages) < ghostSample {
+			ages = append(ages, age)
+		} else if i := rand.IntN(n); i < ghostSample { // so every age has the same chance to be in the sample
+			ages[i] = age
+		}
+	}, func() error { return nil })
+	if len(ages) > 0 {
+		slices.Sort(ages)
+		h.summary.MedianAge = float64(ages[len(ages)/2])
+	}
+	h.summary.Dialogs = uint64(n)
+	h.summary.Silent = max(times*h.summary.MedianAge, ghostLeast.Seconds())
+	return err
+}
+
+// run calls each for every suspect, without a lock.
+func (h *hunt) run(ctx context.Context, each func(*Ghost) error) error {
+	return h.eachLive(ctx, h.look, func() error {
+		for _, callID := range h.mixed {
+			h.compare(callID)
+		}
+		for _, g := range h.found {
+			h.summary.Suspects++
+			if err := each(g); err != nil {
+				return err
+			}
+		}
+		h.found, h.mixed, h.callID = h.found[:0], h.mixed[:0], h.callID[:0]
+		return nil
+	})
+}
+
+// look judges one live dialog, under its shard's lock.
+func (h *hunt) look(v *dialog.View) {
+	if reasons := h.judge(v); len(reasons) > 0 {
+		h.found = append(h.found, h.render(v, reasons))
+	}
+	callID, _ := v.Key().Part()
+	switch {
+	case !bytes.Equal(callID, h.callID):
+		h.callID, h.origin, h.noted = append(h.callID[:0], callID...), v.Origin(), false
+	case v.Origin() != h.origin && !h.noted:
+		h.mixed, h.noted = append(h.mixed, string(callID)), true
+	}
+}
+
+func (h *hunt) judge(v *dialog.View) (reasons []string) {
+	if float64(h.now-int64(v.Updated())) > h.summary.Silent {
+		reasons = append(reasons, GhostSilent)
+	}
+	if h.now > int64(v.Timeout()) {
+		reasons = append(reasons, GhostTimeout)
+	}
+	return reasons
+}
+
+// compare looks at the dialogs of a Call-ID that come from several sources. The one that was heard of last is the call; those
+// from other sources are what it left behind.
+func (h *hunt) compare(callID string) {
+	var family []*Ghost
+	h.backend.Table.Get(h.backend.Steering.CallID([]byte(callID)), []byte(callID), func(v *dialog.View) bool {
+		if v.State().Live() {
+			family = append(family, h.render(v, nil))
+		}
+		return true
+	})
+	if len(family) == 0 {
+		return
+	}
+	last := slices.MaxFunc(family, func(a, b *Ghost) int { return cmp.Compare(a.Updated, b.Updated) })
+	for _, g := range family {
+		if g.Origin == last.Origin {
+			continue
+		}
+		i := slices.IndexFunc(h.found, func(f *Ghost) bool { return bytes.Equal(f.key, g.key) })
+		if i < 0 {
+			i = len(h.found)
+			h.found = append(h.found, g)
+		}
+		h.found[i].Reasons = append(h.found[i].Reasons, GhostTwoSources)
+	}
+}
+
+func (h *hunt) render(v *dialog.View, reasons []string) *Ghost {
+	callID, rest := v.Key().Part()
+	from, rest := rest.Part()
+	to, _ := rest.Part()
+	return &Ghost{
+		CallID: Text(callID), CallerTag: Text(from), CalleeTag: Text(to), State: uint8(v.State()),
+		Start: v.Start(), Timeout: v.Timeout(), Updated: v.Updated(), Origin: originName(h.backend.Origin(v.Origin())),
+		Reasons: reasons, key: bytes.Clone(v.Key()),
+	}
+}
+
+// eachLive shows visit every live dialog, under a shard lock, and calls between without one, every few hundred entries.
+func (h *hunt) eachLive(ctx context.Context, visit func(*dialog.View), between func() error) error {
+	var cur dialog.Cursor
+	for more := true; more; {
+		more = h.backend.Table.Scan(&cur, func(v *dialog.View) {
+			if v.State().Live() {
+				visit(v)
+			}
+		})
+		if err := errors.Join(between(), ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
