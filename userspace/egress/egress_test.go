@@ -77,9 +77,11 @@ func add(t testing.TB, e *Egress, d Destination) {
 	}
 }
 
+const never = 1<<32 - 1 // a timeout that has not passed
+
 // event makes an update of dialog n, which came from source.
 func event(n int, source string) (*dialog.Event, *datagram.Datagram) {
-	d := dialog.Details{CallID: fmt.Sprint(n), FromTag: "f", ToTag: "t", State: dialog.Confirmed, CallerSocket: "udp:10.0.0.1:5060"}
+	d := dialog.Details{CallID: fmt.Sprint(n), FromTag: "f", ToTag: "t", State: dialog.Confirmed, Timeout: never, CallerSocket: "udp:10.0.0.1:5060"}
 	return eventOf(dialog.Update, d, source)
 }
 
@@ -186,7 +188,7 @@ func TestTotalsCountEventsNotDestinations(t *testing.T) {
 		e := newEgress(t, Config{Sink: datagramtest.NewSink()})
 		add(t, e, Destination{Address: standby})
 		add(t, e, Destination{Address: other})
-		live := dialog.Details{CallID: "1", State: dialog.Answered}
+		live := dialog.Details{CallID: "1", State: dialog.Answered, Timeout: never}
 		ended, early := live, live
 		ended.State, early.State = dialog.Ended, dialog.Early
 		for kind, d := range map[dialog.Kind]dialog.Details{dialog.Create: live, dialog.Update: ended, dialog.Delete: live} {

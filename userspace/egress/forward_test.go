@@ -41,7 +41,7 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 func batch(n int) (events []*dialog.Event, datagrams []*datagram.Datagram) {
 	for i := range n {
 		ev, d := eventOf(dialog.Update, dialog.Details{
-			CallID: fmt.Sprint(i), State: dialog.Confirmed, CallerSocket: "udp:10.0.0.1:5060",
+			CallID: fmt.Sprint(i), State: dialog.Confirmed, Timeout: never, CallerSocket: "udp:10.0.0.1:5060",
 			CallerContact: fmt.Sprintf("sip:%0250d", i), // to the size of a real one
 		}, other)
 		events, datagrams = append(events, ev), append(datagrams, d)

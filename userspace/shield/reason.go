@@ -14,6 +14,8 @@ const (
 	BadState
 	// BeingSetUp: state 1 or 2, which OpenSIPS would list for ever; it learns of the call when it is answered.
 	BeingSetUp
+	// Expired: its timeout has passed. OpenSIPS keeps an update with a timeout further back than its own start for decades.
+	Expired
 	// TooManyRoutes: more than 64 on a leg, which OpenSIPS writes past an array.
 	TooManyRoutes
 	// UnreadableVars and UnreadableProfiles: read as OpenSIPS does, the list has a pair without a name, without '#' or
@@ -27,7 +29,7 @@ const (
 )
 
 var reasonNames = [Reasons]string{
-	"passed", "malformed", "empty_callid", "bad_state", "being_set_up", "too_many_routes",
+	"passed", "malformed", "empty_callid", "bad_state", "being_set_up", "expired", "too_many_routes",
 	"unreadable_vars", "unreadable_profiles", "too_long",
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"binrepd/dialog"
 	"binrepd/userspace/bin"
@@ -18,6 +19,8 @@ type Policy struct {
 	Rewrites []SocketRewrite
 	// ClearByeOnTimeout clears ByeOnTimeout, for a standby that must not end calls by itself.
 	ClearByeOnTimeout bool
+	// Now is the clock that tells whether a dialog has expired; nil means time.Now.
+	Now func() time.Time
 }
 
 // Shield decides about the events for one destination. One goroutine uses it; Report may be called from any.
@@ -38,6 +41,9 @@ func New(p Policy) (*Shield, error) {
 			return nil, fmt.Errorf("shield: two rewrite rules for %s", r.Old)
 		}
 		seen[r.Old] = true
+	}
+	if p.Now == nil {
+		p.Now = time.Now
 	}
 	return &Shield{policy: p}, nil
 }
@@ -100,6 +106,8 @@ func (s *Shield) examine(kind dialog.Kind, body dialog.Packed) (dialog.Kind, dia
 		return dialog.Delete, ev.Key, Passed
 	case ev.State.BeingSetUp():
 		return kind, body, BeingSetUp
+	case int64(ev.Timeout) <= s.policy.Now().Unix():
+		return kind, body, Expired
 	}
 	f := body.Fields()
 	switch {
