@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"time"
 )
 
-// lines writes JSON objects, one a line, each at once.
+// lines writes JSON objects, one a line. A client that reads slowly, a person with a pager, is waited for; the end of its connection
+// ends the writing.
 type lines struct {
 	http  *http.ResponseController
 	json  *json.Encoder
@@ -28,9 +28,6 @@ func (l *lines) write(v any) error {
 // writeAll writes n objects, without sending them off: that happens when the buffer is full, and at the end.
 func (l *lines) writeAll(n int, object func(i int) any) error {
 	l.begun = true
-	if err := l.http.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
-	}
 	for i := range n {
 		if err := l.json.Encode(object(i)); err != nil {
 			return err

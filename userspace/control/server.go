@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,8 +23,8 @@ import (
 // socketMode lets the owner and the group of the socket in.
 const socketMode = 0o660
 
-// writeTimeout ends a connection whose client has stopped reading.
-const writeTimeout = 30 * time.Second
+// headerTimeout ends a connection that doesn't ask for anything.
+const headerTimeout = 30 * time.Second
 
 // Backend is what the server shows. Its functions may be called at any time, from several goroutines.
 type Backend struct {
@@ -52,13 +53,14 @@ type Backend struct {
 // Server answers on a Unix socket.
 type Server struct {
 	http     http.Server
+	handlers sync.WaitGroup
 	listener *net.UnixListener
 }
 
 // Listen takes the socket at path, which it replaces if nobody answers there. Its folder is made if missing.
 func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
+		return nil, fmt.Errorf("control socket: %w: choose a place that may be written by --control", err)
 	}
 	if err := clearStale(path); err != nil {
 		return nil, err
@@ -82,15 +84,23 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	mux.HandleFunc("POST /v1/sync", changing(path, b.sync))
 	mux.HandleFunc("POST /v1/save", changing(path, call(b.Save)))
 	mux.HandleFunc("POST /v1/load", changing(path, call(b.Load)))
-	return &Server{
-		listener: l,
-		http: http.Server{
-			Handler:           mux,
-			ConnContext:       withPeer,
-			ReadHeaderTimeout: writeTimeout,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		},
-	}, nil
+	s := &Server{listener: l}
+	s.http = http.Server{
+		Handler:           s.counted(mux),
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// counted lets Serve wait for the handlers: http.Server.Close doesn't, and what they use is about to go.
+func (s *Server) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.handlers.Add(1)
+		defer s.handlers.Done()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // clearStale removes a socket file that a process left behind, and nothing else.
@@ -134,6 +144,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if !stop() {
 		<-down
 	}
+	s.handlers.Wait()
 	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control socket: %w", err)
 	}

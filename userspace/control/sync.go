@@ -91,11 +91,30 @@ func (b *Backend) sync(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	out := newLines(w)
-	summary, err := b.Sync(ctx, req, func(p SyncProgress) {
-		if out.write(syncLine{Progress: &p}) != nil {
-			cancel()
+	// The session never waits for its client: what is not read in time is overtaken by newer progress.
+	news, done := make(chan SyncProgress, 1), make(chan struct{})
+	var summary SyncSummary
+	var err error
+	go func() {
+		defer close(done)
+		summary, err = b.Sync(ctx, req, func(p SyncProgress) {
+			select {
+			case <-news:
+			default:
+			}
+			news <- p
+		})
+	}()
+	for running := true; running; {
+		select {
+		case p := <-news:
+			if out.write(syncLine{Progress: &p}) != nil {
+				cancel()
+			}
+		case <-done:
+			running = false
 		}
-	})
+	}
 	var mine *RequestError
 	if errors.As(err, &mine) && !out.begun {
 		refuse(w, http.StatusBadRequest, err)

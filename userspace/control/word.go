@@ -106,7 +106,10 @@ func (h *History) Complete(now time.Time, s *Status) {
 }
 
 func (h *History) word(now time.Time, s *Status) (Word, string) {
-	if len(s.Sources) == 0 {
+	if !heard(s) {
+		if silent := now.Sub(s.Started); h.StaleAfter > 0 && len(s.Sources) > 0 && s.Dialogs > 0 && silent >= h.StaleAfter {
+			return Stale, fmt.Sprintf("no source has been heard for %s, since the start", silent.Truncate(time.Second))
+		}
 		return Idle, "no source has been seen yet"
 	}
 	if len(h.samples) > 0 {
@@ -126,6 +129,12 @@ func (h *History) word(now time.Time, s *Status) (Word, string) {
 		}
 	}
 	return Ready, ""
+}
+
+// heard tells whether any source has sent a good packet. Sources of which only refused packets came, or which are known from a
+// file, haven't.
+func heard(s *Status) bool {
+	return slices.ContainsFunc(s.Sources, func(src SourceStatus) bool { return src.Events > 0 })
 }
 
 // rates fills in the events a second of each source, averaged over the last seconds.

@@ -39,6 +39,9 @@ func TestWord(t *testing.T) {
 	dropped := picture(1, at(100))
 	dropped.Destinations = []DestinationStatus{{Address: "b:1", Dropped: 3}}
 
+	loaded := picture(0, time.Time{})
+	loaded.Started, loaded.Dialogs = at(40), 7
+
 	for _, test := range []struct {
 		name   string
 		before *Status // sampled at second 0 and each second until 100
@@ -48,6 +51,8 @@ func TestWord(t *testing.T) {
 		status int
 	}{
 		{"no source", &Status{}, &Status{}, time.Minute, Idle, 0},
+		{"only garbage", &Status{}, picture(0, time.Time{}), time.Minute, Idle, 0},
+		{"loaded, and nobody sends", &Status{}, loaded, time.Minute, Stale, 3},
 		{"sending", picture(1, at(0)), picture(2, at(99)), time.Minute, Ready, 0},
 		{"silent, not for long", picture(1, at(41)), picture(1, at(41)), time.Minute, Ready, 0},
 		{"silent for long", picture(1, at(40)), picture(1, at(40)), time.Minute, Stale, 3},

@@ -93,7 +93,8 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// Run serves the inputs until all their sources have ended, which they do behind Stop; when ctx ends it stops them itself.
+// Run serves the inputs until all their sources have ended, which they do behind Stop. It stops them all itself when ctx ends, or
+// when one of them fails.
 // It returns the first error of a source other than net.ErrClosed. Run may be called once.
 func (e *Engine) Run(ctx context.Context, inputs []Input) error {
 	workers := make([]*worker, len(inputs))
@@ -104,12 +105,12 @@ func (e *Engine) Run(ctx context.Context, inputs []Input) error {
 	e.workers = workers
 	e.mu.Unlock()
 
-	stop := context.AfterFunc(ctx, func() {
+	stopAll := func() {
 		for _, in := range inputs {
 			in.Source.Stop()
 		}
-	})
-	defer stop()
+	}
+	defer context.AfterFunc(ctx, stopAll)()
 
 	done := make(chan struct{})
 	var keepers sync.WaitGroup
@@ -126,7 +127,8 @@ func (e *Engine) Run(ctx context.Context, inputs []Input) error {
 			}
 			if err := w.run(); !errors.Is(err, net.ErrClosed) {
 				errs[i] = fmt.Errorf("%s: %w", w.input.Name, err)
-				e.cfg.Log.Error("input ended", "input", w.input.Name, "error", err)
+				e.cfg.Log.Error("input ended: stopping", "input", w.input.Name, "error", err)
+				stopAll() // an appliance that is deaf on one ear had better be started anew
 			}
 		})
 	}

@@ -125,13 +125,16 @@ func (s *Socket) await() error {
 	return nil // stopped just now, or nothing came within one poll: look again
 }
 
+// maxFruitless is how often a receive is repeated at once after an error that no report explains.
+const maxFruitless = 100
+
 // tryReceive reads what there is. False means that there is nothing and the poller should wait.
 func (s *Socket) tryReceive(fd uintptr) bool {
 	r := &s.rx
 	if r.calls++; r.calls%meminfoEvery == 0 {
 		s.kernel.read(int(fd))
 	}
-	for {
+	for fruitless := 0; ; {
 		n, errno := recvmmsg(fd, r.headers[:r.want], unix.MSG_DONTWAIT)
 		switch errno {
 		case 0:
@@ -145,8 +148,13 @@ func (s *Socket) tryReceive(fd uintptr) bool {
 			return true
 		default:
 			// An error about a message sent earlier. Reporting it has cleared it, and no datagram was
-			// taken from the queue.
-			s.reap(fd)
+			// taken from the queue. An error behind which there is no report does not go away by asking again.
+			if s.reap(fd) == 0 {
+				if fruitless++; fruitless > maxFruitless {
+					r.fatal = fmt.Errorf("receive on %s: %w", s.local, errno)
+					return true
+				}
+			}
 		}
 	}
 }
