@@ -84,12 +84,12 @@ func TestPinReplaced(t *testing.T) {
 	bpftest.RequireKernel(t)
 	p := newPair(t)
 	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
-	d := survivor(t, p, pins, states, "--ring-size", "1MiB")
+	d := survivor(t, p, "", pins, states, "--ring-size", "1MiB")
 	if out, err := program(t, "unpin", "--pin", pins).CombinedOutput(); err == nil || !strings.Contains(string(out), "another binrepd") {
 		t.Errorf("unpin while in use: %v, %s", err, out)
 	}
 	d.kill()
-	d = survivor(t, p, pins, states, "--ring-size", "2MiB")
+	d = survivor(t, p, "", pins, states, "--ring-size", "2MiB")
 	st := d.status()
 	if st.Pin.Adopted || !strings.Contains(st.Pin.Reason, "bytes") || !strings.Contains(d.log.String(), "is replaced") {
 		t.Errorf("%+v", st.Pin)
