@@ -53,6 +53,8 @@ type Input struct {
 	// Thread gives the worker an operating-system thread of its own: right for a source that spins or blocks
 	// in the kernel (ring), wrong for one that waits in Go's poller (socket).
 	Thread bool
+	// Started is called first by the worker, on its thread, to tell the system how to run that; it may be nil.
+	Started func()
 }
 
 // Engine composes workers, the table and the outlet.
@@ -123,7 +125,10 @@ func (e *Engine) Run(ctx context.Context, inputs []Input) error {
 		wg.Go(func() {
 			if w.input.Thread {
 				runtime.LockOSThread()
-				defer runtime.UnlockOSThread()
+				// Never unlocked: the thread ends with the worker, and so does what Started has set.
+			}
+			if w.input.Started != nil {
+				w.input.Started()
 			}
 			if err := w.run(); !errors.Is(err, net.ErrClosed) {
 				errs[i] = fmt.Errorf("%s: %w", w.input.Name, err)
