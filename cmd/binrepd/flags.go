@@ -23,7 +23,7 @@ const (
 const defaultControl = "/run/binrepd/control.sock"
 
 func runFlags() []cli.Flag {
-	return append(slices.Concat(replicateFlags(), sourceFlags(), limitFlags(), surviveFlags()),
+	return append(slices.Concat(replicateFlags(), sourceFlags(), limitFlags(), surviveFlags(), consumerFlags()),
 		&cli.StringSliceFlag{
 			Name: "listen", Category: categoryInput,
 			Usage: "take BIN packets sent to `ADDRESS:PORT`, such as 10.0.0.2:5556, [2001:db8::2]:5556 or, for every " +
@@ -128,6 +128,9 @@ func parseOptions(c *cli.Context) (options, error) {
 		return options{}, usageErrorf("%w", err)
 	}
 	if o.MaxDialogs, o.MaxMemory, err = parseLimits(c); err != nil {
+		return options{}, usageErrorf("%w", err)
+	}
+	if o.consumers, err = parseConsumers(c); err != nil {
 		return options{}, usageErrorf("%w", err)
 	}
 	if o.survival, err = parseSurvival(c); err != nil {

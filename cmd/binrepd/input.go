@@ -84,7 +84,7 @@ func (in *input) load(s datagram.Steering) (err error) {
 	}
 	var rings []*ring.Source
 	for i := range in.options.Rings {
-		r, err := ring.Open(program, i, ring.Config{})
+		r, err := ring.Open(program, i, in.options.ringConfig())
 		if err != nil {
 			for _, r := range rings {
 				err = errors.Join(err, r.Close())
@@ -103,7 +103,7 @@ func (in *input) inputs(ctx context.Context) []engine.Input {
 	var list []engine.Input
 	first := in.awaitInherited(ctx)
 	for i, r := range in.rings {
-		list = append(list, engine.Input{Source: r, Name: fmt.Sprintf("ring %d", i), Thread: true})
+		list = append(list, engine.Input{Source: r, Name: fmt.Sprintf("ring %d", i), Thread: true, Started: in.options.start(i, in.log)})
 	}
 	for i, s := range in.sockets {
 		list = append(list, engine.Input{Source: &after{Source: s, first: first}, Name: "socket " + in.options.Listen[i].String()})

@@ -21,6 +21,7 @@ var imports = map[string][]string{
 	"bpf":                {},
 	"dialog":             {},
 	"userspace/datagram": {},
+	"userspace/thread":   {},
 
 	"userspace/bin":    {"dialog"},
 	"userspace/ring":   {"userspace/datagram", "bpf"},

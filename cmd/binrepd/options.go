@@ -48,6 +48,8 @@ type options struct {
 	// ShardsAsked is the number that was asked for where Shards had to be rounded up, else 0.
 	ShardsAsked int
 
+	consumers
+
 	Control string // path of the Unix socket
 
 	ExpiryGrace  time.Duration

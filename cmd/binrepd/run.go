@@ -5,6 +5,8 @@ import (
 	"log/slog"
 
 	"github.com/urfave/cli/v2"
+
+	"binrepd/userspace/thread"
 )
 
 func runCommand() *cli.Command {
@@ -36,6 +38,14 @@ func runCommand() *cli.Command {
 				log.Info("shards rounded up to a multiple of the rings",
 					"asked", o.ShardsAsked, "shards", o.Shards, "rings", o.Rings)
 			}
+			allowed, err := thread.Allowed()
+			if err != nil {
+				return err
+			}
+			if err := checkCPUs(o.CPUs, allowed); err != nil {
+				return err
+			}
+			makeRoom(o.Rings)
 			return serve(c.Context, o, log)
 		},
 	}

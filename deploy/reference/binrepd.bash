@@ -67,9 +67,13 @@ _binrepd() {
 		return ;;
 	'binrepd run --tombstone')
 		return ;;
+	'binrepd run --cpus')
+		return ;;
 	'binrepd run --ring-size')
 		return ;;
 	'binrepd run --rings')
+		return ;;
+	'binrepd run --spin')
 		return ;;
 	'binrepd run --xdp')
 		mapfile -t COMPREPLY < <(compgen -W 'auto native generic off' -- "$cur")
@@ -181,7 +185,7 @@ _binrepd() {
 		commands='run status dialogs allow sync save load doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --pin --save-interval --state-dir --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --ring-size --rings --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --pin --save-interval --state-dir --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --control --help' ;;
 	'binrepd dialogs')
