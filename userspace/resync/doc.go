@@ -28,7 +28,7 @@
 //
 // Without a pace a session gathers thousands of copies and sends them by length, because messages of equal length cost the
 // kernel little when they follow each other (see package socket). With Replace it doesn't: a dialog's deletion and creation stay
-// together, so that the standby lacks the call no longer than it must. The last looks at the tail wait until all before them has
+// together, so that the standby lacks the call no longer than it must. Where it gathers, the last looks at the tail wait until all before has
 // been sent.
 //
 // If the tail is overwritten before it is read, because more changes than can be sent, the claim fails for that pass; there is another
