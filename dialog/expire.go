@@ -110,3 +110,6 @@ func (s *Shard) spotOf(r ref) spot {
 		}
 	}
 }
+
+// ExpiryGrace returns Config.ExpiryGrace in seconds, as it is in force.
+func (t *Table) ExpiryGrace() uint32 { return t.shards[0].grace }

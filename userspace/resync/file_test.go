@@ -252,7 +252,7 @@ func TestSavingKeepsTheOldFileUntilTheNewOneIsWhole(t *testing.T) {
 	a.fill(newProxy(1, 100), 100)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state")
-	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("BINREPD\nold"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ended, cancel := context.WithCancel(context.Background())
@@ -266,7 +266,7 @@ func TestSavingKeepsTheOldFileUntilTheNewOneIsWhole(t *testing.T) {
 	if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: filepath.Join(dir, "none", "state")}); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if got, _ := os.ReadFile(path); string(got) != "old" {
+	if got, _ := os.ReadFile(path); string(got) != "BINREPD\nold" {
 		t.Errorf("the old file holds %q", got)
 	}
 	if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: path}); err != nil {

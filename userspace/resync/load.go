@@ -62,7 +62,7 @@ func (s *LoadSummary) Changed() (n uint64) {
 // *DamageError or ErrFormat the table is unchanged. If ctx ends, a part has been applied.
 func Load(ctx context.Context, cfg LoadConfig) (s LoadSummary, err error) {
 	begin := time.Now()
-	f, err := os.Open(cfg.Path)
+	f, err := openRegular(cfg.Path)
 	if err != nil {
 		return s, fmt.Errorf("load: %w", err)
 	}
@@ -88,7 +88,7 @@ func Load(ctx context.Context, cfg LoadConfig) (s LoadSummary, err error) {
 
 // Verify reads the file and tells what its header says, or why it can't be loaded.
 func Verify(ctx context.Context, path string) (Header, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return Header{}, fmt.Errorf("verify: %w", err)
 	}
@@ -241,7 +241,7 @@ func (l *loader) apply(ctx context.Context, data []byte) error {
 // read decodes the records and sorts them by shard.
 func (l *loader) read(data []byte) {
 	now := uint32(time.Now().Unix())
-	grace := uint32(dialog.DefaultExpiryGrace / time.Second)
+	grace := l.cfg.Table.ExpiryGrace()
 	l.events, l.updated, l.datagrams = l.events[:0], l.updated[:0], l.datagrams[:0]
 	for len(data) > 0 {
 		var r saved

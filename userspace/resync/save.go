@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"binrepd/dialog"
@@ -39,6 +42,9 @@ type SaveSummary struct {
 // locked one at a time, for copying a few hundred entries.
 func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 	begin := time.Now()
+	if err := replaceable(cfg.Path); err != nil {
+		return s, fmt.Errorf("save: %w", err)
+	}
 	dir := filepath.Dir(cfg.Path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(cfg.Path)+".*.tmp") // for the owner only: who calls whom is nobody's business
 	if err != nil {
@@ -66,6 +72,46 @@ func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 	}
 	w.summary.Created, w.summary.Bytes, w.summary.Duration = begin, w.header.Size, time.Since(begin)
 	return w.summary, nil
+}
+
+// replaceable refuses a path at which there is anything but an earlier save: the appliance may be allowed more than who asks it.
+func replaceable(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().IsRegular() {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		begin := make([]byte, len(magic))
+		if _, err := io.ReadFull(f, begin); err == nil && string(begin) == magic {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is there and is no saved state: remove it or choose another name", path)
+}
+
+// openRegular opens a file for reading and refuses what might block, such as a pipe.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no ordinary file", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // syncDirectory makes a renaming last.
