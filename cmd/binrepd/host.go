@@ -119,6 +119,10 @@ func (o *options) resolve(h host) error {
 		return fmt.Errorf("--ring-size %s: %d rings of it take %s, more than half of this host's %s; choose a smaller size or fewer --rings",
 			humanize.IBytes(uint64(o.RingSize)), o.Rings, humanize.IBytes(total), humanize.IBytes(h.Memory))
 	}
+	if uint64(o.ReplicateQueue) > h.Memory/2 {
+		return fmt.Errorf("--replicate-queue %s: more than half of this host's %s; choose a smaller size",
+			humanize.IBytes(uint64(o.ReplicateQueue)), humanize.IBytes(h.Memory))
+	}
 	return o.settleMemory(h)
 }
 

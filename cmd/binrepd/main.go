@@ -79,21 +79,29 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			versionCommand(),
 		},
 	}
-	prepare(app.Commands)
+	for _, c := range app.Commands {
+		prefix := c.Name + "-"
+		if c.Name == "run" {
+			prefix = ""
+		}
+		prepare([]*cli.Command{c}, prefix)
+	}
 	return app
 }
 
-// prepare gives every command, at any depth, the same manners about wrong usage.
-func prepare(commands []*cli.Command) {
+// prepare gives commands, at any depth, the same manners about wrong usage, and their flags variables. Those of run have the names of the
+// flags; those of the others the command's name in front, so that what is meant for the daemon doesn't change what a command
+// does.
+func prepare(commands []*cli.Command, prefix string) {
 	for _, c := range commands {
 		c.OnUsageError = onUsageError
 		for _, f := range c.Flags {
-			nameVariable(f)
+			nameVariable(f, prefix)
 		}
 		if len(c.Subcommands) > 0 && c.Action == nil {
 			c.Action = needsCommand
 		}
-		prepare(c.Subcommands)
+		prepare(c.Subcommands, prefix)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"binrepd/bpf"
+	"binrepd/dialog"
 	"binrepd/userspace/egress"
 )
 
@@ -29,7 +30,7 @@ const (
 )
 
 const (
-	maxShards     = 1 << 16
+	maxShards     = dialog.MaxShards
 	shardsPerRing = 16  // enough that a consumer rarely meets a reader of the table on the same lock
 	maxControl    = 107 // bytes of a Unix socket's path, unix(7): 108 with the final zero
 	longest       = 24 * time.Hour
@@ -137,6 +138,9 @@ func (o *options) settleShards() error {
 	if over := o.Shards % o.Rings; over != 0 {
 		o.ShardsAsked = o.Shards
 		o.Shards += o.Rings - over
+	}
+	if o.Shards > maxShards {
+		return fmt.Errorf("--shards %d: rounded up to a multiple of %d rings it is %d, above %d", o.ShardsAsked, o.Rings, o.Shards, maxShards)
 	}
 	return nil
 }

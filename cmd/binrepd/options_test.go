@@ -25,7 +25,7 @@ func parse(t *testing.T, args ...string) (o options, err error) {
 			return err
 		},
 	}}
-	prepare(app.Commands)
+	prepare(app.Commands, "")
 	if runErr := app.RunContext(t.Context(), append([]string{"binrepd", "run"}, args...)); runErr != nil && err == nil {
 		err = runErr
 	}
@@ -117,7 +117,7 @@ func TestRefusedOptions(t *testing.T) {
 		{"--listen=192.0.2.1:5556 --ring-size=48MiB", "33554432 and 67108864"},
 		{"--listen=192.0.2.1:5556 --ring-size=64GiB", "--ring-size"},
 		{"--listen=192.0.2.1:5556 --shards=-5", "--shards -5"},
-		{"--listen=192.0.2.1:5556 --shards=70000", "--shards 70000: choose 1 to 65536"},
+		{"--listen=192.0.2.1:5556 --shards=70000", "--shards 70000: choose 1 to 4096"},
 		{"--listen=192.0.2.1:5556 --control=", "--control: the path is empty"},
 		{"--listen=192.0.2.1:5556 --control=/" + strings.Repeat("x", 107), "108 bytes are too long for a Unix socket"},
 		{"--listen=192.0.2.1:5556 --tombstone=0s", "--tombstone 0s: choose whole seconds from 1s to 24h"},

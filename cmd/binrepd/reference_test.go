@@ -106,7 +106,7 @@ func TestDefaultsFile(t *testing.T) {
 		}
 	}
 	for _, f := range runCommand().Flags {
-		nameVariable(f)
+		nameVariable(f, "")
 		if name := f.(cli.DocGenerationFlag).GetEnvVars()[0]; !slices.Contains(names, name) {
 			t.Errorf("%s is missing", name)
 		}
@@ -125,7 +125,7 @@ func parsed(t *testing.T) (o options) {
 		return err
 	}
 	app := &cli.App{Commands: []*cli.Command{c}, ExitErrHandler: func(*cli.Context, error) {}}
-	prepare(app.Commands)
+	prepare(app.Commands, "")
 	if err := app.Run([]string{"binrepd", "run", "--listen", "10.0.0.2:5556"}); err != nil {
 		t.Fatal(err)
 	}

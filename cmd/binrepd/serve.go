@@ -27,6 +27,9 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	}
 	if o.Load != "" {
 		s, err := a.load(ctx, control.FileRequest{Path: o.Load})
+		if errors.Is(err, context.Canceled) {
+			return nil // asked to stop before it had begun
+		}
 		if err != nil {
 			return err
 		}
@@ -49,7 +52,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	go func() { answered <- server.Serve(answering) }()
 	var watching sync.WaitGroup
 	watching.Go(func() { a.watch(answering) })
-	watching.Go(func() { supervisor.reassure(answering, a.counters) })
+	watching.Go(func() { supervisor.reassure(ctx, a.counters) }) // not while stopping: rings that stay pinned aren't read then
 	stopSaving := a.keepSaving(answering, &watching)
 	defer func() {
 		stopAnswering()
