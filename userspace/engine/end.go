@@ -16,19 +16,19 @@ func (e *Engine) End(hash uint32, key dialog.Packed, still func(*dialog.View) bo
 		return false // no key
 	}
 	ev.Hash, ev.Origin = hash, OtherOrigin
-	now := e.cfg.Now()
+	now, _ := e.clock.unix()
 	s := e.cfg.Table.Lock(e.cfg.Table.ShardOf(hash))
 	defer s.Unlock()
 	v := s.Peek(key)
 	if v == nil || !v.State().Live() || !still(v) {
 		return false
 	}
-	s.Apply([]*dialog.Event{&ev}, now.Unix())
+	s.Apply([]*dialog.Event{&ev}, now)
 	if !ev.Outcome.Changed() {
 		return false
 	}
 	if e.cfg.Outlet != nil {
-		e.cfg.Outlet.Forward([]*dialog.Event{&ev}, []*datagram.Datagram{{Payload: packet, Hash: hash, Received: now.UnixNano()}})
+		e.cfg.Outlet.Forward([]*dialog.Event{&ev}, []*datagram.Datagram{{Payload: packet, Hash: hash, Received: e.cfg.Now().UnixNano()}})
 	}
 	e.ended.Add(1)
 	return true

@@ -34,6 +34,8 @@ type Config struct {
 	Batch int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Elapsed is a clock that nobody sets, for expiry; nil means the monotonic reading of Now.
+	Elapsed func() time.Duration
 	// Log receives state changes and the first of each kind of bad input; nil means slog.Default.
 	Log *slog.Logger
 }
@@ -62,6 +64,7 @@ type Engine struct {
 	cfg     Config
 	origins *origins
 	notices notices
+	clock   *clock
 	started time.Time
 
 	mu      sync.Mutex // guards workers, expired
@@ -90,7 +93,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	e := &Engine{cfg: cfg, origins: newOrigins(), started: cfg.Now()}
+	e := &Engine{cfg: cfg, origins: newOrigins(), started: cfg.Now(), clock: newClock(cfg.Now, cfg.Elapsed)}
 	e.notices.init()
 	return e, nil
 }
@@ -169,9 +172,10 @@ func (e *Engine) keepNoticing(done <-chan struct{}) {
 	}
 }
 
-// Expire removes what is due by the engine's clock. Run does it once a second.
+// Expire removes what is due by the engine's clock, which doesn't jump when somebody sets the wall clock. Run does it once a second.
 func (e *Engine) Expire() {
-	gone := e.cfg.Table.Expire(e.cfg.Now().Unix())
+	now, _ := e.clock.unix()
+	gone := e.cfg.Table.Expire(now)
 	e.mu.Lock()
 	e.expired.Live += gone.Live
 	e.expired.Early += gone.Early

@@ -19,7 +19,9 @@ type Status struct {
 	Latency      Histogram // kernel receive to applied
 	Expired      dialog.Expired
 	Ended        uint64 // by hand (End)
-	Table        dialog.Counts
+	// ClockAhead is how far the wall clock is ahead of the one that expiry goes by.
+	ClockAhead time.Duration
+	Table      dialog.Counts
 }
 
 // ListenerStatus is the account of one listen address.
@@ -62,6 +64,7 @@ func (e *Engine) Status() Status {
 		w.mu.Unlock()
 	}
 	s.Sources = e.sources(workers)
+	_, s.ClockAhead = e.clock.unix()
 	// The table last: it then holds at least what the account tells.
 	s.Table = e.cfg.Table.Counts()
 	return s

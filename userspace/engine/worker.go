@@ -64,9 +64,9 @@ func (w *worker) run() error {
 		if err := w.input.Source.Receive(w.batch); err != nil {
 			return err
 		}
-		now := w.engine.cfg.Now()
+		now, _ := w.engine.clock.unix()
 		w.decode()
-		w.apply(now.Unix())
+		w.apply(now)
 		w.account()
 		w.input.Source.Release(w.batch)
 	}
