@@ -208,7 +208,13 @@ func (s *Shard) deadline(state State, timeout, now uint32) uint32 {
 	case state.BeingSetUp():
 		at += uint64(s.early)
 	default:
-		at = uint64(timeout) + uint64(s.grace)
+		if latest := at + uint64(s.lifetime); uint64(timeout) > latest {
+			at = latest
+			s.counts.clamped++
+		} else {
+			at = uint64(timeout)
+		}
+		at += uint64(s.grace)
 	}
 	return uint32(min(at, maxDeadline))
 }

@@ -71,6 +71,27 @@ func TestExpireSaturates(t *testing.T) {
 	}
 }
 
+// A timeout beyond all reason doesn't keep a dialog for ever; ten years, which proxies do write, do.
+func TestExpireClampsTimeouts(t *testing.T) {
+	const year = 365 * 24 * 3600
+	table := newTable(t, Config{ExpiryGrace: -1})
+	for i, timeout := range []uint32{epoch + 10*year, epoch + 20*year, epoch + 25*year, 1<<32 - 1} {
+		apply(t, table, epoch, snapshotEvent(t, Create, Details{CallID: fmt.Sprint(i), State: Confirmed, Timeout: timeout}))
+	}
+	if n := table.Counts().Clamped; n != 2 {
+		t.Errorf("%d timeouts clamped, want 2", n)
+	}
+	latest := int64(epoch + DefaultMaxLifetime/time.Second)
+	for _, step := range []struct {
+		at   int64
+		want int
+	}{{epoch + 10*year - 1, 0}, {epoch + 10*year, 1}, {epoch + 20*year, 1}, {latest - 1, 0}, {latest, 2}} {
+		if got := table.Expire(step.at); got != (Expired{Live: step.want}) {
+			t.Errorf("at %d expired %+v, want %d", step.at-epoch, got, step.want)
+		}
+	}
+}
+
 // Entries of one chain that expire one by one leave the others within reach.
 func TestExpireInsideAChain(t *testing.T) {
 	table := newTable(t, Config{ExpiryGrace: -1})

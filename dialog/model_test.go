@@ -340,7 +340,7 @@ func compare(t *rapid.T, table *Table, m *model) {
 		}
 	}
 	c := table.Counts()
-	c.Dealt, c.Mapped, c.Limit = 0, 0, 0
+	c.Dealt, c.Mapped, c.Limit, c.Clamped = 0, 0, 0, 0
 	if c != counts {
 		t.Fatalf("counts %+v, want %+v", c, counts)
 	}

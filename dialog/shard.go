@@ -22,6 +22,7 @@ type Shard struct {
 	tombstone  uint32
 	early      uint32
 	grace      uint32
+	lifetime   uint32
 	dialogs    quota
 	tombstones quota
 
@@ -34,6 +35,7 @@ type counts struct {
 	byState      [Ended + 1]int
 	bytes        int
 	unremembered uint64
+	clamped      uint64
 }
 
 // add counts rec in, or out with n = -1.
@@ -50,6 +52,7 @@ func (s *Shard) init(t *Table, c *Config, z *sizes) error {
 	s.tagOf = t.tag
 	s.maxPerCall = c.MaxPerCall
 	s.tombstone, s.early, s.grace = seconds(c.Tombstone), seconds(c.EarlyTimeout), seconds(c.ExpiryGrace)
+	s.lifetime = seconds(c.MaxLifetime)
 	if c.MaxBytes > 0 {
 		s.keep = max(4*chunkSize, a.limit/64)
 	}

@@ -27,6 +27,10 @@ type Config struct {
 	EarlyTimeout time.Duration
 	// ExpiryGrace is how long a live dialog is kept beyond its timeout; default 60 s. Below 0 it is none.
 	ExpiryGrace time.Duration
+	// MaxLifetime is how far in the future a timeout is believed; default 20 years. Some proxies write ten years for "no timeout"; what
+	// is much more comes from a clock that is wrong or from somebody who wants to fill the table for good. Such a dialog is kept as it
+	// came, but expires then.
+	MaxLifetime time.Duration
 
 	tag func(callID []byte) uint32 // the index hash, to be set by tests that want equal ones
 }
@@ -39,6 +43,7 @@ const (
 	DefaultTombstone    = 64 * time.Second
 	DefaultEarlyTimeout = 180 * time.Second
 	DefaultExpiryGrace  = 60 * time.Second
+	DefaultMaxLifetime  = 20 * 8766 * time.Hour // of 365.25 days
 )
 
 // Table holds dialogs by Call-ID, from-tag and to-tag. It is safe for concurrent use; Close alone must wait for all others.
@@ -83,6 +88,7 @@ func (c *Config) complete() error {
 	orDefault(&c.Tombstone, DefaultTombstone)
 	orDefault(&c.EarlyTimeout, DefaultEarlyTimeout)
 	orDefault(&c.ExpiryGrace, DefaultExpiryGrace)
+	orDefault(&c.MaxLifetime, DefaultMaxLifetime)
 	switch {
 	case c.Shards < 0 || c.Shards > MaxShards:
 		return fmt.Errorf("shards: %d is not 1 to %d", c.Shards, MaxShards)
@@ -96,6 +102,8 @@ func (c *Config) complete() error {
 		return fmt.Errorf("memory: %d bytes is below %d, the least for %d shards", c.MaxBytes, c.Shards*leastPerShard, c.Shards)
 	case c.Tombstone < 0:
 		return fmt.Errorf("tombstone: %v is below 0", c.Tombstone)
+	case c.MaxLifetime < 0:
+		return fmt.Errorf("longest lifetime: %v is below 0", c.MaxLifetime)
 	case c.EarlyTimeout < 0:
 		return fmt.Errorf("early timeout: %v is below 0", c.EarlyTimeout)
 	}
@@ -163,6 +171,8 @@ type Counts struct {
 	Tombstones int
 	// Unremembered is how often a dialog ended and left no tombstone, for want of room.
 	Unremembered uint64
+	// Clamped is how many snapshots had a timeout beyond Config.MaxLifetime.
+	Clamped uint64
 	// Bytes is the sum of all records: header and packed bytes.
 	Bytes int
 	// Dealt is the memory in use for records and indexes, half-empty chunks among it; Mapped is what was taken from the system.
@@ -186,6 +196,7 @@ func (t *Table) Counts() Counts {
 		sum.Early += c.byState[Unconfirmed] + c.byState[Early]
 		sum.Tombstones += c.byState[Ended]
 		sum.Unremembered += c.unremembered
+		sum.Clamped += c.clamped
 		sum.Bytes += c.bytes
 	}
 	sum.Dealt, sum.Mapped = t.arena.sizes()
