@@ -116,6 +116,7 @@ func (a *appliance) counters() control.Status {
 			Live: uint64(e.Expired.Live), Early: uint64(e.Expired.Early), Tombstones: uint64(e.Expired.Tombstones),
 			Ghosts: e.Ended,
 		},
+		ClampedTimeouts: e.Table.Clamped, ClockAhead: e.ClockAhead.Seconds(),
 		Capabilities: e.Capabilities,
 		Rings:        in.rings,
 		Latency:      control.NewLatency(&e.Latency),

@@ -97,6 +97,9 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	}
 	row("memory", "%s used, %s mapped, at most %s%s", humanize.IBytes(s.Memory.Used), humanize.IBytes(s.Memory.Mapped),
 		humanize.IBytes(s.Memory.Limit), limit)
+	if s.ClockAhead >= 1 || s.ClockAhead <= -1 {
+		row("clock", "the wall clock has jumped: it is %+.0f s from the clock that expiry goes by", s.ClockAhead)
+	}
 	row("received", "%d creates, %d updates, %d deletes", s.CreateRecv, s.UpdateRecv, s.DeleteRecv)
 	survivalRows(row, s, now)
 	row("latency", "p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us", s.Latency.P50, s.Latency.P99, s.Latency.P999, s.Latency.Max)
@@ -114,13 +117,17 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	printRefusals(out, s)
 	if len(s.Sources) > 0 {
 		fmt.Fprintln(out)
-		fmt.Fprintln(w, "SOURCE\tEVENTS\tPER SECOND\tREJECTED\tLAST EVENT")
+		fmt.Fprintln(w, "SOURCE\tEVENTS\tPER SECOND\tREJECTED\tCLOCK\tLAST EVENT")
 		for _, src := range s.Sources {
+			clock := "-"
+			if src.Skew != nil {
+				clock = fmt.Sprintf("%+.0fs", *src.Skew)
+			}
 			last := "never"
 			if !src.Last.IsZero() {
 				last = span(src.Last, now) + " ago"
 			}
-			fmt.Fprintf(w, "%s\t%d\t%.1f\t%d\t%s\n", src.Address, src.Events, src.Rate, src.Rejected, last)
+			fmt.Fprintf(w, "%s\t%d\t%.1f\t%d\t%s\t%s\n", src.Address, src.Events, src.Rate, src.Rejected, clock, last)
 		}
 	}
 	if err := w.Flush(); err != nil {

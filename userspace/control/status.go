@@ -35,6 +35,11 @@ type Status struct {
 	// FullIn is in how many seconds the table is full if it goes on growing as in the last minutes; null if that isn't in sight.
 	FullIn *float64 `json:"full_in_seconds"`
 
+	// ClampedTimeouts counts snapshots whose timeout is more than 20 years ahead: their dialogs expire then.
+	ClampedTimeouts uint64 `json:"clamped_timeouts"`
+	// ClockAhead is how many seconds the wall clock is ahead of the clock that expiry goes by, which follows it slowly when it jumps.
+	ClockAhead float64 `json:"clock_ahead_seconds"`
+
 	// Well-formed events received, whatever became of them, under the names of OpenSIPS's statistics.
 	CreateRecv uint64 `json:"create_recv"`
 	UpdateRecv uint64 `json:"update_recv"`
@@ -160,6 +165,8 @@ type SourceStatus struct {
 	Rejected uint64    `json:"rejected"`
 	Last     time.Time `json:"last"`
 	Rate     float64   `json:"rate"` // events a second, over the last ten
+	// Skew is how many seconds the source's clock is ahead of ours, by its recent creations; null if there were none.
+	Skew *float64 `json:"clock_skew_seconds"`
 }
 
 // DestinationStatus is the account of one backup. At rest, of the events since it was added,
@@ -185,7 +192,12 @@ type DestinationStatus struct {
 
 // NewSource renders what the engine counted of a source.
 func NewSource(s engine.SourceStatus) SourceStatus {
-	return SourceStatus{Address: originName(s.Address), Events: s.Events, Rejected: s.Rejected, Last: s.Last}
+	out := SourceStatus{Address: originName(s.Address), Events: s.Events, Rejected: s.Rejected, Last: s.Last}
+	if s.Skew != nil {
+		ahead := s.Skew.Seconds()
+		out.Skew = &ahead
+	}
+	return out
 }
 
 // RingStatus is the state of one ring buffer.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"binrepd/userspace/datagram"
 )
@@ -64,6 +65,13 @@ func (o *origins) endpoints() []datagram.Endpoint {
 type senderCounts struct {
 	events, rejected atomic.Uint64
 	last             atomic.Int64 // receive time of the last good packet, ns since the epoch
+	skew             skew
+}
+
+func newSenderCounts() *senderCounts {
+	c := new(senderCounts)
+	c.skew.init()
+	return c
 }
 
 // senderSlots is the size of a worker's cache of source numbers; a power of two, enough for every proxy of a large
@@ -85,13 +93,15 @@ type senders struct {
 		origin uint16
 		events uint64
 		last   int64
+		skew   int64 // noSkew: no creation
 	}
 }
 
 func (s *senders) init(o *origins) {
 	s.origins = o
+	s.run.skew = noSkew
 	for i := range s.counts[:1] {
-		s.counts[i].Store(new(senderCounts))
+		s.counts[i].Store(newSenderCounts())
 	}
 }
 
@@ -103,7 +113,7 @@ func (s *senders) origin(ep datagram.Endpoint) uint16 {
 	}
 	n := s.origins.number(ep)
 	if s.counts[n].Load() == nil {
-		s.counts[n].Store(new(senderCounts))
+		s.counts[n].Store(newSenderCounts())
 	}
 	slot.ep, slot.origin, slot.valid = ep, n, true
 	return n
@@ -119,12 +129,20 @@ func (s *senders) good(origin uint16, received int64) {
 	s.run.last = received
 }
 
+// began notes one creation of the source of the good packet that was counted last: start is when the call was answered by
+// its clock, in Unix seconds.
+func (s *senders) began(start uint32, received int64) {
+	if start > 0 {
+		s.run.skew = max(s.run.skew, int64(start)-received/int64(time.Second))
+	}
+}
+
 // bad counts one refused packet. A source that never sent a good one gets no number: anyone can forge an address.
 func (s *senders) bad(ep datagram.Endpoint) {
 	n, _ := s.origins.known(ep)
 	c := s.counts[n].Load()
 	if c == nil { // known from another worker
-		c = new(senderCounts)
+		c = newSenderCounts()
 		s.counts[n].Store(c)
 	}
 	c.rejected.Store(c.rejected.Load() + 1)
@@ -139,5 +157,8 @@ func (s *senders) flush() {
 	if s.run.last > c.last.Load() {
 		c.last.Store(s.run.last)
 	}
-	s.run.events = 0
+	if s.run.skew != noSkew {
+		c.skew.take(s.run.skew, s.run.last)
+	}
+	s.run.events, s.run.skew = 0, noSkew
 }

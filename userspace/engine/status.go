@@ -36,6 +36,8 @@ type SourceStatus struct {
 	Events   uint64    // good packets, of any capability
 	Rejected uint64    // refused ones
 	Last     time.Time // receive time of the last good packet
+	// Skew is how far the source's clock is ahead of ours, by its recent creations, in whole seconds; nil if there was none.
+	Skew *time.Duration
 }
 
 // Status takes the picture.
@@ -99,13 +101,18 @@ func (e *Engine) sources(workers []*worker) []SourceStatus {
 		if n != OtherOrigin {
 			s.Address = ep.AddrPort()
 		}
-		var last int64
+		last, skew := int64(0), int64(noSkew)
 		for _, w := range workers {
 			if c := w.senders.counts[n].Load(); c != nil {
 				s.Events += c.events.Load()
 				s.Rejected += c.rejected.Load()
 				last = max(last, c.last.Load())
+				skew = max(skew, c.skew.estimate())
 			}
+		}
+		if skew != noSkew && n != OtherOrigin {
+			ahead := time.Duration(skew) * time.Second
+			s.Skew = &ahead
 		}
 		if last > 0 {
 			s.Last = time.Unix(0, last)

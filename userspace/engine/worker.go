@@ -145,6 +145,9 @@ func (w *worker) account() {
 			ev := &w.events[i]
 			c.Outcomes[ev.Kind][ev.Outcome]++
 			w.senders.good(ev.Origin, d.Received)
+			if ev.Kind == dialog.Create {
+				w.senders.began(ev.Start, d.Received)
+			}
 			w.count.latency.Observe(applied - d.Received)
 			continue
 		}
