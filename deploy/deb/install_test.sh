@@ -24,6 +24,8 @@ mount -t proc none /mnt/root/proc
 mount -t tmpfs none /mnt/root/run
 mount -t tmpfs none /mnt/root/tmp
 mount --bind /dev /mnt/root/dev
+mkdir -p /mnt/root/sys/fs/bpf
+mount -t bpf -o mode=0700 none /mnt/root/sys/fs/bpf # as systemd does
 in_view() { chroot /mnt/root "$@"; }
 
 [ ! -e /mnt/root/usr/bin/binrepd ] || wrong "binrepd is installed on this system: can't test its installation"
@@ -34,6 +36,7 @@ package -i /old.deb
 in_view binrepd version
 in_view id binrepd
 [ "$(in_view stat -c '%U:%G %a' /run/binrepd /var/lib/binrepd | uniq)" = "binrepd:binrepd 750" ] || wrong "folders: $(in_view stat -c '%n %U:%G %a' /run/binrepd /var/lib/binrepd)"
+in_view setpriv --reuid=binrepd --regid=binrepd --clear-groups test -w /sys/fs/bpf/binrepd || wrong "user binrepd can't pin"
 grep -q 'set BINREPD_LISTEN' /mnt/dpkg.log || wrong "an installation doesn't say what to do next"
 [ -z "$(find /mnt/root/etc/systemd -name '*binrepd*')" ] || wrong "it is enabled without having been asked"
 
@@ -65,7 +68,7 @@ step "purge after removal, and at once: nothing stays"
 nothing() {
 	rm -f /mnt/root/old.deb /mnt/root/new.deb
 	# What is hidden of the system below is a character device. Caches have their own ways of forgetting.
-	left=$(cd /mnt/upper && find . /mnt/root/run -name '*binrepd*' ! -type c ! -path './var/cache/*')
+	left=$(cd /mnt/upper && find . /mnt/root/run /mnt/root/sys -name '*binrepd*' ! -type c ! -path './var/cache/*')
 	[ -z "$left" ] || wrong "left: $left"
 	# Accounts, dpkg's database: the name is nowhere but in logs, and in the copies that tools keep of what was before.
 	cd /mnt/upper

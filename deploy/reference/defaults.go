@@ -11,9 +11,9 @@ func defaults(run *command) []byte {
 	var b bytes.Buffer
 	b.WriteString(`# Settings of binrepd.service: every flag of "binrepd run", see binrepd(8), with its default. BINREPD_LISTEN is needed.
 # Where several values are allowed they are separated by commas.
+# The service itself sets BINREPD_PIN=/sys/fs/bpf/binrepd and BINREPD_STATE_DIR=/var/lib/binrepd; to have neither, set them to nothing.
 #
-# Settings are read at the start, and a restart begins with an empty replica:
-#   systemctl restart binrepd
+# Settings are read at the start: systemctl restart binrepd
 `)
 	category := ""
 	for _, f := range run.flags {

@@ -11,8 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"binrepd/bpf"
+	"binrepd/bpf/bpftest"
 	"binrepd/deploy/tooltest"
+	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/control"
 )
 
 // TestRunsAsTheUnitSays: with the unit's capabilities, another user and no_new_privs, the program attaches natively and
@@ -56,6 +61,38 @@ func processStatus(t *testing.T, pid int) map[string]string {
 		fields[name] = value
 	}
 	return fields
+}
+
+// TestRestart: what comes between two processes of the service waits in the pinned rings, and the table comes back from disk.
+func TestRestart(t *testing.T) {
+	p := newPlace(t, build(t))
+	capabilities := readUnit(t).words(t, "AmbientCapabilities")
+	options := bintest.Realistic(time.Now().Unix(), 50)
+	options.Large = 0 // fragments need a socket, and there is none in between
+	proxy := bintest.NewProxy(1, options)
+	for round := range 3 {
+		s := p.newService(t, capabilities)
+		p.start(t, s)
+		client := s.await(t)
+		p.send(proxy, 100)
+		var st control.Status
+		bpftest.Await(t, "the dialogs of the proxy", func() bool {
+			var err error
+			st, err = client.Status(t.Context())
+			return err == nil && st.Dialogs == uint64(proxy.LiveCount())
+		})
+		if st.Pin == nil || st.Pin.Adopted != (round > 0) || st.Mode != "xdp-native" {
+			t.Fatalf("round %d: mode %s, pin %+v", round, st.Mode, st.Pin)
+		}
+		if want := uint64(100); round > 0 && st.Pin.Waited != want {
+			t.Errorf("round %d: %d packets waited, want %d", round, st.Pin.Waited, want)
+		}
+		s.stop(t, st.PID)
+		p.send(proxy, 100)
+	}
+	if _, err := bpf.Unpin(p.pins); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestEveryCapabilityIsNeeded: without any one of them, native mode can't be had, and the user is told.
@@ -112,7 +149,8 @@ func TestSystemCalls(t *testing.T) {
 		case "openat":
 			// ProtectSystem=strict allows writing below its own folder and to devices.
 			writes := strings.Contains(arguments, "O_WRONLY") || strings.Contains(arguments, "O_RDWR") || strings.Contains(arguments, "O_CREAT")
-			if writes && !strings.Contains(arguments, filepath.Dir(s.control)) && !strings.Contains(arguments, `"/dev/null"`) {
+			ours := strings.Contains(arguments, filepath.Dir(s.control)) || strings.Contains(arguments, p.state) || strings.Contains(arguments, p.pins)
+			if writes && !ours && !strings.Contains(arguments, `"/dev/null"`) {
 				t.Errorf("ProtectSystem= doesn't allow openat(%s", arguments)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -19,7 +20,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/deploy/tooltest"
 	"binrepd/userspace/bin/bintest"
 	"binrepd/userspace/control"
 )
@@ -40,14 +40,35 @@ type place struct {
 	proxy, appliance *bpftest.Namespace
 	listen           netip.AddrPort
 	program          string // the built binrepd
+	pins, state      string // folders for what outlives the process
 }
 
-// build builds binrepd.
+// builtIn is the folder of built, which every user may read; TestMain removes it.
+var builtIn string
+
+// built is binrepd, built once for all tests.
+var built = sync.OnceValues(func() (program string, err error) {
+	dir, err := os.MkdirTemp("", "binrepd")
+	if err != nil {
+		return "", err
+	}
+	builtIn, program = dir, filepath.Join(dir, "binrepd")
+	cmd := exec.Command("go", "build", "-o", program, "../../cmd/binrepd")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return program, fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return program, os.Chmod(dir, 0o755)
+})
+
+// build returns the built binrepd.
 func build(t *testing.T) (program string) {
 	t.Helper()
 	bpftest.RequireKernel(t)
-	program = filepath.Join(open(t), "binrepd")
-	tooltest.Run(t, tooltest.Root(t), []string{"CGO_ENABLED=0"}, "go", "build", "-o", program, "./cmd/binrepd")
+	program, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return program
 }
 
@@ -61,6 +82,9 @@ func newPlace(t *testing.T, program string) *place {
 	bpftest.Veth(1500,
 		bpftest.End{In: p.proxy, Name: "proxy0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.99.0.1/24")}},
 		bpftest.End{In: p.appliance, Name: "bin0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.99.0.2/24")}})
+	p.state = p.dir(t)
+	p.pins = filepath.Join(bpftest.FileSystem(t), "binrepd")
+	give(t, p.pins)
 	return p
 }
 
@@ -68,13 +92,19 @@ func newPlace(t *testing.T, program string) *place {
 func (p *place) dir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(open(t), "own")
+	give(t, dir)
+	return dir
+}
+
+// give makes a folder that belongs to the service's user.
+func give(t *testing.T, dir string) {
+	t.Helper()
 	if err := os.Mkdir(dir, 0o750); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(dir, anybody, anybody); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 // open returns a temporary folder that every user may read.
@@ -130,6 +160,15 @@ func (p *place) newService(t *testing.T, capabilities []string, before ...string
 		"BINREPD_LISTEN=" + p.listen.String(), "BINREPD_CONTROL=" + s.control, "BINREPD_XDP=native",
 		"BINREPD_RINGS=1", "BINREPD_RING_SIZE=1MiB",
 	}
+	// What the unit sets itself, with folders of the test instead of the system's.
+	for _, setting := range readUnit(t).words(t, "Environment") {
+		name, _, _ := strings.Cut(setting, "=")
+		folder, known := map[string]string{"BINREPD_PIN": p.pins, "BINREPD_STATE_DIR": p.state}[name]
+		if !known {
+			t.Fatalf("the unit sets %s", setting)
+		}
+		s.Env = append(s.Env, name+"="+folder)
+	}
 	s.Stdout, s.Stderr = &s.log, &s.log
 	s.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: anybody, Gid: anybody}}
 	for _, name := range capabilities {
@@ -143,7 +182,8 @@ func (p *place) newService(t *testing.T, capabilities []string, before ...string
 }
 
 // start starts s in the appliance's namespace. The thread of that namespace keeps what it may do, but can't give more to
-// its children than the service has: bounding set and no_new_privs, as in the unit. So there is one start in a place.
+// its children than the service has: bounding set and no_new_privs, as in the unit. So whatever starts next in that place can't
+// have other capabilities.
 func (p *place) start(t *testing.T, s *service) {
 	t.Helper()
 	p.appliance.Do(func() error {
@@ -171,17 +211,19 @@ func (p *place) start(t *testing.T, s *service) {
 	})
 }
 
-// exercise waits until the service runs natively, sends it packets of a proxy, checks that they were applied, through XDP, and
-// stops it.
-func (p *place) exercise(t *testing.T, s *service) {
+// await waits until the service answers.
+func (s *service) await(t *testing.T) *control.Client {
 	t.Helper()
 	client := control.NewClient(s.control)
 	bpftest.Await(t, "an answer on the control socket", func() bool {
 		_, err := client.Status(context.Background())
 		return err == nil && strings.Contains(s.log.String(), "msg=ready")
 	})
-	const events = 200
-	proxy := bintest.NewProxy(1, bintest.Realistic(time.Now().Unix(), 50))
+	return client
+}
+
+// send sends packets of a proxy.
+func (p *place) send(proxy *bintest.Proxy, packets int) {
 	p.proxy.Do(func() error {
 		conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(p.listen))
 		if err != nil {
@@ -189,7 +231,7 @@ func (p *place) exercise(t *testing.T, s *service) {
 		}
 		defer conn.Close()
 		var packet []byte
-		for range events {
+		for range packets {
 			packet = proxy.Next(packet[:0])
 			if _, err := conn.Write(packet); err != nil {
 				return err
@@ -197,6 +239,15 @@ func (p *place) exercise(t *testing.T, s *service) {
 		}
 		return nil
 	})
+}
+
+// exercise waits until the service runs natively, sends it packets of a proxy, checks that they were applied, through XDP, and
+// stops it.
+func (p *place) exercise(t *testing.T, s *service) {
+	t.Helper()
+	const events = 200
+	client := s.await(t)
+	p.send(bintest.NewProxy(1, bintest.Realistic(time.Now().Unix(), 50)), events)
 	var st control.Status
 	bpftest.Await(t, "all packets in the account", func() bool {
 		var err error
@@ -210,8 +261,13 @@ func (p *place) exercise(t *testing.T, s *service) {
 	if st.Mode != "xdp-native" || steered == 0 || st.Applied == 0 || st.Dialogs == 0 {
 		t.Errorf("mode %s, %d through XDP, %d applied, %d dialogs", st.Mode, steered, st.Applied, st.Dialogs)
 	}
-	// Not s.Process: that may be a tracer.
-	if err := syscall.Kill(st.PID, syscall.SIGTERM); err != nil {
+	s.stop(t, st.PID)
+}
+
+// stop ends the service, process pid, which is not always s.Process: that may be a tracer.
+func (s *service) stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	hanging := time.AfterFunc(time.Minute, func() { _ = s.Process.Kill() })
