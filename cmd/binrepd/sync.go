@@ -27,6 +27,9 @@ const plainInterval = 5 * time.Second
 
 const rateMax = "max"
 
+// defaultPasses: nothing answers in BIN, so what the first pass lost on the way can only be sent again unasked.
+const defaultPasses = 2
+
 func syncCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "sync",
@@ -38,11 +41,10 @@ func syncCommand() *cli.Command {
 			&cli.StringFlag{Name: "to", Usage: "the standby, `HOST:PORT`: an OpenSIPS or another binrepd"},
 			&cli.StringFlag{
 				Name: "rate", Value: defaultRate,
-				Usage: "send `N` packets a second; \"max\" for another binrepd. OpenSIPS begins to lose between 5,000 and 10,000",
+				Usage: "send `N` packets a second. OpenSIPS begins to lose between 5,000 and 10,000; another binrepd takes 200000, and \"max\" if it has processors to spare",
 			},
 			&cli.IntFlag{
-				Name: "passes", Usage: "send everything `N` times: each further pass sends what the earlier ones may have lost",
-				DefaultText: "2, with --rate max 1",
+				Name: "passes", Value: defaultPasses, Usage: "send everything `N` times: each further pass sends what the earlier ones may have lost",
 			},
 			&cli.BoolFlag{
 				Name: "replace", Usage: "send each dialog as a deletion and a creation, for a standby that must be made exact; " +
@@ -105,7 +107,7 @@ func parseSync(c *cli.Context) (control.SyncRequest, error) {
 		}
 		req.Rate = n
 	}
-	if c.IsSet("passes") && req.Passes < 1 {
+	if req.Passes < 1 {
 		return req, fmt.Errorf("--passes %d: at least 1", req.Passes)
 	}
 	if _, err := shield.ParseRewrites(req.Rewrites); err != nil {
@@ -138,6 +140,7 @@ func printSummary(w io.Writer, s *control.SyncSummary) {
 		}
 	}
 	line(s.Changes, "changes during the sync, sent behind")
+	line(s.ChangesHeld, "of them held back")
 	line(s.Lost, "of them came too fast and were made good by a further pass")
 	line(sum(s.Held), "held back, because they would harm an OpenSIPS: %s", nonZero(s.Held))
 	line(s.Expired, "not sent, because their timeout has passed")

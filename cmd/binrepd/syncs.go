@@ -150,7 +150,7 @@ func syncSummary(req control.SyncRequest, s *resync.Summary) control.SyncSummary
 		To: req.To, Complete: s.Complete, DryRun: req.DryRun, Passes: s.Passes,
 		Dialogs: s.Dialogs, Deletions: s.Deletions, Filtered: s.Filtered, Expired: s.Expired,
 		Held: heldBack(&s.Report), NoSocket: s.NoSocket, Unmatched: s.Unmatched, Sockets: unmatchedSockets(&s.Report),
-		Packets: s.Packets, Bytes: s.Bytes, Changes: s.TailEvents, Lost: s.TailLost, SendErrors: s.SendErrors,
+		Packets: s.Packets, Bytes: s.Bytes, Changes: s.TailEvents, ChangesHeld: s.TailHeld, Lost: s.TailLost, SendErrors: s.SendErrors,
 		Seconds: s.Duration.Seconds(),
 	}
 }

@@ -53,12 +53,13 @@ type SyncSummary struct {
 	Unmatched uint64            `json:"unmatched"` // with a socket that no rule names
 	Sockets   map[string]uint64 `json:"unmatched_sockets"`
 	// Of all passes:
-	Packets    uint64  `json:"packets"`
-	Bytes      uint64  `json:"bytes"`
-	Changes    uint64  `json:"changes"` // events during the sync, sent behind
-	Lost       uint64  `json:"lost"`    // of these, overwritten before they could be sent, and made good by a further pass
-	SendErrors uint64  `json:"send_errors"`
-	Seconds    float64 `json:"seconds"`
+	Packets     uint64  `json:"packets"`
+	Bytes       uint64  `json:"bytes"`
+	Changes     uint64  `json:"changes"`      // events during the sync, sent behind
+	ChangesHeld uint64  `json:"changes_held"` // of these, held back by the shield
+	Lost        uint64  `json:"lost"`         // of these, overwritten before they could be sent, and made good by a further pass
+	SendErrors  uint64  `json:"send_errors"`
+	Seconds     float64 `json:"seconds"`
 }
 
 // SyncStatus is a sync that is running.
