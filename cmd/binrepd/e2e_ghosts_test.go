@@ -9,7 +9,7 @@ import (
 	"binrepd/userspace/bin"
 )
 
-// TestGhosts lists a call past its timeout, which the grace still keeps, and removes it, here and at the backup.
+// TestGhosts lists a call that has come past its timeout, which the grace still keeps, and removes it, here and at the backup.
 func TestGhosts(t *testing.T) {
 	backupAt, at := freePort(t), freePort(t)
 	backup := startDaemon(t, nil, "--listen", backupAt, "--xdp", "off", "--expiry-grace", "24h")
@@ -23,7 +23,7 @@ func TestGhosts(t *testing.T) {
 	for _, c := range []struct {
 		callID  string
 		timeout uint32
-	}{{"alive", now + 3600}, {"ghost", now - 100}} {
+	}{{"alive", now + 3600}, {"ghost", now + 2}} {
 		dlg := dialog.Details{
 			CallID: c.callID, FromTag: "a", ToTag: "b", State: dialog.Confirmed, Start: now - 1000, Timeout: c.timeout,
 			CallerSocket: "udp:192.0.2.1:5060", CalleeSocket: "udp:192.0.2.1:5060",
@@ -34,6 +34,7 @@ func TestGhosts(t *testing.T) {
 	}
 	d.settle(2)
 	backup.settle(2)
+	d.await("the timeout of the ghost", func() bool { return uint32(nowUnix()) > now+2 })
 	out, stderr, status := command(t, nil, "dialogs", "ghosts", "--control", d.socket)
 	if status != exitDone || !strings.Contains(out, "ghost ") || strings.Contains(out, "alive") ||
 		!strings.Contains(out, "1 suspects among 2 dialogs") || !strings.Contains(out, "none removed") {
