@@ -157,8 +157,15 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) save(ctx context.Context) {
 	k.saving.Lock()
 	defer k.saving.Unlock()
-	consumed := k.consumed()
-	s, err := resync.Save(ctx, resync.SaveConfig{Table: k.table, Path: k.file(k.next), Everything: true, Origin: k.origin})
+	// The mark comes first: whenever this process dies, the newest file has one. The older file, which loses its own, is on its
+	// way out.
+	created := time.Now()
+	if err := k.mark(k.next, created, k.consumed()); err != nil {
+		k.log.Warn("the number of events lost by a crash will not be known", "error", err)
+	}
+	s, err := resync.Save(ctx, resync.SaveConfig{
+		Table: k.table, Path: k.file(k.next), Everything: true, Origin: k.origin, Created: created,
+	})
 	if err != nil && ctx.Err() != nil {
 		return // the last save comes
 	}
@@ -185,9 +192,6 @@ func (k *keeper) save(ctx context.Context) {
 		return
 	}
 	k.log.Debug("saved the table", "file", k.file(k.next), "dialogs", s.Dialogs, "bytes", s.Bytes, "took", s.Duration)
-	if err := k.mark(k.next, s.Created, consumed); err != nil {
-		k.log.Warn("the number of events lost by a crash will not be known", "error", err)
-	}
 	k.next = 1 - k.next
 }
 

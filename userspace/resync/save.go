@@ -28,6 +28,8 @@ type SaveConfig struct {
 	Everything bool
 	// Origin names the source behind an origin number; nil: sources are not saved.
 	Origin func(number uint16) netip.AddrPort
+	// Created is when the save begins, for whoever has to know before; zero: now.
+	Created time.Time
 }
 
 // SaveSummary tells what was saved.
@@ -42,6 +44,9 @@ type SaveSummary struct {
 // locked one at a time, for copying a few hundred entries.
 func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 	begin := time.Now()
+	if cfg.Created.IsZero() {
+		cfg.Created = begin
+	}
 	if err := replaceable(cfg.Path); err != nil {
 		return s, fmt.Errorf("save: %w", err)
 	}
@@ -57,7 +62,7 @@ func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 			err = fmt.Errorf("save %s: %w", cfg.Path, err)
 		}
 	}()
-	w := saver{cfg: &cfg, file: f, header: Header{Created: begin}}
+	w := saver{cfg: &cfg, file: f, header: Header{Created: cfg.Created}}
 	if err := w.write(ctx); err != nil {
 		return s, err
 	}
@@ -70,7 +75,7 @@ func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 	if err := syncDirectory(dir); err != nil {
 		return s, err
 	}
-	w.summary.Created, w.summary.Bytes, w.summary.Duration = begin, w.header.Size, time.Since(begin)
+	w.summary.Created, w.summary.Bytes, w.summary.Duration = cfg.Created, w.header.Size, time.Since(begin)
 	return w.summary, nil
 }
 
