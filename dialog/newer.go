@@ -39,11 +39,9 @@ func (p past) has(hash uint16) bool {
 // bytes, the timeout among them, so that nothing is left out. It is no defence against forgers, nor need it be. Of 16 bits,
 // which is what the header has room for, it takes one such update in 22,000 for an old one.
 func contentHash(p Packed) uint16 {
-	return uint16(max(crc32.Checksum(p, castagnoli)>>16, 1))
+	// MakeTable returns the table that the package keeps: the polynomial is the one that processors compute.
+	return uint16(max(crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli))>>16, 1))
 }
-
-// castagnoli selects the polynomial that processors compute.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // compareCSeqs tells by the CSeq numbers which of two contents of one dialog is newer: above 0 it is a, below 0 it is b, and 0 if they
 // don't tell. A number that is not there on one side tells nothing, and neither does 0: a proxy that learned of the dialog by
