@@ -36,7 +36,7 @@ var imports = map[string][]string{
 	"userspace/telemetry": {"userspace/engine", "userspace/bin", "dialog"},
 	// The bench measures everything, with the traffic that the tests use.
 	"userspace/bench": {"bpf", "dialog", "userspace/datagram", "userspace/bin", "userspace/bin/bintest", "userspace/ring", "userspace/socket",
-		"userspace/engine", "userspace/egress", "userspace/resync"},
+		"userspace/engine", "userspace/egress", "userspace/resync", "userspace/thread"},
 }
 
 // commands are the folders of programs.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"binrepd/bpf"
 	"binrepd/userspace/engine"
 	"binrepd/userspace/ring"
 	"binrepd/userspace/socket"
+	"binrepd/userspace/thread"
 )
 
 // appliance is a whole binrepd at one end of a link: its ways in, an engine and a table.
@@ -20,6 +22,7 @@ type appliance struct {
 	attachment *bpf.Attachment
 	socket     *socket.Socket
 	engine     *engine.Engine
+	places     int // for Go code, before
 	cancel     context.CancelFunc
 	done       chan error
 }
@@ -27,9 +30,12 @@ type appliance struct {
 // liveRingSize is the default of binrepd run.
 const liveRingSize = bpf.DefaultRingSize
 
-// newAppliance starts one with so many dialogs and so many rings; with no ring it has only its socket, as with --xdp off.
+// newAppliance starts one with so many dialogs and so many rings; with no ring it has only its socket, as with --xdp off. Like binrepd run it has
+// room for its consumers beside everything else.
 func newAppliance(ctx context.Context, l *link, dialogs, rings int) (_ *appliance, err error) {
-	a := &appliance{link: l, cancel: func() {}}
+	a := &appliance{link: l, cancel: func() {}, places: runtime.GOMAXPROCS(0)}
+	// One more is for the sender, which in service is elsewhere.
+	runtime.GOMAXPROCS(max(a.places, runtime.NumCPU()+rings+1))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -67,7 +73,7 @@ func newAppliance(ctx context.Context, l *link, dialogs, rings int) (_ *applianc
 	}
 	inputs := []engine.Input{{Source: a.socket, Name: "socket"}}
 	for i, r := range a.rings {
-		inputs = append(inputs, engine.Input{Source: r, Name: fmt.Sprintf("ring %d", i), Thread: true})
+		inputs = append(inputs, engine.Input{Source: r, Name: fmt.Sprintf("ring %d", i), Thread: true, Started: func() { _ = thread.Prompt() }})
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.cancel, a.done = cancel, make(chan error, 1)
@@ -81,6 +87,7 @@ func (a *appliance) close() error {
 		errs = append(errs, a.attachment.Close())
 	}
 	a.cancel()
+	defer runtime.GOMAXPROCS(a.places)
 	if a.done != nil {
 		errs = append(errs, <-a.done)
 	}

@@ -123,8 +123,8 @@ type PrivilegeError struct {
 func (e *PrivilegeError) Unwrap() error { return e.Err }
 
 func (e *PrivilegeError) Error() string {
-	return fmt.Sprintf("%s need root, to load XDP programs and make network namespaces (%v); without it run --stages %s",
-		strings.Join(e.Stages, ", "), e.Err, strings.Join(e.Others, ","))
+	return fmt.Sprintf("%v, and these stages load XDP programs and make network namespaces: %s; run as root, or leave them out: --stages %s",
+		e.Err, strings.Join(e.Stages, ", "), strings.Join(e.Others, ","))
 }
 
 // checkPrivilege fails if a stage needs what the process may not do.

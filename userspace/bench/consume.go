@@ -94,15 +94,19 @@ const applyEvents = 100_000
 
 // applyLap plays mixed events upon the table, and times only that: decoding and sorting by shard are done before, batch by batch.
 func (p *population) applyLap(n int) (lap, error) {
-	var made packets
+	made := &p.made
+	made.reset()
 	made.make(n, p.mixed)
-	g := newGrouping(p.table.Shards())
+	if p.grouping == nil {
+		p.grouping = newGrouping(p.table.Shards())
+	}
+	g := p.grouping
 	now := time.Now().Unix()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	sum := lap{}
 	for from := 0; from < n; from += engine.DefaultBatch {
-		if err := g.decode(&made, from, min(n, from+engine.DefaultBatch)); err != nil {
+		if err := g.decode(made, from, min(n, from+engine.DefaultBatch)); err != nil {
 			return lap{}, err
 		}
 		cpu, wall := readClock(threadClock), time.Now()

@@ -16,8 +16,13 @@ import (
 type population struct {
 	*traffic
 	table *dialog.Table
-	// Bytes of all snapshot packets that the live dialogs came from; kept by grow, so that it is right until other events are applied.
+	// packetBytes is the size of all packets that the live dialogs came from; grow keeps it, so that it is right until other events
+	// are applied.
 	packetBytes int
+
+	// Those of applyLap, used again.
+	made     packets
+	grouping *grouping
 }
 
 // growStep is how many dialogs are made at once; it bounds the memory for their packets.
