@@ -19,7 +19,7 @@ import (
 const (
 	pageSlots = 512
 	pageSize  = pageSlots * 8
-	pageFull  = pageSlots * 7 / 8 // split from here on
+	pageFull  = pageSlots * 3 / 4 // split from here on; fuller ones make the search for what is not there long
 	pageMost  = pageSlots - 1     // one slot stays empty, so that probing ends
 	// spareDepth bounds the directory to 2^spareDepth entries a page, should tags be equal in many bits and splitting be of no use.
 	spareDepth = 6
