@@ -94,6 +94,7 @@ const applyEvents = 100_000
 
 // applyLap plays mixed events upon the table, and times only that: decoding and sorting by shard are done before, batch by batch.
 func (p *population) applyLap(n int) (lap, error) {
+	p.rest()
 	made := &p.made
 	made.reset()
 	made.make(n, p.mixed)
@@ -101,7 +102,7 @@ func (p *population) applyLap(n int) (lap, error) {
 		p.grouping = newGrouping(p.table.Shards())
 	}
 	g := p.grouping
-	now := time.Now().Unix()
+	now := p.now().Unix()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	sum := lap{}
@@ -222,6 +223,7 @@ func wholeStage(ctx context.Context, s *session) (err error) {
 	}
 	n := s.events(roundEvents)
 	all, err := s.compare(ctx, contender{"whole", func() (lap, error) {
+		p.rest()
 		if err := r.fill(n, p.mixed); err != nil {
 			return lap{}, err
 		}

@@ -74,7 +74,9 @@ func fanoutStage(ctx context.Context, s *session) error {
 
 // fanoutLap has an engine apply a round of events and hands the changes to a destination, and waits until they are sent.
 func (p *population) fanoutLap(ctx context.Context, n int, sink datagram.Sink, to netip.AddrPort, log *slog.Logger) (_ lap, err error) {
-	var made packets
+	p.rest()
+	made := &p.made
+	made.reset()
 	made.make(n, p.mixed)
 	var outlet engine.Outlet
 	var e *egress.Egress
@@ -92,7 +94,7 @@ func (p *population) fanoutLap(ctx context.Context, n int, sink datagram.Sink, t
 		return lap{}, err
 	}
 	watch := startWatch(processClock)
-	err = eng.Run(ctx, []engine.Input{{Source: &replay{packets: &made, received: time.Now().UnixNano()}, Name: "replay"}})
+	err = eng.Run(ctx, []engine.Input{{Source: &replay{packets: made, received: time.Now().UnixNano()}, Name: "replay"}})
 	if e != nil {
 		e.Close(ctx) // sends what waits
 	}

@@ -70,6 +70,7 @@ func ringsStage(ctx context.Context, s *session) (err error) {
 
 // parallel fills the rings with n events and lets them all be drained at once.
 func (w *worker) parallel(r *rig, p *population, n int) (lap, error) {
+	p.rest()
 	share := make([]int, len(w.gates))
 	err := r.fill(n, func(dst []byte) ([]byte, uint64) {
 		packet, call := p.mixed(dst)
