@@ -79,7 +79,8 @@ func newSenderCounts() *senderCounts {
 const senderSlots = 256
 
 // senders is a worker's own view of the register: a small cache in front of it, and counts by number.
-// Counting is done for a run of events of one source and written when the source changes or the batch ends.
+// Counting is done in plain memory and published at the end of a batch: an atomic store waits for all stores before it, and those
+// go to records that no cache holds.
 type senders struct {
 	origins *origins
 	cache   [senderSlots]struct {
@@ -89,17 +90,20 @@ type senders struct {
 	}
 	counts [MaxOrigins]atomic.Pointer[senderCounts]
 
-	run struct {
-		origin uint16
-		events uint64
-		last   int64
-		skew   int64 // noSkew: no creation
-	}
+	batch   [MaxOrigins]batchCounts // what the batch under way has brought
+	touched []uint16                // the origins that are in it
+}
+
+// batchCounts is what one batch has brought of one source.
+type batchCounts struct {
+	events uint64
+	last   int64
+	skew   int64 // noSkew: no creation
 }
 
 func (s *senders) init(o *origins) {
 	s.origins = o
-	s.run.skew = noSkew
+	s.touched = make([]uint16, 0, MaxOrigins)
 	for i := range s.counts[:1] {
 		s.counts[i].Store(newSenderCounts())
 	}
@@ -121,19 +125,21 @@ func (s *senders) origin(ep datagram.Endpoint) uint16 {
 
 // good counts one good packet of a source.
 func (s *senders) good(origin uint16, received int64) {
-	if s.run.origin != origin {
-		s.flush()
-		s.run.origin = origin
+	b := &s.batch[origin%MaxOrigins]
+	if b.events == 0 {
+		s.touched = append(s.touched, origin)
+		b.skew = noSkew
 	}
-	s.run.events++
-	s.run.last = received
+	b.events++
+	b.last = received
 }
 
-// began notes one creation of the source of the good packet that was counted last: start is when the call was answered by
+// began notes one creation of the source, a good packet of which was counted just now: start is when the call was answered by
 // its clock, in Unix seconds.
-func (s *senders) began(start uint32, received int64) {
+func (s *senders) began(origin uint16, start uint32, received int64) {
 	if start > 0 {
-		s.run.skew = max(s.run.skew, int64(start)-received/int64(time.Second))
+		b := &s.batch[origin%MaxOrigins]
+		b.skew = max(b.skew, int64(start)-received/int64(time.Second))
 	}
 }
 
@@ -148,17 +154,18 @@ func (s *senders) bad(ep datagram.Endpoint) {
 	c.rejected.Store(c.rejected.Load() + 1)
 }
 
+// flush publishes what the batch has brought.
 func (s *senders) flush() {
-	if s.run.events == 0 {
-		return
+	for _, origin := range s.touched {
+		b, c := &s.batch[origin%MaxOrigins], s.counts[origin].Load()
+		c.events.Store(c.events.Load() + b.events)
+		if b.last > c.last.Load() {
+			c.last.Store(b.last)
+		}
+		if b.skew != noSkew {
+			c.skew.take(b.skew, b.last)
+		}
+		b.events = 0
 	}
-	c := s.counts[s.run.origin].Load()
-	c.events.Store(c.events.Load() + s.run.events)
-	if s.run.last > c.last.Load() {
-		c.last.Store(s.run.last)
-	}
-	if s.run.skew != noSkew {
-		c.skew.take(s.run.skew, s.run.last)
-	}
-	s.run.events, s.run.skew = 0, noSkew
+	s.touched = s.touched[:0]
 }

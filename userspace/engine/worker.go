@@ -146,7 +146,7 @@ func (w *worker) account() {
 			c.Outcomes[ev.Kind][ev.Outcome]++
 			w.senders.good(ev.Origin, d.Received)
 			if ev.Kind == dialog.Create {
-				w.senders.began(ev.Start, d.Received)
+				w.senders.began(ev.Origin, ev.Start, d.Received)
 			}
 			w.count.latency.Observe(applied - d.Received)
 			continue
