@@ -154,14 +154,14 @@ func (s *senders) bad(ep datagram.Endpoint) {
 	c.rejected.Store(c.rejected.Load() + 1)
 }
 
-// flush publishes what the batch has brought.
+// flush publishes what the batch has brought so far. The time comes first: a source with events has one.
 func (s *senders) flush() {
 	for _, origin := range s.touched {
 		b, c := &s.batch[origin%MaxOrigins], s.counts[origin].Load()
-		c.events.Store(c.events.Load() + b.events)
 		if b.last > c.last.Load() {
 			c.last.Store(b.last)
 		}
+		c.events.Store(c.events.Load() + b.events)
 		if b.skew != noSkew {
 			c.skew.take(b.skew, b.last)
 		}

@@ -85,6 +85,10 @@ func (w *worker) decode() {
 		}
 		ev.Hash = d.Hash
 		ev.Origin = w.senders.origin(d.Source)
+		w.senders.good(ev.Origin, d.Received)
+		if ev.Kind == dialog.Create {
+			w.senders.began(ev.Origin, ev.Start, d.Received)
+		}
 		shard := datagram.Spread(d.Hash, shards)
 		if g.head[shard] == none {
 			g.head[shard] = int32(i)
@@ -95,6 +99,8 @@ func (w *worker) decode() {
 		g.tail[shard] = int32(i)
 		g.next[i] = none
 	}
+	// Before the table changes: whoever sees a dialog sees who sent it.
+	w.senders.flush()
 }
 
 // apply takes each touched shard once: lock, apply, hand on what changed, unlock.
@@ -144,10 +150,6 @@ func (w *worker) account() {
 		if v == bin.Dialog {
 			ev := &w.events[i]
 			c.Outcomes[ev.Kind][ev.Outcome]++
-			w.senders.good(ev.Origin, d.Received)
-			if ev.Kind == dialog.Create {
-				w.senders.began(ev.Origin, ev.Start, d.Received)
-			}
 			w.count.latency.Observe(applied - d.Received)
 			continue
 		}
