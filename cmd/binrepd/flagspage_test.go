@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -9,14 +8,13 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// TestReadmeNamesEveryFlag: the table of flags in the README and the flags of run are the same.
-func TestReadmeNamesEveryFlag(t *testing.T) {
-	b, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+// TestFlagsPage: the table of flags in docs/flags.md and the flags of run are the same, and the README points there.
+func TestFlagsPage(t *testing.T) {
+	if !strings.Contains(document(t, "README.md"), "(docs/flags.md)") {
+		t.Error("the README doesn't lead to docs/flags.md")
 	}
 	var table []string
-	for _, line := range strings.Split(string(b), "\n") {
+	for line := range strings.SplitSeq(document(t, "docs", "flags.md"), "\n") {
 		if rest, ok := strings.CutPrefix(line, "| `--"); ok {
 			name, _, _ := strings.Cut(rest, " ")
 			table = append(table, strings.TrimRight(name, "`"))
@@ -30,12 +28,12 @@ func TestReadmeNamesEveryFlag(t *testing.T) {
 		name := f.Names()[0]
 		known[name] = true
 		if !slices.Contains(table, name) {
-			t.Errorf("the README doesn't list --%s", name)
+			t.Errorf("docs/flags.md doesn't list --%s", name)
 		}
 	}
 	for _, name := range table {
-		if !known[name] && name != "xdp" {
-			t.Errorf("the README lists --%s, which run doesn't have", name)
+		if !known[name] {
+			t.Errorf("docs/flags.md lists --%s, which run doesn't have", name)
 		}
 	}
 }
