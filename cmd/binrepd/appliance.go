@@ -13,6 +13,7 @@ import (
 	"binrepd/userspace/control"
 	"binrepd/userspace/datagram"
 	"binrepd/userspace/engine"
+	"binrepd/userspace/telemetry"
 )
 
 // appliance is all parts of a running binrepd.
@@ -24,6 +25,8 @@ type appliance struct {
 	output   *output
 	engine   *engine.Engine
 	history  control.History
+	health   telemetry.Health
+	metrics  *telemetry.Server // nil without a metrics address
 	syncs    syncs
 	keeper   *keeper // nil without --state-dir
 	pin      control.PinStatus
@@ -67,11 +70,14 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 	if a.keeper, err = a.openKeeper(log); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
+	if a.metrics, err = a.openMetrics(ctx, log); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	return a, nil
 }
 
 func (a *appliance) close() error {
-	return errors.Join(a.output.close(), a.input.close(), a.table.Close(), a.keeper.close())
+	return errors.Join(a.metrics.Close(), a.output.close(), a.input.close(), a.table.Close(), a.keeper.close())
 }
 
 // watch remembers the counters, second by second, until ctx ends.
@@ -85,6 +91,7 @@ func (a *appliance) watch(ctx context.Context) {
 		case now := <-tick.C:
 			s := a.counters()
 			a.history.Sample(now, &s)
+			a.health.Sample(now, &s)
 		}
 	}
 }

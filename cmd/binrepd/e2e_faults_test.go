@@ -117,7 +117,7 @@ func TestNoPrivilege(t *testing.T) {
 	}
 	d := &daemon{t: t}
 	d.cmd = program(t, "run", "--control", dir+"/control.sock", "--listen", freePort(t),
-		"--interface", "lo", "--xdp", "native", "--ring-size", "1MiB")
+		"--interface", "lo", "--xdp", "native", "--ring-size", "1MiB", "--metrics", "off")
 	d.cmd.Path = copyOfSelf(t, dir)
 	d.cmd.Stderr = &d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

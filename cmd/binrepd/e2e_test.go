@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,6 +87,9 @@ func launch(t *testing.T, ns *bpftest.Namespace, args ...string) *daemon {
 func prepareDaemon(t *testing.T, args ...string) *daemon {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "control.sock")
+	if !slices.Contains(args, "--metrics") { // several daemons would want the default address
+		args = append([]string{"--metrics", "off"}, args...)
+	}
 	d := &daemon{
 		t: t, socket: socket, client: control.NewClient(socket),
 		cmd: program(t, append([]string{"run", "--control", socket}, args...)...),

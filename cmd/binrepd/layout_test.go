@@ -32,8 +32,9 @@ var imports = map[string][]string{
 	"userspace/egress": {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
 	"userspace/resync": {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
 	// The account of the engine speaks of verdicts of bin; finding a Call-ID takes the steering hash of datagram.
-	"userspace/control":   {"userspace/engine", "userspace/bin", "userspace/datagram", "dialog"},
-	"userspace/telemetry": {"userspace/engine", "userspace/bin", "dialog"},
+	"userspace/control": {"userspace/engine", "userspace/bin", "userspace/datagram", "dialog"},
+	// Its input is what status shows, so that both tell the same and nothing is counted twice.
+	"userspace/telemetry": {"userspace/control", "userspace/engine", "userspace/bin", "dialog"},
 	// The bench measures everything, with the traffic that the tests use.
 	"userspace/bench": {"bpf", "dialog", "userspace/datagram", "userspace/bin", "userspace/bin/bintest", "userspace/ring", "userspace/socket",
 		"userspace/engine", "userspace/egress", "userspace/resync", "userspace/thread"},
@@ -49,6 +50,7 @@ var onlyIn = [...]struct {
 }{
 	{"github.com/urfave/cli", []string{"cmd/binrepd"}},
 	{"github.com/cilium/ebpf", []string{"bpf", "bpf/bpftest", "userspace/ring", "userspace/bench"}},
+	{"github.com/prometheus", []string{"userspace/telemetry"}},
 	{"net/http", []string{"userspace/control", "userspace/telemetry", "cmd/binrepd"}},
 	{"testing", nil},
 	{"pgregory.net/rapid", nil},

@@ -53,6 +53,8 @@ type options struct {
 
 	Control string // path of the Unix socket
 
+	metricsOptions
+
 	ExpiryGrace  time.Duration
 	Tombstone    time.Duration
 	EarlyTimeout time.Duration

@@ -52,6 +52,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	go func() { answered <- server.Serve(answering) }()
 	var watching sync.WaitGroup
 	watching.Go(func() { a.watch(answering) })
+	watching.Go(func() { a.serveMetrics(answering, log) })
 	watching.Go(func() { supervisor.reassure(ctx, a.counters) }) // not while stopping: rings that stay pinned aren't read then
 	stopSaving := a.keepSaving(answering, &watching)
 	defer func() {
@@ -73,6 +74,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	context.AfterFunc(ctx, func() {
 		log.Info("stopping: draining what has arrived")
 		supervisor.stopping()
+		a.health.Stopping()
 		a.input.detach()
 		stopRunning()
 	})

@@ -67,7 +67,7 @@ func demo(ctx context.Context, program string) error {
 	if err := os.Setenv("BINREPD_CONTROL", socket); err != nil {
 		return err
 	}
-	appliance, err := start(ctx, program, append(p.flags, "--listen", p.listen.String()))
+	appliance, err := start(ctx, program, append(p.flags, "--listen", p.listen.String(), "--metrics", "off"))
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,8 @@ _binrepd() {
 	'binrepd run --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
+	'binrepd run --metrics')
+		return ;;
 	'binrepd run --stale-after')
 		return ;;
 	'binrepd run --pin')
@@ -185,7 +187,7 @@ _binrepd() {
 		commands='run status dialogs allow sync save load doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --stale-after --pin --save-interval --state-dir --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --metrics --pprof --stale-after --pin --save-interval --state-dir --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --control --help' ;;
 	'binrepd dialogs')

@@ -1,0 +1,127 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// bounds are what clients can take.
+type bounds struct {
+	connections               int // more wait until one ends
+	header, read, write, idle time.Duration
+	headerBytes               int
+}
+
+// standard are the bounds in service. A Prometheus server keeps one connection, and asks each 15 to 60 seconds; a page in a browser keeps
+// up to six.
+func standard() bounds {
+	return bounds{
+		connections: 64, headerBytes: 16 << 10,
+		header: 5 * time.Second, read: 10 * time.Second, write: 30 * time.Second,
+		idle: 2 * time.Minute, // above the usual interval of scrapes, so that they find their connection open
+	}
+}
+
+// shutdownGrace is how long requests that are being answered may take when the server stops.
+const shutdownGrace = time.Second
+
+// Server is the HTTP server of the metrics address. It has the pages that were added by Handle.
+type Server struct {
+	http     http.Server
+	mux      *http.ServeMux
+	handlers sync.WaitGroup
+	listener net.Listener
+}
+
+// Listen takes the address, but doesn't answer before Serve. Errors are those of net.ListenConfig.Listen.
+func Listen(ctx context.Context, address netip.AddrPort, log *slog.Logger) (*Server, error) {
+	return listen(ctx, address, standard(), log)
+}
+
+func listen(ctx context.Context, address netip.AddrPort, b bounds, log *slog.Logger) (*Server, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", address.String())
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{mux: http.NewServeMux(), listener: netutil.LimitListener(l, b.connections)}
+	s.http = http.Server{
+		Handler:           s.counted(s.mux),
+		ReadHeaderTimeout: b.header,
+		ReadTimeout:       b.read,
+		WriteTimeout:      b.write,
+		IdleTimeout:       b.idle,
+		MaxHeaderBytes:    b.headerBytes,
+		// What clients do wrong must not fill the log.
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// Handle adds a page for a pattern of http.ServeMux. All are added before Serve. A page that takes longer than 30 seconds to
+// send moves its own deadline (http.ResponseController).
+func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// HandleProfiles adds the profiles of the Go runtime under /debug/pprof/.
+func (s *Server) HandleProfiles() {
+	s.mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	s.mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	s.mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	s.mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	s.mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+}
+
+// Address is where the server listens.
+func (s *Server) Address() net.Addr { return s.listener.Addr() }
+
+// counted lets Serve wait for the handlers: http.Server.Close doesn't, and what they use is about to go.
+func (s *Server) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.handlers.Add(1)
+		defer s.handlers.Done()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Serve answers until ctx ends, then lets running requests end for a second.
+func (s *Server) Serve(ctx context.Context) error {
+	down := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(down)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		if s.http.Shutdown(grace) != nil {
+			s.http.Close()
+		}
+	})
+	err := s.http.Serve(s.listener)
+	if !stop() {
+		<-down
+	}
+	s.handlers.Wait()
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("metrics server: %w", err)
+	}
+	return nil
+}
+
+// Close frees the address if Serve was never called. A nil Server has none.
+func (s *Server) Close() error {
+	if s == nil {
+		return nil
+	}
+	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil // Serve has closed it
+}
