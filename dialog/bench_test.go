@@ -115,7 +115,7 @@ func (t *traffic) delete(e *benchEvent, shard int) {
 	t.live[shard] = mine[:len(mine)-1]
 }
 
-// BenchmarkApply plays creations, updates and deletions, one third each, in batches of 32 for one shard, upon a table in which
+// BenchmarkApply plays creations, updates and deletions, one third each, in batches of 64 for one shard, upon a table in which
 // so many dialogs are live throughout: each creation is of a new one, updates and deletions are of any. A second passes
 // every 100,000 events, so that tombstones come and go. What a datagram brings lies in the second level of caches at least.
 func BenchmarkApply(b *testing.B) {

@@ -2,7 +2,6 @@ package dialog
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math"
 	"sync"
 )
@@ -25,8 +24,6 @@ type Shard struct {
 	lifetime   uint32
 	dialogs    quota
 	tombstones quota
-
-	seen uint64 // keeps the loads of touch from being optimised away
 
 	_ [64]byte // the next shard's lock lies in another cache line
 }
@@ -67,10 +64,6 @@ func (s *Shard) init(t *Table, c *Config, z *sizes) error {
 // Unlock gives the shard up; it must not be used any more.
 func (s *Shard) Unlock() { s.mu.Unlock() }
 
-// batch is how many events go through the passes of Apply together: more than the misses a core can have under way, and few
-// enough for the arrays to stay in the nearest cache.
-const batch = 32
-
 // Apply plays events upon the shard in their order, and sets the Outcome of each. All must belong to this
 // shard. now is Unix seconds. It takes no memory from the heap, but for growing.
 //
@@ -86,41 +79,6 @@ func (s *Shard) Apply(evs []*Event, now int64) {
 		}
 		evs = evs[n:]
 	}
-}
-
-// touch computes the tags and draws what apply will need into the caches. What it finds is only a guess: the
-// events before may change it.
-func (s *Shard) touch(evs []*Event) {
-	var at [batch]int
-	var refs [batch]ref
-	for i, ev := range evs {
-		size := binary.LittleEndian.Uint32(ev.Key)
-		ev.tag = s.tagOf(ev.Key[4 : 4+size])
-		at[i%batch] = s.index.home(ev.tag)
-	}
-	seen := uint64(0)
-	for i := range evs {
-		seen ^= uint64(s.index.mem[at[i%batch]])
-	}
-	for i, ev := range evs {
-		refs[i%batch] = s.index.guess(at[i%batch], ev.tag)
-	}
-	const line = 64
-	for i, ev := range evs {
-		if r := refs[i%batch]; r != 0 {
-			// The whole record: an update is compared and overwritten. A deletion's body is its key, so only so much is touched.
-			from := int(r) * refUnit
-			for off, end := from, from+recordHeader+len(ev.Body); off < end; off += line {
-				seen ^= uint64(s.slab.mem[off])
-			}
-		}
-	}
-	for i := range evs {
-		if r := refs[i%batch]; r != 0 {
-			seen ^= uint64(s.slab.mem[s.slab.deadlineOf(r)]) ^ uint64(s.slab.chunkOf(r).earliest)
-		}
-	}
-	s.seen = seen
 }
 
 // spot is where an event's dialog is, or belongs.

@@ -161,9 +161,14 @@ func (s *slab) chunkOf(r ref) *chunk {
 	return s.arena.meta.at(uint32(r) / (chunkSize / refUnit))
 }
 
-// deadlineOf returns where the deadline of r lies.
-func (s *slab) deadlineOf(r ref) int {
-	return int(r)/(chunkSize/refUnit)*chunkSize + 4*int(s.header(r).slot())
+// outline returns where the deadline of r lies, and where its slot ends, without a look at the record.
+func (s *slab) outline(r ref) (deadline, end uint64) {
+	const units = chunkSize / refUnit
+	base := uint64(r) / units * chunkSize
+	class := s.chunkOf(r).class
+	first, size := s.sizes.first[class], s.sizes.slot[class]
+	slot := (uint32(r)%units*refUnit - first) / size
+	return base + 4*uint64(slot), base + uint64(first+(slot+1)*size)
 }
 
 // header returns the header of r alone, record all that its slot may hold.

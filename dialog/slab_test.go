@@ -62,7 +62,7 @@ func TestSlabSlotsAreApart(t *testing.T) {
 		if got := rec[recordHeader:x.n]; !bytes.Equal(got, bytes.Repeat([]byte{x.fill}, len(got))) {
 			t.Fatalf("slot at %d changed", x.r)
 		}
-		if got := s.mem[s.deadlineOf(x.r)]; got != x.fill {
+		if at, _ := s.outline(x.r); s.mem[at] != x.fill {
 			t.Fatalf("deadline of slot at %d changed", x.r)
 		}
 	}
