@@ -25,11 +25,16 @@ help: ## list these targets
 build: ## build ./binrepd, a static binary; needs Go only
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o binrepd ./cmd/binrepd
 
-# One package at a time: kernel tests measure and load the host, and would fail each other. The race detector is the
-# only thing here that needs cgo, hence gcc.
+# Packages whose tests use the kernel one at a time: they measure and load the host, and would fail each other. The others side by side.
+# The race detector is the only thing here that needs cgo, hence gcc; told so, it doesn't sleep for a second at the end of each process.
+KERNELTEST = {{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "binrepd/bpf/bpftest"}}{{$$p}} {{end}}{{end}}{{range .XTestImports}}{{if eq . "binrepd/bpf/bpftest"}}{{$$p}} {{end}}{{end}}
+RACETEST   = CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 15m
 test: ## go vet and all tests with the race detector; as root the kernel tests, too
 	$(GO) vet ./...
-	CGO_ENABLED=1 $(GO) test -race -p 1 -timeout 15m $(TESTFLAGS) ./...
+	@set -e; kernel=$$($(GO) list -f '$(KERNELTEST)' ./... | tr ' ' '\n' | sort -u); \
+	others=$$($(GO) list ./... | grep -vxF "$$kernel"); set -x; \
+	$(RACETEST) $(TESTFLAGS) $$others; \
+	$(RACETEST) -p 1 $(TESTFLAGS) $$kernel
 
 demo: build ## show the appliance at work: as root over XDP in namespaces, else on loopback
 	$(GO) run ./deploy/demo
@@ -58,7 +63,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	done
 
 chaos: ## as root: the long form of tests of faults, such as 100 kills under load; some minutes
-	BINREPD_CHAOS=1 BINREPD_REQUIRE_KERNEL=1 $(GO) test -count=1 -timeout 15m -v -run '^Test(Killed|Restart|FullDisk)' ./cmd/binrepd
+	BINREPD_CHAOS=1 BINREPD_REQUIRE_KERNEL=1 $(GO) test -count=1 -timeout 15m -v -run '^Test(Killed|Restart|FullDisk|SyncToOpenSIPS)' ./cmd/binrepd
 
 bench: build ## the table of BENCHMARKS.md: as root ./binrepd bench BENCHARGS (--large, --stages ...)
 	./binrepd bench $(BENCHARGS)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -24,12 +25,31 @@ import (
 // nobody is a user, and a group, without any rights of its own.
 const nobody = 65534
 
-// builtStatic builds the program as it is delivered, without cgo, where any user may run it.
-func builtStatic(t *testing.T, dir string) string {
+// builtFolder is where builtOnce puts what it builds. TestMain removes it.
+var builtFolder string
+
+// builtOnce builds the program for all tests. Its flags are those of make build, with which it shares what is compiled.
+var builtOnce = sync.OnceValues(func() (program string, err error) {
+	if builtFolder, err = os.MkdirTemp("", "binrepd-built-"); err != nil {
+		return "", err
+	}
+	program = filepath.Join(builtFolder, "binrepd")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", program, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return program, os.Chmod(builtFolder, 0o755)
+})
+
+// builtStatic returns the program as it is delivered, without cgo and the race detector, where any user may run it.
+func builtStatic(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(dir, "binrepd")
-	goCommand(t, []string{"CGO_ENABLED=0"}, "build", "-o", path, "./cmd/binrepd")
-	return path
+	program, err := builtOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
 }
 
 // openFolder makes a folder that any user may use.
@@ -116,7 +136,7 @@ func TestLeastPrivileges(t *testing.T) {
 		"--ring-size", "1MiB", "--pin", mine, "--state-dir", dir+"/state")
 	d.socket = dir + "/control.sock"
 	d.client = control.NewClient(d.socket)
-	d.cmd.Path = builtStatic(t, dir)
+	d.cmd.Path = builtStatic(t)
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 		AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_NET_ADMIN, unix.CAP_PERFMON, unix.CAP_NET_BIND_SERVICE},
@@ -180,7 +200,7 @@ func TestSocketsNeedNothing(t *testing.T) {
 	bpftest.RequireKernel(t)
 	dir := t.TempDir()
 	d := prepareDaemon(t, "--listen", freePort(t), "--xdp", "off", "--state-dir", dir)
-	d.cmd.Path = builtStatic(t, t.TempDir())
+	d.cmd.Path = builtStatic(t)
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func TestRestartLosesNothing(t *testing.T) {
 	bpftest.RequireKernel(t)
 	p := newWidePair(t)
 	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
-	binary := builtStatic(t, t.TempDir())
+	binary := builtStatic(t)
 	d := survivor(t, p, binary, pins, states)
 	s := startProxy(t, p)
 	var accounted, waited uint64
@@ -194,7 +194,7 @@ func TestKilled(t *testing.T) {
 	}
 	p := newWidePair(t)
 	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
-	binary := builtStatic(t, t.TempDir())
+	binary := builtStatic(t)
 	d := survivor(t, p, binary, pins, states)
 	s := startProxy(t, p)
 	random := rand.New(rand.NewPCG(5, 5))

@@ -53,7 +53,7 @@ var built = sync.OnceValues(func() (program string, err error) {
 		return "", err
 	}
 	builtIn, program = dir, filepath.Join(dir, "binrepd")
-	cmd := exec.Command("go", "build", "-o", program, "../../cmd/binrepd")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "../../cmd/binrepd") // compiled once for all tests and make build
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return program, fmt.Errorf("go build: %w: %s", err, out)
