@@ -1,8 +1,8 @@
 package dialog
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -16,13 +16,14 @@ func TestHashFlood(t *testing.T) {
 	const dialogs, shards = 200_000, 32
 	known, random := datagram.Steering{K0: 1, K1: 2}, datagram.Steering{K0: 0x6b79, K1: 0x51f1}
 	var chosen, ordinary []string
-	for i := 0; len(chosen) < dialogs; i++ {
-		id := fmt.Sprintf("%09d@198.51.100.7", i)
-		if datagram.Spread(known.CallID([]byte(id)), shards) == 0 {
-			chosen = append(chosen, id)
+	var id []byte
+	for i := int64(1_000_000_000); len(chosen) < dialogs; i++ {
+		id = append(strconv.AppendInt(id[:0], i, 10), "@198.51.100.7"...)
+		if datagram.Spread(known.CallID(id), shards) == 0 {
+			chosen = append(chosen, string(id))
 		}
 		if len(ordinary) < dialogs {
-			ordinary = append(ordinary, id)
+			ordinary = append(ordinary, string(id))
 		}
 	}
 	type result struct {
@@ -62,20 +63,8 @@ func TestHashFlood(t *testing.T) {
 		}
 		return r
 	}
-	// The best of several, in turn, so that other work on the machine hits both alike.
-	best := func(a, b result) result {
-		if a.took == 0 || b.took < a.took {
-			return b
-		}
-		return a
-	}
-	var plain, flooded, attacked result
-	for range 3 {
-		plain = best(plain, fill(ordinary, random))
-		flooded = best(flooded, fill(chosen, random))
-	}
-	attacked = fill(chosen, known)
-	ratio := float64(flooded.took) / float64(plain.took)
+	plain, flooded, attacked := fill(ordinary, random), fill(chosen, random), fill(chosen, known)
+	ratio := float64(flooded.took) / float64(plain.took) // to look at: time is no pass mark
 	t.Logf("ordinary: %v, fullest shard %d, probes %.1f, at most %.0f", plain.took, plain.fullest, plain.probes, plain.probed)
 	t.Logf("chosen:   %v, fullest shard %d, probes %.1f, at most %.0f; ratio %.2f", flooded.took, flooded.fullest, flooded.probes, flooded.probed, ratio)
 	t.Logf("chosen by who knows the key: %v, fullest shard %d, probes %.1f, at most %.0f", attacked.took, attacked.fullest, attacked.probes, attacked.probed)
@@ -85,8 +74,8 @@ func TestHashFlood(t *testing.T) {
 	if most := dialogs / shards * 11 / 10; flooded.fullest > most {
 		t.Errorf("%d dialogs in one shard of %d, want at most %d", flooded.fullest, shards, most)
 	}
-	if ratio > 1.5 {
-		t.Errorf("chosen Call-IDs cost %.2f times what ordinary ones do", ratio)
+	if flooded.probes > 1.1*plain.probes { // both are means of 200,000
+		t.Errorf("a search for chosen Call-IDs takes %.2f probes, for ordinary ones %.2f", flooded.probes, plain.probes)
 	}
 	// The index has a key of its own: even when all are in one shard no search is long. A page bounds it in any case.
 	for _, r := range []result{plain, flooded, attacked} {
