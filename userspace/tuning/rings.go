@@ -1,0 +1,59 @@
+package tuning
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// largestRing is what no advice exceeds: longer than this holds, a standstill is a trouble of its own.
+const largestRing = 1 << 30
+
+// AdviseRings judges the rings of a running appliance by the rate at which events come and the fullest that a ring ever was: each should
+// hold what comes while its consumer stands still for so long.
+func AdviseRings(d Daemon, standstill time.Duration) []Finding {
+	if len(d.Rings) == 0 {
+		return nil
+	}
+	size, fullest := d.Rings[0].Size, 0.0
+	for _, r := range d.Rings {
+		size = min(size, r.Size)
+		if r.Size > 0 {
+			fullest = max(fullest, float64(r.HighWater)/float64(r.Size))
+		}
+	}
+	f := Finding{
+		Check: "ring_size", Well: true,
+		Value: fmt.Sprintf("%d of %s, at most %.0f %% were in use", len(d.Rings), humanize.IBytes(size), 100*fullest),
+	}
+	// The hash of the Call-ID gives every ring the same share.
+	share := d.Rate * d.RecordBytes / float64(len(d.Rings))
+	if share > 0 {
+		f.Value += fmt.Sprintf("; at %.0f events a second they hold %s", d.Rate, time.Duration(float64(size)/share*float64(time.Second)).Round(time.Millisecond))
+	}
+	want := size
+	for float64(want) < share*standstill.Seconds() && want < largestRing {
+		want *= 2
+	}
+	switch {
+	case want > size:
+		f.Well = false
+		f.Advice = fmt.Sprintf("should hold %s: run --ring-size %s", standstill, flagSize(want))
+	case fullest > 0.5 && size < largestRing:
+		f.Well = false
+		f.Advice = fmt.Sprintf("should stay half empty: run --ring-size %s, or more --rings where there are CPUs for their consumers", flagSize(2*size))
+	}
+	return []Finding{f}
+}
+
+// flagSize writes a power of two as --ring-size takes it.
+func flagSize(n uint64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%dGiB", n>>30)
+	case n >= 1<<20:
+		return fmt.Sprintf("%dMiB", n>>20)
+	}
+	return fmt.Sprintf("%dKiB", n>>10)
+}
