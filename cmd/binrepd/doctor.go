@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
 )
@@ -48,6 +49,9 @@ func doctorCommand() *cli.Command {
 			"tries on the spot whether the XDP program attaches to it, natively and generically. What\n" +
 			"it attached it removes. Some network cards drop their link for a second or two when a\n" +
 			"program is attached natively: try such a one before it carries traffic.\n\n" +
+			"Then it advises on what makes the appliance faster, each with the command for it: queues,\n" +
+			"interrupts and their CPUs, offloads, clocks, where consumers run; and, if an appliance runs\n" +
+			"here, on the size of its rings by the rate of events and how full they have been.\n\n" +
 			"Exit status 0: the appliance runs at full function, through XDP; warnings cost at most\n" +
 			"speed. 1: there is a problem to be solved first, or only plain sockets would work.",
 		Flags: []cli.Flag{
@@ -55,7 +59,12 @@ func doctorCommand() *cli.Command {
 				Name:  "interface",
 				Usage: "examine network interface `NAME`; repeat for more",
 			},
+			&cli.DurationFlag{
+				Name: "stall", Value: defaultStall,
+				Usage: "advise rings that hold what comes while their consumer stands still for `DURATION`, up to 1m",
+			},
 			jsonFlag("print one JSON object"),
+			controlFlag(),
 		},
 		Before: noArguments,
 		Action: func(c *cli.Context) error {
@@ -63,7 +72,11 @@ func doctorCommand() *cli.Command {
 			if len(names) == 0 {
 				return usageErrorf("--interface: say which interface to examine, such as --interface eth0")
 			}
-			r, err := examine(names)
+			stall := c.Duration("stall")
+			if stall <= 0 || stall > time.Minute {
+				return usageErrorf("--stall %s: choose more than 0s, up to 1m", stall)
+			}
+			r, err := examine(c.Context, names, c.String("control"), stall)
 			if err != nil {
 				return err
 			}

@@ -17,7 +17,7 @@ func examineIn(t *testing.T, ns *bpftest.Namespace, name string) linkReport {
 	t.Helper()
 	var r report
 	ns.Do(func() (err error) {
-		r, err = examine([]string{name})
+		r, err = examine(t.Context(), []string{name}, t.TempDir()+"/none", defaultStall)
 		return err
 	})
 	if r.OK != (r.problems() == 0) || len(r.Interfaces) != 1 || r.Interfaces[0].Interface != name {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"binrepd/bpf"
 )
@@ -9,8 +11,9 @@ import (
 // ourProgram is the name of the XDP program, as the kernel tells it.
 const ourProgram = "binrepd"
 
-// examine makes the report about the host and the interfaces of those names.
-func examine(names []string) (report, error) {
+// examine makes the report about the host and the interfaces of those names. An appliance that runs here is asked at the socket, and
+// its rings judged by what comes within a stall.
+func examine(ctx context.Context, names []string, socket string, stall time.Duration) (report, error) {
 	r := report{Findings: readHostFacts().findings(), Interfaces: []linkReport{}}
 	links := make([]linkFacts, len(names))
 	for i, name := range names {
@@ -24,6 +27,7 @@ func examine(names []string) (report, error) {
 		mode, reason := l.auto()
 		r.Interfaces = append(r.Interfaces, linkReport{Interface: l.Name, Mode: mode, Reason: reason, Findings: l.findings()})
 	}
+	r.tune(ctx, links, socket, stall)
 	r.OK = r.problems() == 0
 	return r, nil
 }

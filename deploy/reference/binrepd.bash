@@ -155,6 +155,11 @@ _binrepd() {
 	'binrepd doctor --interface')
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
 		return ;;
+	'binrepd doctor --stall')
+		return ;;
+	'binrepd doctor --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	'binrepd bench --dialogs')
 		return ;;
 	'binrepd bench --runs')
@@ -219,7 +224,7 @@ _binrepd() {
 		files=1
 		flags='--json --control --help' ;;
 	'binrepd doctor')
-		flags='--interface --json --help' ;;
+		flags='--interface --json --stall --control --help' ;;
 	'binrepd bench')
 		commands='generate'
 		flags='--json --dialogs --large --runs --stages --help' ;;
