@@ -73,7 +73,7 @@ func (a *Account) Sum() (n uint64) {
 // tally is what a worker counts.
 type tally struct {
 	listeners    [MaxListeners]Account
-	batches      uint64
+	batches      Sizes
 	latency      Histogram
 	capabilities capabilities
 }

@@ -334,26 +334,6 @@ func TestExpiryIsCounted(t *testing.T) {
 	}
 }
 
-func TestHistogram(t *testing.T) {
-	for v := range uint64(100_000) {
-		i := bucket(v)
-		if v >= UpperBound(i) || i > 0 && v < UpperBound(i-1) {
-			t.Fatalf("%d is in bucket %d, which ends at %d", v, i, UpperBound(i))
-		}
-	}
-	var h Histogram
-	for v := range int64(1000) {
-		h.Observe(v * 1000)
-	}
-	h.Observe(-5)
-	h.Observe(1 << 62)
-	for q, exact := range map[float64]time.Duration{0.5: 500_000, 0.99: 990_000} {
-		if got := h.Quantile(q); got < exact || got > exact*5/4+1 {
-			t.Errorf("quantile %v: %v, want %v to a quarter above", q, got, exact)
-		}
-	}
-}
-
 // TestNoAllocation: the stages of a batch allocate nothing once the source is known.
 func TestNoAllocation(t *testing.T) {
 	r := newRig(t, 1, func(c *Config) { c.Batch = 64; c.Outlet = nullOutlet{} })

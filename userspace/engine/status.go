@@ -15,7 +15,7 @@ type Status struct {
 	Sources   []SourceStatus
 	// Capabilities counts packets of other capabilities by name.
 	Capabilities map[string]uint64
-	Batches      uint64
+	Batches      Sizes
 	Latency      Histogram // kernel receive to applied
 	Expired      dialog.Expired
 	Ended        uint64 // by hand (End)
@@ -60,7 +60,7 @@ func (e *Engine) Status() Status {
 		for i := range s.Listeners {
 			s.Listeners[i].Add(&w.published.tally.listeners[i])
 		}
-		s.Batches += w.published.tally.batches
+		s.Batches.Add(&w.published.tally.batches)
 		s.Latency.Add(&w.published.tally.latency)
 		w.published.tally.capabilities.addTo(s.Capabilities)
 		w.mu.Unlock()

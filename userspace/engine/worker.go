@@ -156,7 +156,7 @@ func (w *worker) account() {
 		c.Verdicts[v]++
 		w.reject(v, d)
 	}
-	w.count.batches++
+	w.count.batches.Observe(len(w.batch.Datagrams))
 	w.senders.flush()
 	w.publish(&w.count, w.engine.cfg.Listeners)
 }
