@@ -106,6 +106,10 @@ func (a *appliance) status() control.Status {
 // counters puts together what the parts know.
 func (a *appliance) counters() control.Status {
 	e := a.engine.Status()
+	return a.countersOf(&e)
+}
+
+func (a *appliance) countersOf(e *engine.Status) control.Status {
 	in := a.input.status()
 	version, _ := buildVersion()
 	s := control.Status{

@@ -97,6 +97,7 @@ func (in *input) status() inputStatus {
 		l.Denied = st.Denied
 		l.Lost = map[string]uint64{"socket_buffer": st.Dropped, "truncated": st.Truncated, "rate_limited": st.RateLimited}
 		l.ReceiveBuffer, _ = sock.ReceiveBuffer()
+		l.Waiting = st.Waiting
 	}
 	if in.program != nil {
 		s.frames(in.program.Counters())
@@ -158,7 +159,7 @@ func (s *inputStatus) frames(c bpf.Counters, err error) {
 				l.Denied += n
 			case verdict == bpf.RateLimited:
 				l.Lost["rate_limited"] += n
-			case n > 0:
+			case verdict != bpf.Other: // which is about frames to none of the listeners
 				l.Passed[verdict.String()] = n
 			}
 		}

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"binrepd/userspace/control"
 	"binrepd/userspace/telemetry"
 )
 
@@ -71,13 +74,27 @@ func (a *appliance) openMetrics(ctx context.Context, log *slog.Logger) (*telemet
 		log.Warn("no metrics: their default address can't be had; choose another by --metrics, or off", "address", o.Metrics, "error", err)
 		return nil, nil
 	}
-	s.Handle("GET /metrics", telemetry.Exposition(log))
+	recent := telemetry.NewRecent(a.picture)
+	s.Handle("GET /metrics", telemetry.Exposition(log, telemetry.NewCollector(recent.Picture)))
 	s.Handle("GET /healthz", &a.health)
-	s.Handle("GET /readyz", a.health.Readiness(a.status))
+	s.Handle("GET /readyz", a.health.Readiness(func() control.Status { return recent.Picture().Status }))
 	if o.Profiles {
 		s.HandleProfiles()
 	}
 	return s, nil
+}
+
+// picture is what a scrape shows.
+func (a *appliance) picture() telemetry.Picture {
+	p := telemetry.Picture{
+		Engine:   a.engine.Status(),
+		Syncs:    a.syncs.ended(),
+		Settings: telemetry.Settings{GoVersion: runtime.Version(), StaleAfter: a.options.StaleAfter, SaveInterval: a.options.SaveInterval},
+	}
+	_, p.Revision = buildVersion()
+	p.Status = a.countersOf(&p.Engine)
+	a.history.Complete(time.Now(), &p.Status)
+	return p
 }
 
 // serveMetrics answers on the metrics address until ctx ends. That it can't is no reason to end the appliance.

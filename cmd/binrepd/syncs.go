@@ -17,12 +17,14 @@ import (
 	"binrepd/userspace/datagram"
 	"binrepd/userspace/resync"
 	"binrepd/userspace/shield"
+	"binrepd/userspace/telemetry"
 )
 
 // syncs are the sessions that send the table to a standby, any number at a time.
 type syncs struct {
 	mu      sync.Mutex
 	running []*runningSync
+	done    telemetry.Syncs
 }
 
 type runningSync struct {
@@ -64,7 +66,29 @@ func (a *appliance) syncTo(ctx context.Context, req control.SyncRequest, progres
 		a.syncs.running = slices.DeleteFunc(a.syncs.running, func(o *runningSync) bool { return o == r })
 	}()
 	done, err := session.Run(ctx)
+	if !req.DryRun {
+		a.syncs.count(&done)
+	}
 	return syncSummary(req, &done), err
+}
+
+// count notes how a sync ended.
+func (s *syncs) count(done *resync.Summary) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !done.Complete {
+		s.done.Failed++
+		return
+	}
+	s.done.Complete++
+	s.done.Duration.Observe(done.Duration.Nanoseconds())
+}
+
+// ended returns the counts of those that are over.
+func (s *syncs) ended() telemetry.Syncs {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.done
 }
 
 // syncConfig checks a request and finds the address of its standby.

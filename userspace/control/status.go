@@ -156,6 +156,8 @@ type ListenerStatus struct {
 	Passed map[string]uint64 `json:"passed,omitempty"`
 	// ReceiveBuffer of the socket in bytes, as the kernel granted it.
 	ReceiveBuffer int `json:"receive_buffer"`
+	// Waiting is how many bytes of it are in use now, as the kernel charges them.
+	Waiting uint64 `json:"receive_buffer_used"`
 }
 
 // SourceStatus is what one source sent.

@@ -97,9 +97,9 @@ func (p *published) publish(t *tally, listeners []netip.AddrPort) {
 // sender's choice, so what goes beyond is counted together.
 const maxCapabilities = 16
 
-// otherCapabilities is the name under which the rest is counted. The sender can't choose it: it is longer than
+// OtherCapabilities is the name under which the rest is counted. A sender can't choose it: it is longer than
 // what is kept of a name.
-const otherCapabilities = "(any other name)"
+const OtherCapabilities = "(any other name)"
 
 const capabilityName = 15 // bytes kept of a name
 
@@ -139,6 +139,6 @@ func (c *capabilities) addTo(m map[string]uint64) {
 		m[string(c.names[i][:c.sizes[i]])] += c.counts[i]
 	}
 	if c.other > 0 {
-		m[otherCapabilities] += c.other
+		m[OtherCapabilities] += c.other
 	}
 }

@@ -43,7 +43,7 @@ func TestCapabilityNamesAreBounded(t *testing.T) {
 	}
 	got := map[string]uint64{}
 	c.addTo(got)
-	if len(got) != maxCapabilities+1 || got["name0"] != 101 || got[otherCapabilities] != 100+100-maxCapabilities {
+	if len(got) != maxCapabilities+1 || got["name0"] != 101 || got[OtherCapabilities] != 100+100-maxCapabilities {
 		t.Errorf("counts: %v", got)
 	}
 }

@@ -21,6 +21,7 @@ func Exposition(log *slog.Logger, c ...prometheus.Collector) http.Handler {
 	)...)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorHandling:       promhttp.ContinueOnError, // the rest is better than nothing
 		MaxRequestsInFlight: maxScrapes,
 	})
 }
