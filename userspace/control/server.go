@@ -73,6 +73,18 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 		l.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
+	s := &Server{listener: l}
+	s.http = http.Server{
+		Handler:           s.counted(b.routes(path)),
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// routes is the API. path is that of the socket, whose group may change things.
+func (b *Backend) routes(path string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", b.status)
 	mux.HandleFunc("GET /v1/dialogs", b.dialogs)
@@ -84,14 +96,7 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	mux.HandleFunc("POST /v1/sync", changing(path, b.sync))
 	mux.HandleFunc("POST /v1/save", changing(path, call(b.Save)))
 	mux.HandleFunc("POST /v1/load", changing(path, call(b.Load)))
-	s := &Server{listener: l}
-	s.http = http.Server{
-		Handler:           s.counted(mux),
-		ConnContext:       withPeer,
-		ReadHeaderTimeout: headerTimeout,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	return s, nil
+	return mux
 }
 
 // counted lets Serve wait for the handlers: http.Server.Close doesn't, and what they use is about to go.
