@@ -1,0 +1,134 @@
+package bpf_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"binrepd/bpf"
+	"binrepd/bpf/bpftest"
+)
+
+const (
+	// chaosEnv makes tests of faults long; see make chaos.
+	chaosEnv = "BINREPD_CHAOS"
+	// seedEnv repeats a run.
+	seedEnv = "BINREPD_SEED"
+)
+
+// seed is for random numbers: another one each time, unless the environment says which.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	if text := os.Getenv(seedEnv); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	return uint64(time.Now().UnixNano())
+}
+
+// mutator makes frames that nobody sends.
+type mutator struct {
+	*rand.Rand
+	bases [][]byte
+}
+
+// frame returns the next. It is at least 14 bytes long: the kernel runs nothing shorter.
+func (m *mutator) frame() []byte {
+	if m.IntN(50) == 0 { // anything at all
+		f := make([]byte, 14+m.IntN(200))
+		for i := range f {
+			f[i] = byte(m.Uint32())
+		}
+		return f
+	}
+	base := m.bases[m.IntN(len(m.bases))]
+	for len(base) > 2048 && m.IntN(8) > 0 { // those take their time
+		base = m.bases[m.IntN(len(m.bases))]
+	}
+	f := slices.Clone(base)
+	for range m.IntN(4) {
+		m.change(&f)
+	}
+	if m.IntN(2) == 0 && len(f) >= 34 {
+		fixChecksum(f[14:])
+	}
+	return f
+}
+
+func (m *mutator) change(f *[]byte) {
+	b := *f
+	// Rules are about headers; the rest is only to be copied as it is, but for the length of the Call-ID.
+	at := m.IntN(min(len(b), 14+40+8+60))
+	if m.IntN(8) == 0 {
+		at = m.IntN(len(b))
+	}
+	switch m.IntN(8) {
+	case 0:
+		b[at] = byte(m.Uint32())
+	case 1, 2:
+		b[at] = interesting[m.IntN(len(interesting))]
+	case 3:
+		b[at] ^= 1 << m.IntN(8)
+	case 4: // a length, one off or far off
+		if at+1 < len(b) {
+			n := uint16(b[at])<<8 | uint16(b[at+1])
+			n += uint16(m.IntN(5) - 2)
+			b[at], b[at+1] = byte(n>>8), byte(n)
+		}
+	case 5:
+		b = b[:max(14, len(b)-m.IntN(len(b)))]
+	case 6:
+		b = append(b, make([]byte, m.IntN(64))...)
+	case 7: // the head of one and the tail of another
+		other := m.bases[m.IntN(len(m.bases))]
+		b = append(b[:max(14, at)], other[min(at, len(other)):]...)
+	}
+	*f = b
+}
+
+// TestFramesMutated changes frames, hand-made ones and those of real senders, in many ways and compares the verdict and the record of
+// the program with those of the model: 20,000 frames, or a million with BINREPD_CHAOS=1.
+func TestFramesMutated(t *testing.T) {
+	r := newTrial(t)
+	r.allow(t, "10.99.0.0/28", "fd00::/125", "127.0.0.0/8", "::1/128")
+	n := 20_000
+	if os.Getenv(chaosEnv) == "1" {
+		n = 1_000_000
+	}
+	from := seed(t)
+	m := &mutator{Rand: rand.New(rand.NewPCG(from, 1))}
+	for _, c := range handMade() {
+		m.bases = append(m.bases, c.frame)
+	}
+	for _, name := range bpftest.Captures() {
+		t.Run(name, func(t *testing.T) {
+			for _, f := range bpftest.Capture(t, name) {
+				if m.IntN(8) == 0 {
+					m.bases = append(m.bases, f)
+				}
+			}
+		})
+	}
+	seen := make(map[bpf.Verdict]int)
+	for i := range n {
+		f := m.frame()
+		if i%1000 == 0 {
+			r.allow(t, []string{"10.99.0.0/28", "fd00::/125", "127.0.0.0/8", "::1/128"}[:1+m.IntN(4)]...)
+		}
+		if seen[r.compare(t, f).verdict]++; t.Failed() {
+			t.Fatalf("frame %d of seed %d: %x", i, from, f)
+		}
+	}
+	t.Logf("tried %d frames from %d bases (%s=%d): all verdicts and records as in the model: %v", n, len(m.bases), seedEnv, from, seen)
+	for v := range bpf.Verdict(bpf.Verdicts) {
+		if never := v == bpf.RingFull || v == bpf.Fault || v == bpf.RateLimited; never != (seen[v] == 0) {
+			t.Errorf("%d frames got %s", seen[v], v)
+		}
+	}
+}
