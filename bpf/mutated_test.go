@@ -48,7 +48,7 @@ func (m *mutator) frame() []byte {
 		return f
 	}
 	base := m.bases[m.IntN(len(m.bases))]
-	for len(base) > 2048 && m.IntN(8) > 0 { // those take their time
+	for len(base) > 2048 && m.IntN(3) > 0 { // those take their time
 		base = m.bases[m.IntN(len(m.bases))]
 	}
 	f := slices.Clone(base)

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"binrepd/bpf/bpftest"
+	"binrepd/userspace/bin"
+	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/control"
+)
+
+// TestBadNetwork has a network between proxy and appliance that loses, repeats, reorders and damages, with what real proxies
+// sent and with made-up calls. Every datagram that arrived has its place in the account; no dialog is live of which
+// the end arrived, or nothing; none is missing of which something arrived, and no end.
+func TestBadNetwork(t *testing.T) {
+	for _, mode := range []string{xdpNative, xdpOff} {
+		t.Run(mode, func(t *testing.T) {
+			for i, name := range []string{"opensips-1.10", "opensips-1.11"} {
+				t.Run(name, func(t *testing.T) {
+					captures := bintest.Captures(t)
+					c := captures[i]
+					badNetworkTest(t, mode, c.Expected, func(r *relay, flush func(uint64)) {
+						w := newWire(t, r.proxy, "proxy0", r.far)
+						var whole uint64
+						for n, f := range c.Frames {
+							w.send(f.Data)
+							if isUDP(f.Data) && f.Data[20]&0x20 == 0 { // no more fragments
+								whole++
+							}
+							if n%32 == 31 || n == len(c.Frames)-1 {
+								flush(whole)
+							}
+						}
+					})
+				})
+			}
+			t.Run("generated", func(t *testing.T) {
+				events := uint64(6_000)
+				if isChaos() {
+					events = 150_000
+				}
+				proxy := bintest.NewProxy(31, bintest.Realistic(nowUnix(), 60))
+				badNetworkTest(t, mode, nil, func(r *relay, flush func(uint64)) {
+					conn := dial(t, r.proxy, proxyAddr+":5555", listenAt)
+					var buffer []byte
+					for n := range events {
+						buffer = proxy.Next(buffer[:0])
+						if n%10 == 9 {
+							if refresh := proxy.AppendRefresh(nil); len(refresh) > 0 {
+								buffer = refresh
+							}
+						}
+						if _, err := conn.Write(buffer); err != nil {
+							t.Fatal(err)
+						}
+						if n%32 == 31 || n == events-1 {
+							flush(n + 1)
+						}
+					}
+				})
+			})
+		})
+	}
+}
+
+// badNetworkTest plays something over a bad network. play calls flush now and then, and at the end, with the number of
+// datagrams so far, so that no queue between the namespaces runs over.
+func badNetworkTest(t *testing.T, mode string, expected []bintest.Listed, play func(*relay, func(uint64))) {
+	bpftest.RequireKernel(t)
+	seed := seedOf(t)
+	r := newRelay(t, seed, badNetwork)
+	d := startDaemon(t, r.appliance, "--listen", listenAt, "--interface", "bin0", "--xdp", mode, "--rings", "2", "--ring-size", "4MiB")
+	r.bad.Store(true)
+	before := droppedBetween(r)
+	play(r, func(n uint64) {
+		// A veth pair has room for 256 frames.
+		d.await("the network", func() bool { return r.whole.Load() >= n && r.received() >= int64(r.out.Load())-64 })
+	})
+	r.stop()
+	if n := droppedBetween(r) - before; n > 0 {
+		t.Fatalf("the veth pairs themselves dropped %d frames, nobody knows which", n)
+	}
+	a := arrive(r.emitted, mode == xdpNative)
+	s := settleLossy(t, d, uint64(len(a.payloads)))
+	if n := s.Lost["socket_buffer"]; n > uint64(a.unsound) {
+		t.Errorf("%d lost at the socket, %d had a wrong UDP checksum", n, a.unsound)
+	}
+	for v, want := range a.verdicts() {
+		verdict := bin.Verdict(v)
+		if verdict >= bin.Short && s.Rejected[verdict.String()] != want {
+			t.Errorf("%d datagrams rejected as %v, want %d", s.Rejected[verdict.String()], verdict, want)
+		}
+	}
+	live := compareLive(t, d.listed(), &a)
+	c := &r.count
+	t.Logf("%s (BINREPD_SEED=%d): %d frames: %d lost, %d repeated, %d reordered, %d damaged; of %d datagrams that arrived %d changed something, "+
+		"%d duplicate, %d stale, %d late, %d rejected for their checksum, %d lost to a wrong UDP checksum; %d dialogs live, all as what arrived says",
+		mode, seed, c.frames, c.lost, c.duplicated, c.reordered, c.corrupted, len(a.payloads), s.Applied+s.Unknown,
+		s.Duplicate, s.Stale, s.Late, s.Rejected[bin.BadChecksum.String()], a.unsound, live)
+	if expected != nil {
+		missing, ghosts := apart(d.listed(), expected)
+		t.Logf("compared with the sender: of %d dialogs %d are missing, and %d are there that have ended", len(expected), missing, ghosts)
+		if missing+ghosts > c.lost+c.corrupted {
+			t.Errorf("%d missing and %d ghosts, and only %d frames were lost", missing, ghosts, c.lost+c.corrupted)
+		}
+	}
+	if c.lost == 0 || c.duplicated == 0 || c.reordered == 0 || c.corrupted == 0 || live == 0 {
+		t.Errorf("the network was not bad: %+v", *c)
+	}
+	d.stop()
+}
+
+// settleLossy is settle where the kernel may have counted datagrams as lost that it dropped for their checksum.
+func settleLossy(t *testing.T, d *daemon, n uint64) (s control.Status) {
+	t.Helper()
+	d.await("every datagram in the account", func() bool {
+		s = d.status()
+		return s.Seen == n+s.Lost["socket_buffer"] && s.Sum() == s.Seen
+	})
+	return s
+}
+
+// received is how many frames the appliance's interface has received.
+func (r *relay) received() (n int64) {
+	r.appliance.Do(func() error {
+		link, err := netlink.LinkByName("bin0")
+		if err == nil {
+			n = int64(link.Attrs().Statistics.RxPackets)
+		}
+		return err
+	})
+	return n
+}
+
+// droppedBetween is how many frames the interfaces themselves have dropped, and the relay's socket.
+func droppedBetween(r *relay) (n uint64) {
+	for ns, names := range map[*bpftest.Namespace][]string{r.proxy: {"proxy0"}, r.middle: {"left0", "right0"}, r.appliance: {"bin0"}} {
+		for _, name := range names {
+			ns.Do(func() error {
+				link, err := netlink.LinkByName(name)
+				if err == nil {
+					st := link.Attrs().Statistics
+					n += st.TxDropped + st.RxDropped
+				}
+				return err
+			})
+		}
+	}
+	return n
+}
+
+// apart counts dialogs that only one of two lists has.
+func apart(got, want []bintest.Listed) (missing, ghosts int) {
+	key := func(l bintest.Listed) (k [2]string) {
+		k[0] = l.CallID
+		if len(l.Callees) > 0 {
+			k[1] = l.Callees[0].Tag
+		}
+		return k
+	}
+	have := map[[2]string]bool{}
+	for _, l := range got {
+		have[key(l)] = true
+	}
+	for _, l := range want {
+		if !have[key(l)] {
+			missing++
+		}
+		delete(have, key(l))
+	}
+	return missing, len(have)
+}
