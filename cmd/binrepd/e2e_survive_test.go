@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -34,15 +33,19 @@ func newWidePair(t *testing.T) pair {
 // talker sends what a proxy has to tell, without a pause, until it is stopped.
 type talker struct {
 	proxy *bintest.Proxy
-	sent  atomic.Uint64
-	begun time.Time
-	quit  chan struct{}
-	done  chan error
+	// Each witnesses-th packet begins a call of its own that never ends, if it isn't 0: those that are missing at the end tell what
+	// was lost.
+	witnesses uint64
+	sent      atomic.Uint64
+	begun     time.Time
+	quit      chan struct{}
+	done      chan error
 }
 
-func startProxy(t *testing.T, p pair) *talker {
+func startProxy(t *testing.T, p pair, witnesses uint64) *talker {
 	s := &talker{
-		proxy: bintest.NewProxy(21, bintest.Realistic(nowUnix(), 1000)), begun: time.Now(),
+		witnesses: witnesses,
+		proxy:     bintest.NewProxy(21, bintest.Realistic(nowUnix(), 1000)), begun: time.Now(),
 		quit: make(chan struct{}), done: make(chan error, 1),
 	}
 	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
@@ -64,7 +67,11 @@ func (s *talker) run(conn *net.UDPConn) error {
 		// A tick that comes late is made up for, within limits.
 		due := min(uint64(time.Since(s.begun).Seconds()*wantedRate), s.sent.Load()+20*burst)
 		for s.sent.Load() < due {
-			buffer = s.proxy.Next(buffer[:0])
+			if n := s.sent.Load(); s.witnesses > 0 && n%s.witnesses == 0 {
+				buffer = witness(buffer[:0], n/s.witnesses, s.begun)
+			} else {
+				buffer = s.proxy.Next(buffer[:0])
+			}
 			if _, err := conn.Write(buffer); err != nil {
 				if errors.Is(err, syscall.ECONNREFUSED) {
 					continue // an earlier one found neither room in a ring nor a socket: the test will see
@@ -126,7 +133,7 @@ func TestRestartLosesNothing(t *testing.T) {
 	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
 	binary := builtStatic(t)
 	d := survivor(t, p, binary, pins, states)
-	s := startProxy(t, p)
+	s := startProxy(t, p, 0)
 	var accounted, waited uint64
 	for range 4 {
 		before := s.sent.Load()
@@ -178,57 +185,4 @@ func checkUnpin(t *testing.T, p pair, pins string) {
 		t.Errorf("the folder of pins is still there: %v", err)
 	}
 	bpftest.Await(t, "the interface is free", func() bool { return !attached(t, p.appliance, "bin0") })
-}
-
-// chaos is the environment variable that makes tests of faults longer.
-const chaos = "BINREPD_CHAOS"
-
-// TestKilled kills the appliance at random moments under load and starts it again. Everything that reached a ring is
-// applied but for what the dead had applied after its last save; the number of that is stated, and no more dialogs than
-// that are wrong.
-func TestKilled(t *testing.T) {
-	bpftest.RequireKernel(t)
-	kills := 10
-	if os.Getenv(chaos) == "1" {
-		kills = 100
-	}
-	p := newWidePair(t)
-	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
-	binary := builtStatic(t)
-	d := survivor(t, p, binary, pins, states)
-	s := startProxy(t, p)
-	random := rand.New(rand.NewPCG(5, 5))
-	var unsaved, waited uint64
-	var longest time.Duration
-	for range kills {
-		moment := s.sent.Load() + 500 + random.Uint64N(wantedRate/2)
-		d.await("the moment", func() bool { return s.sent.Load() >= moment })
-		begin := time.Now()
-		d.kill()
-		d = survivor(t, p, binary, pins, states)
-		longest = max(longest, time.Since(begin))
-		st := d.status()
-		if !st.Pin.Adopted || st.Pin.Reason != "" || st.State.Damaged != "" {
-			t.Fatalf("%+v, %+v", st.Pin, st.State)
-		}
-		unsaved += st.Pin.Unsaved
-		waited += st.Pin.Waited
-	}
-	sent, rate := s.stop(t)
-	d.await("every event has its place", func() bool {
-		st := d.status()
-		return st.Seen == st.Sum() && st.Seen > 0
-	})
-	checkNoRingFull(t, d)
-	diff := bintest.DiffListed(d.listed(), listedOf(s.proxy))
-	t.Logf("%d events at %.0f a second, killed %d times, back within %v; %d events waited in the rings and were applied, "+
-		"%d applied ones were lost at most, as stated; %d dialogs are wrong at the end", sent, rate, kills, longest, waited, unsaved, len(diff))
-	if uint64(len(diff)) > unsaved {
-		t.Errorf("%d differences, first: %s", len(diff), diff[0])
-	}
-	if waited == 0 || unsaved == 0 {
-		t.Error("the test didn't try what it is for")
-	}
-	d.stop()
-	checkUnpin(t, p, pins)
 }

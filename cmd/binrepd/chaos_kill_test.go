@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"binrepd/bpf/bpftest"
+	"binrepd/dialog"
+	"binrepd/userspace/bin"
+	"binrepd/userspace/bin/bintest"
+)
+
+// chaos is the environment variable that makes tests of faults longer.
+const chaos = "BINREPD_CHAOS"
+
+// witnessHost is where the calls of witnesses come from.
+const witnessHost = "@witness.example.net"
+
+// witness appends the packet of call number n that never ends.
+func witness(dst []byte, n uint64, now time.Time) []byte {
+	d := dialog.Details{
+		CallID: fmt.Sprint(n, witnessHost), FromTag: "f", ToTag: "t", State: dialog.Confirmed,
+		Start: uint32(now.Unix()), Timeout: uint32(now.Unix()) + 24*3600,
+	}
+	return bin.Append(dst, dialog.Create, d.AppendPacked(nil))
+}
+
+// TestKilled kills the appliance at random moments under load and starts it again. Everything that reached a ring is
+// applied but for what the dead had applied after its last save. The number of that is stated. It is compared with what is
+// missing: each fiftieth event is a witness.
+func TestKilled(t *testing.T) {
+	bpftest.RequireKernel(t)
+	kills := 5
+	if isChaos() {
+		kills = 100
+	}
+	for _, rings := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d rings", rings), func(t *testing.T) { killedTest(t, rings, kills) })
+	}
+}
+
+func killedTest(t *testing.T, rings, kills int) {
+	const every = 50
+	p := newWidePair(t)
+	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
+	binary := builtStatic(t)
+	start := func() *daemon {
+		t.Helper()
+		return survivor(t, p, binary, pins, states, "--rings", fmt.Sprint(rings))
+	}
+	d := start()
+	s := startProxy(t, p, every)
+	seed := seedOf(t)
+	random := rand.New(rand.NewPCG(seed, 5))
+	var waited uint64
+	var away []time.Duration
+	// A process that dies before its first save leaves the next one to begin where it began itself: what is stated then includes
+	// what was stated before. So of those that were restored from the same save the last one counts.
+	stated := map[time.Time]uint64{}
+	for range kills {
+		moment := s.sent.Load() + 500 + random.Uint64N(wantedRate/2)
+		d.await("the moment", func() bool { return s.sent.Load() >= moment })
+		begin := time.Now()
+		d.kill()
+		d = start()
+		away = append(away, time.Since(begin))
+		st := d.status()
+		if !st.Pin.Adopted || st.Pin.Reason != "" || st.State.Damaged != "" {
+			t.Fatalf("%+v, %+v", st.Pin, st.State)
+		}
+		stated[st.State.Restored] = max(stated[st.State.Restored], st.Pin.Unsaved)
+		waited += st.Pin.Waited
+	}
+	sent, rate := s.stop(t)
+	settleAny(t, d)
+	checkNoRingFull(t, d)
+	var unsaved, most uint64
+	for _, n := range stated {
+		unsaved, most = unsaved+n, max(most, n)
+	}
+	all := d.listed()
+	came := map[string]bool{}
+	for _, l := range all {
+		if n, is := strings.CutSuffix(l.CallID, witnessHost); is {
+			came[n] = true
+		}
+	}
+	missing := uint64(0)
+	for n := range (sent + every - 1) / every {
+		if !came[fmt.Sprint(n)] {
+			missing++
+		}
+	}
+	others := slices.DeleteFunc(all, func(l bintest.Listed) bool { return strings.HasSuffix(l.CallID, witnessHost) })
+	diff := bintest.DiffListed(others, listedOf(s.proxy))
+	slices.Sort(away)
+	t.Logf("%d rings (BINREPD_SEED=%d): %d events at %.0f a second, killed %d times; back after %v in the median, %v at most; %d events waited in the rings and were "+
+		"applied; stated as lost: at most %d, for one kill at most %d; really lost, by witnesses: %d of %d, so about %d; %d of %d dialogs of the proxy are wrong at the end",
+		rings, seed, sent, rate, kills, away[len(away)/2].Round(time.Millisecond), away[len(away)-1].Round(time.Millisecond), waited, unsaved, most,
+		missing, len(came), missing*every, len(diff), s.proxy.LiveCount())
+	// What is lost of one ring is one run of what came through it. With one ring that has as many witnesses as its length says; with
+	// several it is a matter of chance how they are distributed, but never are there more witnesses than events.
+	bound := unsaved/every + uint64(len(stated))
+	if rings > 1 {
+		bound = unsaved
+	}
+	if missing > bound {
+		t.Errorf("%d witnesses are missing, and of %d events stated as lost at most %d can be", missing, unsaved, bound)
+	}
+	if uint64(len(diff)) > unsaved {
+		t.Errorf("%d differences, first: %s", len(diff), diff[0])
+	}
+	if waited == 0 || unsaved == 0 {
+		t.Error("the test didn't try what it is for")
+	}
+	d.stop()
+	checkUnpin(t, p, pins)
+}
