@@ -17,8 +17,12 @@ import (
 const leastMemory = 4 << 20
 
 // tableShare is the part of the memory, in percent, that the table may take where --max-memory doesn't say. The rest is for
-// socket buffers (64 MiB for each listen address), the Go runtime, and whoever else lives there.
-const tableShare = 80
+// socket buffers (64 MiB for each listen address), the Go runtime, and whoever else lives there: leastRest at least, or a small control
+// group would be filled up by what the process takes beside the table, which under load is 30 MiB and more.
+const (
+	tableShare = 80
+	leastRest  = 64 << 20
+)
 
 func limitFlags() []cli.Flag {
 	return []cli.Flag{
@@ -28,7 +32,7 @@ func limitFlags() []cli.Flag {
 		},
 		&cli.StringFlag{
 			Name: "max-memory", Category: categoryTable,
-			DefaultText: "80 % of what control group or host have beside rings and --replicate-queue",
+			DefaultText: "80 % of what control group or host have beside rings and --replicate-queue, leaving 64MiB at least",
 			Usage:       "give the table at most `SIZE`, such as 8GiB; when it is used up new dialogs are refused, as with --max-dialogs",
 		},
 	}
@@ -71,12 +75,13 @@ func (o *options) settleMemory(h host) error {
 	if o.XDP != xdpOff {
 		taken += uint64(o.Rings) * uint64(o.RingSize)
 	}
-	if taken < all {
-		o.MaxMemory = (all - taken) / 100 * tableShare
+	if taken+leastRest < all {
+		left := all - taken
+		o.MaxMemory = min(left/100*tableShare, left-leastRest)
 	}
 	if o.MaxMemory < leastMemory {
-		return fmt.Errorf("of %s %s, rings and --replicate-queue take %s: nothing is left for dialogs; choose smaller ones",
-			whose, humanize.IBytes(all), humanize.IBytes(taken))
+		return fmt.Errorf("of %s %s, rings and --replicate-queue take %s, and the process itself %s: nothing is left for dialogs; choose smaller ones",
+			whose, humanize.IBytes(all), humanize.IBytes(taken), humanize.IBytes(leastRest))
 	}
 	return nil
 }

@@ -88,6 +88,8 @@ func TestSettleMemory(t *testing.T) {
 		{"more than the group", 3 * gib, 10 * gib, 2 * gib, xdpAuto, 0, "more than the control group's 2.0 GiB"},
 		{"more than the host", 11 * gib, 10 * gib, 0, xdpAuto, 0, "more than this host's 10 GiB"},
 		{"all for rings", 0, 10 * gib, 128 << 20, xdpAuto, 0, "nothing is left for dialogs"},
+		{"a small group", 0, 10 * gib, (192 + 64 + 100) << 20, xdpAuto, 100 << 20, ""},
+		{"too small a group", 0, 10 * gib, (192 + 64 + 3) << 20, xdpAuto, 0, "and the process itself 64 MiB"},
 	} {
 		o := options{MaxMemory: c.asked, XDP: c.xdp, Rings: 2, RingSize: 64 << 20, ReplicateQueue: 64 << 20}
 		err := o.settleMemory(host{Memory: c.ram, MemoryLimit: c.room})
