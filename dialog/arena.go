@@ -32,7 +32,9 @@ type arena struct {
 	usable int      // guarded by mu, and so are those below
 	next   int      // from here on nothing was dealt out yet
 	free   []uint32 // numbers of chunks that came back
-	before int      // next when prepare was last called
+	backed int      // up to here the system has provided memory: see prepare
+
+	low chan struct{} // has an element when it is time for prepare
 }
 
 // newArena reserves as many addresses as the system lets it, up to maxReserve. A limit of 0 is none.
@@ -45,7 +47,7 @@ func newArena(limit int64) (*arena, error) {
 	for {
 		m, err := reserve(int(size))
 		if err == nil {
-			a := &arena{mapping: m, mem: m.bytes(), limit: int(size)}
+			a := &arena{mapping: m, mem: m.bytes(), limit: int(size), low: make(chan struct{}, 1)}
 			if limit > 0 {
 				a.limit = min(a.limit, int(limit))
 			}
@@ -80,6 +82,12 @@ func (a *arena) take(keep int) (chunk uint32, ok bool) {
 		}
 		a.usable = end
 	}
+	if a.next+ahead(a.next)/2 >= a.backed {
+		select {
+		case a.low <- struct{}{}:
+		default: // somebody has said so
+		}
+	}
 	chunk = uint32(a.next / chunkSize)
 	a.next += chunkSize
 	if chunk%chunkBlock == 0 {
@@ -95,23 +103,42 @@ func (a *arena) put(chunk uint32) {
 	a.mu.Unlock()
 }
 
-// prepare makes memory usable, and has the system back it with pages, ahead of need: twice what was dealt out since the
-// last call, but no more than 1/32 of all. It is meant for a housekeeping goroutine, so that those who take seldom
-// have to wait for the system.
+// How much memory there is to be ahead of what is dealt out: a sixteenth of that, and at least and at most so much. A huge
+// page takes the system up to milliseconds to provide, for which whoever touches it first has to wait. The least is the growth of two
+// seconds with 100,000 events a second.
+const (
+	leastAhead = 8 << 20
+	mostAhead  = 256 << 20
+)
+
+func ahead(dealt int) int { return min(max(dealt/16, leastAhead), mostAhead) }
+
+// prepare has the system provide memory ahead of need, so that those who take it don't have to wait. It may take long, and is meant for
+// a goroutine that has nothing else to do. One call may run at a time.
 func (a *arena) prepare() {
-	a.mu.Lock()
-	want := max(growStep, min(2*(a.next-a.before), a.next/32))
-	a.before = a.next
-	from := a.usable
-	end := min((a.next+want+growStep-1)/growStep*growStep, a.limit/growStep*growStep)
-	a.mu.Unlock()
-	if end <= from || a.mapping.commit(from, end) != nil {
-		return
+	for {
+		a.mu.Lock()
+		want := min((a.next+ahead(a.next)+growStep-1)/growStep*growStep, a.limit/growStep*growStep)
+		from := max(a.backed, a.next/growStep*growStep) // what others were faster to touch needs nothing
+		committed := a.usable
+		a.mu.Unlock()
+		if from >= want {
+			return
+		}
+		// All is made usable at once, as that may not run beside other changes of the address space, and then provided step by step.
+		if committed < want {
+			if a.mapping.commit(committed, want) != nil {
+				return
+			}
+			a.mu.Lock()
+			a.usable = max(a.usable, want)
+			a.mu.Unlock()
+		}
+		a.mapping.populate(from, from+growStep)
+		a.mu.Lock()
+		a.backed = from + growStep
+		a.mu.Unlock()
 	}
-	a.mapping.populate(from, end)
-	a.mu.Lock()
-	a.usable = max(a.usable, end)
-	a.mu.Unlock()
 }
 
 // sizes returns how many bytes are dealt out, and how many are usable.

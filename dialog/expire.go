@@ -27,8 +27,7 @@ const (
 )
 
 // Expire removes what is due at now, in Unix seconds: live dialogs at timeout and grace, early ones and tombstones at
-// the end of their time. It locks one shard at a time, shortly, and many times. It is also the time to take memory from the
-// system ahead of need, so it should be called about once a second, by one goroutine.
+// the end of their time. It locks one shard at a time, shortly, and many times. It should be called about once a second, by one goroutine.
 func (t *Table) Expire(now int64) Expired {
 	var sum Expired
 	clock := uint32(min(max(now, 0), maxDeadline)) // what a free slot has for a deadline stays ahead
@@ -42,7 +41,6 @@ func (t *Table) Expire(now int64) Expired {
 		}
 		s.Unlock()
 	}
-	t.arena.prepare()
 	return sum
 }
 

@@ -227,7 +227,7 @@ func TestArenaLimit(t *testing.T) {
 	}
 }
 
-// Memory prepared ahead is what is dealt out next.
+// Memory prepared ahead is what is dealt out next, and when half of it is, somebody is told.
 func TestArenaPrepare(t *testing.T) {
 	a, err := newArena(0)
 	if err != nil {
@@ -236,17 +236,29 @@ func TestArenaPrepare(t *testing.T) {
 	defer a.close()
 	a.prepare()
 	_, before := a.sizes()
-	if before != growStep {
-		t.Errorf("%d bytes prepared, want %d", before, growStep)
+	if before != leastAhead {
+		t.Errorf("%d bytes prepared, want %d", before, leastAhead)
 	}
-	for range before / chunkSize {
+	for n := range before / chunkSize {
 		a.take(0)
+		if early := n < before/chunkSize/2; len(a.low) == 1 == early {
+			t.Fatalf("%d of %d chunks taken, %d times told that memory is low", n+1, before/chunkSize, len(a.low))
+		}
 	}
 	if _, mapped := a.sizes(); mapped != before {
 		t.Errorf("%d bytes mapped, want no more than the %d prepared", mapped, before)
 	}
+	for range 20 * growStep / chunkSize { // faster than whoever prepares
+		a.take(0)
+	}
+	<-a.low
 	a.prepare()
-	if _, mapped := a.sizes(); mapped <= before {
-		t.Errorf("%d bytes mapped, want more than %d ahead of need", mapped, before)
+	dealt, mapped := a.sizes()
+	if mapped < dealt+leastAhead || mapped >= dealt+leastAhead+growStep {
+		t.Errorf("%d bytes dealt, %d mapped, want %d ahead", dealt, mapped, leastAhead)
+	}
+	a.take(0)
+	if len(a.low) != 0 {
+		t.Error("told that memory is low just after it was prepared")
 	}
 }

@@ -131,6 +131,13 @@ func (t *Table) Close() error {
 	return t.arena.close()
 }
 
+// Prepare takes memory from the system ahead of need, and returns when there is enough. It may take long, and disturbs nobody. One
+// goroutine should call it at the start and whenever Low has an element; without that the table works, but whoever adds dialogs waits for memory.
+func (t *Table) Prepare() { t.arena.prepare() }
+
+// Low has an element when memory that was taken ahead of need is half used up.
+func (t *Table) Low() <-chan struct{} { return t.arena.low }
+
 // Shards returns how many shards there are.
 func (t *Table) Shards() int { return len(t.shards) }
 

@@ -120,6 +120,7 @@ func (e *Engine) Run(ctx context.Context, inputs []Input) error {
 	done := make(chan struct{})
 	var keepers sync.WaitGroup
 	keepers.Go(func() { e.keepExpiring(done) })
+	keepers.Go(func() { e.keepPreparing(done) })
 	keepers.Go(func() { e.keepNoticing(done) })
 
 	errs := make([]error, len(workers))
@@ -155,6 +156,18 @@ func (e *Engine) keepExpiring(done <-chan struct{}) {
 			return
 		case <-tick.C:
 			e.Expire()
+		}
+	}
+}
+
+// keepPreparing sees to it that workers find memory for new dialogs at hand.
+func (e *Engine) keepPreparing(done <-chan struct{}) {
+	for {
+		e.cfg.Table.Prepare()
+		select {
+		case <-done:
+			return
+		case <-e.cfg.Table.Low():
 		}
 	}
 }
