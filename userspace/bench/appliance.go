@@ -72,13 +72,39 @@ func newAppliance(ctx context.Context, l *link, dialogs, rings int) (_ *applianc
 		return nil, err
 	}
 	inputs := []engine.Input{{Source: a.socket, Name: "socket"}}
+	cpus := applianceCPUs()
 	for i, r := range a.rings {
-		inputs = append(inputs, engine.Input{Source: r, Name: fmt.Sprintf("ring %d", i), Thread: true, Started: func() { _ = thread.Prompt() }})
+		inputs = append(inputs, engine.Input{Source: r, Name: fmt.Sprintf("ring %d", i), Thread: true, Started: func() {
+			_ = thread.Pin(cpus[i%len(cpus)]) // as with --cpus
+			_ = thread.Prompt()
+		}})
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.cancel, a.done = cancel, make(chan error, 1)
 	go func() { a.done <- a.engine.Run(running, inputs) }()
 	return a, nil
+}
+
+// applianceCPUs are the processors of an appliance's consumers: all but the first, which is the sender's, as there is no other machine to send from.
+// Alone on its processor, the sender takes time from nobody but the kernel, which receives there.
+func applianceCPUs() []int {
+	cpus, err := thread.Allowed()
+	if err != nil || len(cpus) == 0 {
+		return []int{0}
+	}
+	return cpus[min(1, len(cpus)-1):]
+}
+
+// onSendersCPU runs fn on the calling thread, to which the goroutine must be locked, on the first processor.
+func onSendersCPU(fn func() error) error {
+	cpus, err := thread.Allowed()
+	if err != nil {
+		return err
+	}
+	if err := thread.Pin(cpus[0]); err != nil {
+		return err
+	}
+	return errors.Join(fn(), thread.Unpin(cpus))
 }
 
 func (a *appliance) close() error {

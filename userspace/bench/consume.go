@@ -94,15 +94,25 @@ const applyEvents = 100_000
 
 // applyLap plays mixed events upon the table, and times only that: decoding and sorting by shard are done before, batch by batch.
 func (p *population) applyLap(n int) (lap, error) {
+	p.remake(n)
+	return p.applyMade()
+}
+
+// remake makes packets of a mixed stream for applyMade.
+func (p *population) remake(n int) {
 	p.rest()
-	made := &p.made
-	made.reset()
-	made.make(n, p.mixed)
+	p.made.reset()
+	p.made.make(n, p.mixed)
 	if p.grouping == nil {
 		p.grouping = newGrouping(p.table.Shards())
 	}
+}
+
+// applyMade is applyLap with what remake has made.
+func (p *population) applyMade() (lap, error) {
+	made, n := &p.made, p.made.len()
 	g := p.grouping
-	now := p.now().Unix()
+	now := time.Now().Unix()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	sum := lap{}

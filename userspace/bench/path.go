@@ -16,6 +16,7 @@ type path struct {
 	*link
 	generator *generator
 	appliance *appliance
+	time      *totalTime
 }
 
 // roomPerEvent is the memory for a frame of a mixed stream: 380 bytes on average.
@@ -40,6 +41,7 @@ func newPath(ctx context.Context, events, dialogs, rings int) (_ *path, err erro
 
 // prepare makes the generator; answer is what it does with its frames.
 func (p *path) prepare(events int, answer int32) error {
+	p.time = newTotalTime()
 	return inNamespace(p.far, func() (err error) {
 		p.generator, err = newGenerator(p.farIndex, events*roomPerEvent, answer, newFramer(p.farMAC, p.nearMAC, listener()))
 		return err
@@ -48,6 +50,9 @@ func (p *path) prepare(events int, answer int32) error {
 
 func (p *path) close() error {
 	var errs []error
+	if p.time != nil {
+		errs = append(errs, p.time.close())
+	}
 	if p.generator != nil {
 		errs = append(errs, p.generator.close())
 	}
@@ -72,22 +77,26 @@ func (p passage) lap() lap { return lap{events: p.frames, wall: p.wall, cpu: p.c
 
 // send sends n events of next, a chunk at a time at so many a second, and waits until the appliance, if there is one, has them.
 func (p *path) send(ctx context.Context, n, rate, chunk int, next func([]byte) ([]byte, uint64)) (r passage, err error) {
+	if p.appliance != nil {
+		p.appliance.rest()
+	}
 	err = inNamespace(p.far, func() error {
 		if err := p.generator.make(n, next); err != nil {
 			return err
 		}
-		before := p.received()
-		all, own := totalTime(), readClock(threadClock)
-		if r.sent, err = p.generator.send(ctx, rate, chunk); err != nil {
-			return err
-		}
-		if err := p.settle(ctx, before+n); err != nil {
-			return err
-		}
-		r.received = p.received() - before
-		// Of this thread only the system calls that send count.
-		r.cpu = totalTime() - all - (readClock(threadClock) - own) + r.sent.cpu
-		return nil
+		return onSendersCPU(func() error {
+			before := p.received()
+			others := p.time.read()
+			if r.sent, err = p.generator.send(ctx, rate, chunk); err != nil {
+				return err
+			}
+			if err := p.settle(ctx, before+n); err != nil {
+				return err
+			}
+			r.received = p.received() - before
+			r.cpu = p.time.read() - others + r.sent.cpu // of this thread only the system calls that send count
+			return nil
+		})
 	})
 	return r, err
 }
@@ -136,22 +145,38 @@ func (r *passage) lost() error {
 
 // totalTime is a clock of the processor time that traffic costs: of this process, in whose system calls the kernel sends and
 // usually receives frames, and of the kernel's threads that take over when there is much to receive.
-func totalTime() time.Duration { return readClock(processClock) + softirqThreads() }
+type totalTime struct {
+	softirq []*os.File // schedstat of each ksoftirqd
+}
 
-func softirqThreads() (sum time.Duration) {
+func newTotalTime() *totalTime {
+	t := &totalTime{}
 	names, _ := filepath.Glob("/proc/[0-9]*/comm")
 	for _, name := range names {
-		comm, err := os.ReadFile(name)
-		if err != nil || !strings.HasPrefix(string(comm), "ksoftirqd/") {
-			continue
+		if comm, err := os.ReadFile(name); err == nil && strings.HasPrefix(string(comm), "ksoftirqd/") {
+			if f, err := os.Open(filepath.Join(filepath.Dir(name), "schedstat")); err == nil {
+				t.softirq = append(t.softirq, f)
+			}
 		}
-		stat, err := os.ReadFile(filepath.Join(filepath.Dir(name), "schedstat")) // nanoseconds on a processor; two more numbers
-		if err != nil {
-			continue
-		}
-		first, _, _ := strings.Cut(string(stat), " ")
-		ns, _ := strconv.ParseInt(first, 10, 64)
-		sum += time.Duration(ns)
 	}
-	return sum
+	return t
+}
+
+// read returns the sum so far, without the calling thread.
+func (t *totalTime) read() (others time.Duration) {
+	var text [128]byte
+	for _, f := range t.softirq {
+		n, _ := f.ReadAt(text[:], 0)
+		first, _, _ := strings.Cut(string(text[:n]), " ") // nanoseconds on a processor; two more numbers
+		ns, _ := strconv.ParseInt(first, 10, 64)
+		others += time.Duration(ns)
+	}
+	return others + readClock(processClock) - readClock(threadClock)
+}
+
+func (t *totalTime) close() (err error) {
+	for _, f := range t.softirq {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"binrepd/dialog"
@@ -21,8 +20,6 @@ type population struct {
 	// packetBytes is the size of all packets that the live dialogs came from; grow keeps it, so that it is right until other events
 	// are applied.
 	packetBytes int
-
-	ahead atomic.Int64 // seconds that the table's clock is ahead, see rest
 
 	// Those of applyLap, used again.
 	made     packets
@@ -69,21 +66,16 @@ func (p *population) play(ctx context.Context, made *packets) error {
 	return allApplied(e, made.len())
 }
 
-// now is the table's clock, and rest sets it on between two rounds, so that tombstones of the last one are removed: as in service, ended
-// dialogs leave room for new ones, and no round has to wait for memory that the system has never touched.
-func (p *population) now() time.Time {
-	return time.Now().Add(time.Duration(p.ahead.Load()) * time.Second)
-}
-
+// rest removes the tombstones of the last round, as if their time had passed: as in service, ended dialogs leave room for new ones, and no round has
+// to wait for memory that the system has never touched.
 func (p *population) rest() {
-	p.ahead.Add(int64(dialog.DefaultTombstone/time.Second) + 2)
-	p.table.Expire(p.now().Unix())
+	p.table.Expire(time.Now().Add(dialog.DefaultTombstone + 2*time.Second).Unix())
 }
 
 // engine returns an engine over the table.
 func (p *population) engine(outlet engine.Outlet) (*engine.Engine, error) {
 	return engine.New(engine.Config{
-		Table: p.table, Listeners: []netip.AddrPort{listener()}, Outlet: outlet, Log: slog.New(slog.DiscardHandler), Now: p.now,
+		Table: p.table, Listeners: []netip.AddrPort{listener()}, Outlet: outlet, Log: slog.New(slog.DiscardHandler),
 	})
 }
 

@@ -40,6 +40,18 @@ func Pin(cpu int) error {
 	return nil
 }
 
+// Unpin lets the calling thread run on these processors, those that Allowed told before Pin.
+func Unpin(cpus []int) error {
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("run on CPUs %v: %w", cpus, err)
+	}
+	return nil
+}
+
 // Allowed returns the processors that the process may run on, in order.
 func Allowed() ([]int, error) {
 	var set unix.CPUSet

@@ -53,6 +53,12 @@ func TestPin(t *testing.T) {
 		if now, err := Allowed(); err != nil || !slices.Equal(now, []int{last}) {
 			t.Errorf("pinned to %d, may run on %v, %v", last, now, err)
 		}
+		if err := Unpin(allowed); err != nil {
+			t.Error(err)
+		}
+		if now, err := Allowed(); err != nil || !slices.Equal(now, allowed) {
+			t.Errorf("not pinned any more, may run on %v, %v", now, err)
+		}
 		if err := Pin(maxCPU); err == nil {
 			t.Skipf("this machine has a CPU %d", maxCPU)
 		}
