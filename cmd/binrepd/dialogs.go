@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -169,8 +167,8 @@ func tableOfDialogs(ctx context.Context, client *control.Client, f control.Filte
 		if d.Start != 0 {
 			age = span(time.Unix(int64(d.Start), 0), now)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(string(d.CallID)), dialog.State(d.State), age,
-			span(now, time.Unix(int64(d.Timeout), 0)), printable(string(d.FromURI)), printable(string(d.ToURI)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", control.Printable(string(d.CallID)), dialog.State(d.State), age,
+			span(now, time.Unix(int64(d.Timeout), 0)), control.Printable(string(d.FromURI)), control.Printable(string(d.ToURI)))
 		if n%tableRows == 0 {
 			return w.Flush()
 		}
@@ -186,13 +184,4 @@ func span(from, to time.Time) string {
 		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
 	}
 	return d.String()
-}
-
-// printable makes a string from a packet safe for a terminal: what can't be printed is shown as an escape.
-func printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
-		return s
-	}
-	quoted := fmt.Sprintf("%+q", s)
-	return quoted[1 : len(quoted)-1]
 }

@@ -60,7 +60,7 @@ func showGhosts(c *cli.Context) error {
 		if g.Removed {
 			why += "; removed"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(string(g.CallID)), dialog.State(g.State),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", control.Printable(string(g.CallID)), dialog.State(g.State),
 			span(time.Unix(int64(g.Start), 0), now), span(time.Unix(int64(g.Updated), 0), now),
 			span(now, time.Unix(int64(g.Timeout), 0)), g.Origin, why)
 		if rows++; rows%tableRows == 0 {

@@ -224,7 +224,7 @@ func nonZero(counts map[string]uint64) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		if counts[name] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[name], printable(name)))
+			parts = append(parts, fmt.Sprintf("%d %s", counts[name], control.Printable(name)))
 		}
 	}
 	return strings.Join(parts, ", ")

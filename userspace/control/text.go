@@ -2,6 +2,9 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -31,4 +34,13 @@ func (t Text) MarshalJSON() ([]byte, error) {
 		s = s[n:]
 	}
 	return append(out, '"'), nil
+}
+
+// Printable makes a string from a packet safe for a terminal: what can't be printed is shown as an escape.
+func Printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
+		return s
+	}
+	quoted := fmt.Sprintf("%+q", s)
+	return quoted[1 : len(quoted)-1]
 }

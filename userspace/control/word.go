@@ -73,15 +73,15 @@ func (h *History) Sample(now time.Time, s *Status) {
 }
 
 func newSample(now time.Time, s *Status) sample {
-	p := sample{at: now, losses: losses(s), events: make(map[string]uint64, len(s.Sources))}
+	p := sample{at: now, losses: s.Losses(), events: make(map[string]uint64, len(s.Sources))}
 	for _, src := range s.Sources {
 		p.events[src.Address] = src.Events
 	}
 	return p
 }
 
-// losses names everything by which the replica, or one of its backups, has become less than whole.
-func losses(s *Status) map[string]uint64 {
+// Losses names everything by which the replica, or one of its backups, has become less than whole.
+func (s *Status) Losses() map[string]uint64 {
 	sum := map[string]uint64{}
 	for reason, n := range s.Lost {
 		sum[reason] = n
@@ -114,7 +114,7 @@ func (h *History) word(now time.Time, s *Status) (Word, string) {
 	}
 	if len(h.samples) > 0 {
 		base := h.since(now, lossWindow)
-		before, after := base.losses, losses(s)
+		before, after := base.losses, s.Losses()
 		for _, reason := range slices.Sorted(maps.Keys(after)) {
 			if n := after[reason] - min(before[reason], after[reason]); n > 0 {
 				return Losing, fmt.Sprintf("%d lost within %s: %s", n, min(now.Sub(base.at), lossWindow).Round(time.Second), reason)

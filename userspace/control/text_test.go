@@ -1,0 +1,21 @@
+package control
+
+import "testing"
+
+// TestPrintable: nothing that a terminal acts upon comes through, and what is plain stays as it is.
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"a1b2@10.0.0.1":    "a1b2@10.0.0.1",
+		"müller":           "müller",
+		"a\x1b[2Jb":        `a\x1b[2Jb`,
+		"a\u202eb":         `a\u202eb`,
+		"a\u009b31mb":      `a\u009b31mb`,
+		"line\nline\r\x00": `line\nline\r\x00`,
+		"\xff":             `\xff`,
+		"\ufffd":           `\ufffd`,
+	} {
+		if got := Printable(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
