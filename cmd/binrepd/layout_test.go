@@ -36,6 +36,7 @@ var imports = map[string][]string{
 	"userspace/control": {"userspace/engine", "userspace/bin", "userspace/datagram", "dialog"},
 	// Its input is what status shows, so that both tell the same and nothing is counted twice.
 	"userspace/telemetry": {"userspace/control", "userspace/engine", "userspace/bin", "dialog"},
+	"userspace/live":      {"userspace/control", "dialog"},
 	// The bench measures everything, with the traffic that the tests use.
 	"userspace/bench": {"bpf", "dialog", "userspace/datagram", "userspace/bin", "userspace/bin/bintest", "userspace/ring", "userspace/socket",
 		"userspace/engine", "userspace/egress", "userspace/resync", "userspace/thread"},
@@ -53,6 +54,7 @@ var onlyIn = [...]struct {
 	{"github.com/cilium/ebpf", []string{"bpf", "bpf/bpftest", "userspace/ring", "userspace/bench"}},
 	{"github.com/prometheus", []string{"userspace/telemetry"}},
 	{"github.com/safchain/ethtool", []string{"userspace/tuning"}},
+	{"github.com/gdamore/tcell", []string{"userspace/live"}},
 	{"net/http", []string{"userspace/control", "userspace/telemetry", "cmd/binrepd"}},
 	{"testing", nil},
 	{"pgregory.net/rapid", nil},
