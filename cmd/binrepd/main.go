@@ -68,6 +68,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			runCommand(),
 			statusCommand(),
+			topCommand(),
 			dialogsCommand(),
 			allowCommand(),
 			syncCommand(),

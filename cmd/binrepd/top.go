@@ -1,0 +1,96 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"binrepd/userspace/control"
+	"binrepd/userspace/live"
+)
+
+const (
+	// leastTopInterval keeps a slip of the pen from asking without end.
+	leastTopInterval = 100 * time.Millisecond
+	// plainWidth is that of frames that go to no terminal, unless COLUMNS says something else.
+	plainWidth = 80
+)
+
+func topCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "top",
+		Usage: "watch the running appliance on a terminal: state, rates, losses, rings, sources, backups",
+		Description: "q quits, ? shows the keys, / asks for a Call-ID and shows its dialogs. Asks the appliance once each interval.\n" +
+			"NO_COLOR=1 turns colours off; a locale that isn't UTF-8 gets plain characters. On a terminal that can't\n" +
+			"move its cursor (TERM=dumb) the frames come one below the other.",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "interval", Value: time.Second, DefaultText: "1s", Usage: "look every `DURATION`"},
+			&cli.BoolFlag{
+				Name: "once", DisableDefaultText: true,
+				Usage: "print one frame, whole tables and rates between two looks, and exit; without colours where that is no terminal",
+			},
+			controlFlag(),
+		},
+		Action: showTop,
+	}
+}
+
+func showTop(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	interval := c.Duration("interval")
+	if interval < leastTopInterval {
+		return usageErrorf("--interval %s: at least %s", interval, leastTopInterval)
+	}
+	width, terminal := terminalWidth(c.App.Writer)
+	movable := terminal && os.Getenv("TERM") != "dumb"
+	cfg := live.Config{
+		Appliance: control.NewClient(c.String("control")), Interval: interval, Width: width,
+		Unicode: showsUnicode(os.Getenv), Color: movable && os.Getenv("NO_COLOR") == "",
+	}
+	switch {
+	case c.Bool("once"):
+		return live.Once(c.Context, cfg, c.App.Writer)
+	case !terminal:
+		return usageErrorf("top needs a terminal: --once prints one frame, and 'binrepd status' tells all")
+	case !movable:
+		return live.Stream(c.Context, cfg, c.App.Writer)
+	}
+	return live.Run(c.Context, cfg, nil)
+}
+
+// terminalWidth returns how many cells a row of out has, and whether it is a terminal.
+func terminalWidth(out io.Writer) (width int, terminal bool) {
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width, true
+		}
+		terminal = true
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return min(n, maxPlainWidth), terminal
+	}
+	return plainWidth, terminal
+}
+
+// maxPlainWidth keeps a slip of the pen in COLUMNS from filling the memory.
+const maxPlainWidth = 1000
+
+// showsUnicode tells whether the terminal shows more than ASCII. The first variable of the locale that is set decides, as for the C
+// library; the console of Linux has too few characters in its fonts.
+func showsUnicode(getenv func(string) string) bool {
+	locale := ""
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if locale = getenv(name); locale != "" {
+			break
+		}
+	}
+	locale = strings.ToLower(locale)
+	return getenv("TERM") != "linux" && (strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8"))
+}
