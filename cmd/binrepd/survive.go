@@ -50,8 +50,6 @@ func parseSurvival(c *cli.Context) (survival, error) {
 		return s, fmt.Errorf("--pin %s: write the whole path, such as /sys/fs/bpf/binrepd", s.Pin)
 	case strings.Contains(filepath.Base(s.Pin), ".") && s.Pin != "":
 		return s, fmt.Errorf("--pin %s: names in a BPF filesystem have no dots", s.Pin)
-	case s.Pin != "" && c.String("xdp") == xdpOff:
-		return s, fmt.Errorf("--pin %s: with --xdp off there is nothing to keep", s.Pin)
 	case s.SaveInterval < leastSaveInterval:
 		return s, fmt.Errorf("--save-interval %s: at least %s", s.SaveInterval, leastSaveInterval)
 	}

@@ -18,6 +18,10 @@ func openPin(o options, log *slog.Logger) (*bpf.Pin, error) {
 	if o.Pin == "" {
 		return nil, nil
 	}
+	if o.XDP == xdpOff { // no error: one file of settings may serve a host with XDP and one without
+		log.Info("--pin has no effect: with --xdp off there are no rings to keep", "pin", o.Pin)
+		return nil, nil
+	}
 	pin, err := bpf.OpenPin(o.Pin, bpf.Config{Rings: o.Rings, RingSize: o.RingSize, Listeners: o.Listen})
 	if err != nil {
 		return nil, fmt.Errorf("--pin: %w", err)

@@ -26,7 +26,6 @@ func TestSurvivalFlags(t *testing.T) {
 	}{
 		{[]string{"run", "--listen", "127.0.0.1:5556", "--pin", "pins"}, exitUsage, "whole path"},
 		{[]string{"run", "--listen", "127.0.0.1:5556", "--pin", "/sys/fs/bpf/a.b"}, exitUsage, "no dots"},
-		{[]string{"run", "--listen", "127.0.0.1:5556", "--pin", "/sys/fs/bpf/a", "--xdp", "off"}, exitUsage, "nothing to keep"},
 		{[]string{"run", "--listen", "127.0.0.1:5556", "--save-interval", "1ms"}, exitUsage, "at least"},
 		{[]string{"run", "--listen", "127.0.0.1:5556", "--ring-size", "1MiB", "--pin", ordinary}, exitFailed, "mount -t bpf bpf /sys/fs/bpf"},
 		{[]string{"run", "--listen", freePort(t), "--xdp", "off", "--state-dir", file}, exitFailed, "--state-dir"},
@@ -38,6 +37,22 @@ func TestSurvivalFlags(t *testing.T) {
 			t.Errorf("%v: exit status %d, want %d; says %q, want %q", test.args, got, test.status, errs.String(), test.want)
 		}
 	}
+}
+
+// TestPinWithoutXDP: the settings of a host with XDP serve one without, which says so and touches no folder.
+func TestPinWithoutXDP(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "pins")
+	d := startDaemon(t, nil, "--xdp", "off", "--listen", freePort(t), "--pin", folder)
+	if d.status().Pin != nil {
+		t.Error("status tells of a pin")
+	}
+	if n := strings.Count(d.log.String(), "--pin has no effect"); n != 1 {
+		t.Errorf("it is said %d times", n)
+	}
+	if _, err := os.Stat(folder); err == nil {
+		t.Error("the folder was made")
+	}
+	d.stop()
 }
 
 // TestSurvivalRows are what status says to people.
