@@ -3,6 +3,7 @@ package control
 import (
 	"net/netip"
 	"strconv"
+	"unicode/utf8"
 
 	"binrepd/dialog"
 	"binrepd/userspace/bin"
@@ -29,7 +30,7 @@ type Dialog struct {
 	Flags       uint32          `json:"flags"`
 	Vars        map[string]Text `json:"vars"`
 	Profiles    []Profile       `json:"profiles"`
-	RawVars     Text            `json:"vars_raw,omitempty"`     // instead of vars, if they can't be read
+	RawVars     Text            `json:"vars_raw,omitempty"`     // instead of vars, if they can't be read or a name isn't UTF-8
 	RawProfiles Text            `json:"profiles_raw,omitempty"` // instead of profiles, likewise
 	MangledFrom Text            `json:"mangled_from_uri"`
 	MangledTo   Text            `json:"mangled_to_uri"`
@@ -83,14 +84,18 @@ func originName(a netip.AddrPort) string {
 }
 
 // variables reads a list of variables. Of two of one name the last counts, as in OpenSIPS. A list that breaks the grammar
-// comes back as it is.
+// comes back as it is; so does one with a name that isn't UTF-8, because keys of JSON objects have no place for other bytes, and two
+// names would look the same.
 func variables(list string) (vars map[string]Text, raw Text) {
 	vars = map[string]Text{}
 	p := bin.PairsOf([]byte(list))
+	legible := true
 	for p.Next() {
-		vars[p.Name.String()] = Text(p.Value.String())
+		name := p.Name.String()
+		legible = legible && utf8.ValidString(name)
+		vars[name] = Text(p.Value.String())
 	}
-	if p.Err() != nil {
+	if p.Err() != nil || !legible {
 		return map[string]Text{}, Text(list)
 	}
 	return vars, ""

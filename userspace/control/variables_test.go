@@ -1,0 +1,25 @@
+package control
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// TestVariables: nothing that a list of variables holds gets lost in JSON, names that aren't UTF-8 neither.
+func TestVariables(t *testing.T) {
+	for _, test := range []struct{ list, vars, raw string }{
+		{"a#1|b#2|a#3|", `{"a":"3","b":"2"}`, `""`},
+		{"ä#\xff|", `{"ä":"\udcff"}`, `""`},
+		{"x\xff#1|x\xfe#2|", `{}`, `"x\udcff#1|x\udcfe#2|"`},
+	} {
+		vars, raw := variables(test.list)
+		for _, part := range []struct {
+			of   any
+			want string
+		}{{vars, test.vars}, {raw, test.raw}} {
+			if got, err := json.Marshal(part.of); err != nil || string(got) != part.want {
+				t.Errorf("%q: %s, %v; want %s", test.list, got, err, part.want)
+			}
+		}
+	}
+}
