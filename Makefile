@@ -108,10 +108,10 @@ deb: ## build Debian packages into dist/, for DEBARCH (amd64 arm64)
 	done
 
 install: build ## install binary, manual page and completions into DESTDIR PREFIX
-	install -D -m 0755 binrepd $(DESTDIR)$(PREFIX)/bin/binrepd
-	install -D -m 0644 deploy/reference/binrepd.8 $(DESTDIR)$(PREFIX)/share/man/man8/binrepd.8
-	install -D -m 0644 deploy/reference/binrepd.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/binrepd
-	install -D -m 0644 deploy/reference/_binrepd $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_binrepd
+	install -D -m 0755 binrepd "$(DESTDIR)$(PREFIX)/bin/binrepd"
+	install -D -m 0644 deploy/reference/binrepd.8 "$(DESTDIR)$(PREFIX)/share/man/man8/binrepd.8"
+	install -D -m 0644 deploy/reference/binrepd.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/binrepd"
+	install -D -m 0644 deploy/reference/_binrepd "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_binrepd"
 
 clean: ## remove what build made
 	rm -rf binrepd dist
