@@ -79,9 +79,7 @@ func TestFanOutAndResyncOfCaptures(t *testing.T) {
 			first := world.startFirst(t, "--replicate-to", backupAt)
 			w := newWire(t, world.proxy, "proxy0", hardwareAddr(world.appliance, "bin0"))
 			half := len(c.Frames) / 2
-			for _, f := range c.Frames[:half] {
-				w.send(f.Data)
-			}
+			w.play(first, c.Frames[:half])
 			first.await("the first half to be handed on", func() bool {
 				s := first.status()
 				d := s.Destinations[0]
@@ -95,9 +93,7 @@ func TestFanOutAndResyncOfCaptures(t *testing.T) {
 			sameDialogs(t, second, first)
 
 			second.kill()
-			for _, f := range c.Frames[half:] {
-				w.send(f.Data)
-			}
+			w.play(first, c.Frames[half:])
 			verify(t, first, c)
 			again := startDaemon(t, world.backup, "--listen", backupAt, "--ring-size", "1MiB")
 			summary := syncJSON(t, first, "--to", backupAt, "--rate", "max")
