@@ -8,7 +8,7 @@
 //	apply     shard by shard: lock, apply, hand on what changed, unlock  (package dialog)
 //	account   one outcome or one verdict for every datagram
 //
-// then Release gives the memory of the batch back. Nothing in these stages allocates, reads a clock for an
+// then Release gives the memory of the batch back. A recorder, if there is one, sees the batch behind Receive. Nothing in these stages allocates, reads a clock for an
 // event, or logs. What changed the table is handed on under the shard's lock, so the events of one call leave in the order in
 // which they were applied, whichever worker applied them; the Outlet copies and never blocks.
 //

@@ -57,6 +57,15 @@ type Input struct {
 	Thread bool
 	// Started is called first by the worker, on its thread, to tell the system how to run that; it may be nil.
 	Started func()
+	// Recorder is shown what the worker takes; nil: nobody is. One that keeps something for each worker is another one for each input.
+	Recorder Recorder
+}
+
+// Recorder is shown every datagram, good or bad.
+type Recorder interface {
+	// Record is called by one worker once a batch, with no lock held, before the batch is looked at: then what has to be fetched into the cache
+	// is fetched for both. It must not block, nor keep anything it is given.
+	Record(batch []datagram.Datagram)
 }
 
 // Engine composes workers, the table and the outlet.

@@ -64,6 +64,9 @@ func (w *worker) run() error {
 		if err := w.input.Source.Receive(w.batch); err != nil {
 			return err
 		}
+		if w.input.Recorder != nil {
+			w.input.Recorder.Record(w.batch.Datagrams)
+		}
 		now, _ := w.engine.clock.unix()
 		w.decode()
 		w.apply(now)
