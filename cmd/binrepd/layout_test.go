@@ -28,10 +28,14 @@ var imports = map[string][]string{
 	"userspace/socket": {"userspace/datagram"},
 	"userspace/gate":   {"userspace/datagram"},
 	"userspace/tuning": {"userspace/thread"},
-	"userspace/shield": {"userspace/bin", "dialog"},
-	"userspace/engine": {"userspace/datagram", "userspace/bin", "dialog"},
-	"userspace/egress": {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
-	"userspace/resync": {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
+	"userspace/record": {"userspace/datagram"},
+	// The history of a call decodes packets; a replay moves the times in them on.
+	"userspace/capture": {"userspace/datagram", "userspace/bin", "dialog"},
+	"userspace/replay":  {"userspace/capture", "userspace/datagram", "userspace/bin", "dialog"},
+	"userspace/shield":  {"userspace/bin", "dialog"},
+	"userspace/engine":  {"userspace/datagram", "userspace/bin", "dialog"},
+	"userspace/egress":  {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
+	"userspace/resync":  {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
 	// The account of the engine speaks of verdicts of bin; finding a Call-ID takes the steering hash of datagram.
 	"userspace/control": {"userspace/engine", "userspace/bin", "userspace/datagram", "dialog"},
 	// Its input is what status shows, so that both tell the same and nothing is counted twice.

@@ -1,0 +1,267 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"binrepd/userspace/bin/bintest"
+)
+
+// readAll reads everything in the files.
+func readAll(t testing.TB, r *Reader) (list []Datagram) {
+	t.Helper()
+	defer r.Close()
+	for {
+		var d Datagram
+		err := r.Next(&d)
+		if errors.Is(err, io.EOF) {
+			return list
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Payload = bytes.Clone(d.Payload)
+		list = append(list, d)
+	}
+}
+
+// TestCaptures compares with another reader and another reassembly, of the tests.
+func TestCaptures(t *testing.T) {
+	var paths []string
+	var want []bintest.Datagram
+	for _, c := range bintest.Captures(t) {
+		folder, err := bintest.CaptureFolder()
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, filepath.Join(folder, c.Name+".pcap"))
+		want = append(want, c.Datagrams...)
+	}
+	r := NewReader(paths...)
+	got := readAll(t, r)
+	if len(got) != len(want) || r.Counts.Fragments == 0 || r.Counts.Damaged != 0 || r.Counts.Torn != 0 {
+		t.Fatalf("%d datagrams, want %d; %+v", len(got), len(want), r.Counts)
+	}
+	for i, w := range want {
+		if g := got[i]; !g.Time.Equal(w.Time) || g.Source != w.Source || g.Destination != w.Destination || !bytes.Equal(g.Payload, w.Payload) {
+			t.Fatalf("datagram %d: %v %v > %v, want %v %v > %v", i, g.Time, g.Source, g.Destination, w.Time, w.Source, w.Destination)
+		}
+	}
+}
+
+// serialize builds a frame.
+func serialize(t testing.TB, list ...gopacket.SerializableLayer) []byte {
+	t.Helper()
+	b := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, list...); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// writePcap writes a classic file.
+func writePcap(t testing.TB, link layers.LinkType, frames ...[]byte) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := pcapgo.NewWriterNanos(&b)
+	if err := w.WriteFileHeader(1<<17, link); err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range frames {
+		info := gopacket.CaptureInfo{Timestamp: time.Unix(1_800_000_000, int64(i)), CaptureLength: len(f), Length: len(f)}
+		if err := w.WritePacket(info, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "frames.pcap")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var (
+	from4, to4 = netip.MustParseAddrPort("192.0.2.7:5555"), netip.MustParseAddrPort("192.0.2.8:5556")
+	from6, to6 = netip.MustParseAddrPort("[2001:db8::7]:5555"), netip.MustParseAddrPort("[2001:db8::8]:5556")
+)
+
+func udpOver(from, to netip.AddrPort) (*layers.IPv4, *layers.IPv6, *layers.UDP) {
+	return &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: from.Addr().AsSlice(), DstIP: to.Addr().AsSlice()},
+		&layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP, SrcIP: from.Addr().AsSlice(), DstIP: to.Addr().AsSlice()},
+		&layers.UDP{SrcPort: layers.UDPPort(from.Port()), DstPort: layers.UDPPort(to.Port())}
+}
+
+// TestKindsOfFrames: link types, VLAN tags, one in another, both families, and what is no datagram.
+func TestKindsOfFrames(t *testing.T) {
+	payload := gopacket.Payload("P4CK and more")
+	v4, _, u4 := udpOver(from4, to4)
+	_, v6, u6 := udpOver(from6, to6)
+	mac := []byte{2, 0, 0, 0, 0, 1}
+	ether := func(kind layers.EthernetType) *layers.Ethernet {
+		return &layers.Ethernet{SrcMAC: mac, DstMAC: mac, EthernetType: kind}
+	}
+	tag := func(kind layers.EthernetType) *layers.Dot1Q { return &layers.Dot1Q{VLANIdentifier: 7, Type: kind} }
+	tcp := *v4
+	tcp.Protocol = layers.IPProtocolTCP
+	sll := append([]byte{0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0}, serialize(t, v4, u4, payload)...)
+	for name, tc := range map[string]struct {
+		link   layers.LinkType
+		frames [][]byte
+		want   []netip.AddrPort // sources
+		counts Counts
+	}{
+		"ethernet": {
+			layers.LinkTypeEthernet, [][]byte{
+				serialize(t, ether(layers.EthernetTypeIPv4), v4, u4, payload),
+				serialize(t, ether(layers.EthernetTypeDot1Q), tag(layers.EthernetTypeIPv6), v6, u6, payload),
+				serialize(t, ether(layers.EthernetTypeQinQ), tag(layers.EthernetTypeDot1Q), tag(layers.EthernetTypeIPv4), v4, u4, payload),
+				serialize(t, ether(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 46))),
+				serialize(t, ether(layers.EthernetTypeIPv4), &tcp, gopacket.Payload(make([]byte, 20))),
+				serialize(t, ether(layers.EthernetTypeIPv4), v4, u4, payload)[:40],
+				{1, 2, 3},
+			},
+			[]netip.AddrPort{from4, from6, from4}, Counts{Frames: 7, Datagrams: 3, Other: 2, Damaged: 2},
+		},
+		"raw": {
+			layers.LinkTypeRaw, [][]byte{serialize(t, v6, u6, payload), serialize(t, v4, u4, payload), {}},
+			[]netip.AddrPort{from6, from4}, Counts{Frames: 3, Datagrams: 2, Damaged: 1},
+		},
+		"cooked": {layers.LinkTypeLinuxSLL, [][]byte{sll}, []netip.AddrPort{from4}, Counts{Frames: 1, Datagrams: 1}},
+		"other":  {layers.LinkTypeLinuxUSB, [][]byte{sll}, nil, Counts{Frames: 1, Other: 1}},
+	} {
+		r := NewReader(writePcap(t, tc.link, tc.frames...))
+		var sources []netip.AddrPort
+		for _, d := range readAll(t, r) {
+			sources = append(sources, d.Source)
+			if string(d.Payload) != string(payload) {
+				t.Errorf("%s: payload %q", name, d.Payload)
+			}
+		}
+		if !slices.Equal(sources, tc.want) || r.Counts != tc.counts {
+			t.Errorf("%s: %v %+v, want %v %+v", name, sources, r.Counts, tc.want, tc.counts)
+		}
+	}
+}
+
+// TestIPv6Fragments: two datagrams, their fragments mixed and in the wrong order.
+func TestIPv6Fragments(t *testing.T) {
+	_, v6, u6 := udpOver(from6, to6)
+	var frames [][]byte
+	for id := range uint32(2) {
+		whole := serialize(t, v6, u6, gopacket.Payload(bytes.Repeat([]byte{byte('a' + id)}, 3000)))[40:]
+		ip := *v6
+		ip.NextHeader = layers.IPProtocolIPv6Fragment
+		for at := 0; at < len(whole); at += 1200 {
+			end := min(at+1200, len(whole))
+			head := []byte{byte(layers.IPProtocolUDP), 0, 0, 0, 0, 0, 0, byte(id)}
+			offset := uint16(at)
+			if end < len(whole) {
+				offset |= 1
+			}
+			binary.BigEndian.PutUint16(head[2:], offset)
+			frames = append(frames, serialize(t, &ip, gopacket.Payload(append(head, whole[at:end]...))))
+		}
+	}
+	order := []int{4, 0, 5, 2, 1, 3}
+	var mixed [][]byte
+	for _, i := range order {
+		mixed = append(mixed, frames[i])
+	}
+	r := NewReader(writePcap(t, layers.LinkTypeRaw, mixed...))
+	got := readAll(t, r)
+	if len(got) != 2 || got[0].Payload[0] != 'a' || got[1].Payload[0] != 'b' || len(got[0].Payload) != 3000 || r.Counts.Fragments != 6 {
+		t.Errorf("%d datagrams, %+v", len(got), r.Counts)
+	}
+}
+
+// golden is a file as the recorder writes it, of 8 datagrams.
+const golden = "../record/testdata/golden.pcapng"
+
+// TestTornFiles: wherever a file ends, what is whole in it is read, and no file is an error.
+func TestTornFiles(t *testing.T) {
+	b, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "torn.pcapng")
+	most := 0
+	for n := 0; n <= len(b); n += 4 { // blocks are multiples of four bytes; what is torn is cut on and off their boundaries alike
+		if err := os.WriteFile(path, b[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := NewReader(path, golden)
+		got := readAll(t, r)
+		if len(got) < most || len(got) > most+1 && n > 0 && most > 0 || r.Counts.Torn > 1 {
+			t.Fatalf("of %d bytes: %d datagrams after %d, %+v", n, len(got), most, r.Counts)
+		}
+		most = len(got)
+	}
+	if most != 16 {
+		t.Errorf("%d datagrams at last", most)
+	}
+}
+
+func TestFilesThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text")
+	if err := os.WriteFile(text, []byte("no capture at all"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var d Datagram
+	if err := NewReader(text).Next(&d); !errors.Is(err, errFormat) {
+		t.Error(err)
+	}
+	gone := filepath.Join(dir, "gone")
+	if err := NewReader(gone).Next(&d); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	r := NewReader(gone, golden)
+	r.SkipGone = true
+	if got := readAll(t, r); len(got) != 8 || r.Counts.Gone != 1 {
+		t.Errorf("%d datagrams, %+v", len(got), r.Counts)
+	}
+}
+
+// FuzzReader: whatever a file holds, reading it ends, and yields nothing larger than the file.
+func FuzzReader(f *testing.F) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := NewReader()
+		if err := r.begin(bytes.NewReader(b)); err != nil {
+			return
+		}
+		frames, size := 0, 0
+		for {
+			data, info, err := r.frames.ZeroCopyReadPacketData()
+			if err != nil {
+				return
+			}
+			var d Datagram
+			link := r.link
+			if len(info.AncillaryData) > 0 {
+				link, _ = info.AncillaryData[0].(layers.LinkType)
+			}
+			if r.decode(link, data, info, &d, &r.Counts) && len(d.Payload) > len(b) {
+				t.Fatalf("%d bytes of payload in a file of %d", len(d.Payload), len(b))
+			}
+			if frames++; frames > len(b) {
+				t.Fatalf("%d frames in %d bytes", frames, len(b))
+			}
+			size += len(data)
+			if size > len(b) {
+				t.Fatalf("%d bytes of frames in a file of %d", size, len(b))
+			}
+		}
+	})
+}

@@ -1,0 +1,75 @@
+package capture
+
+import (
+	"bytes"
+	"container/heap"
+	"time"
+)
+
+const (
+	// window is by how much files may be out of order. Each worker's datagrams are recorded in order, a few milliseconds of one and then of the
+	// other, and more than that only where the disk has stood still.
+	window = time.Second
+	// maxHeld bounds the memory for it: at 400 bytes each, 26 MB.
+	maxHeld = 1 << 16
+)
+
+// Sorted hands on datagrams in the order of their time, as far as what comes is at most a second out of it; of equal times the one
+// that was read first.
+type Sorted struct {
+	next   func(*Datagram) error
+	held   held
+	newest time.Time
+	read   uint64
+	err    error
+}
+
+// NewSorted returns one over next, which returns io.EOF behind the last datagram.
+func NewSorted(next func(*Datagram) error) *Sorted { return &Sorted{next: next} }
+
+// Next returns the next datagram, whose payload is nobody else's. It returns io.EOF behind the last; another error of the source comes
+// behind what was read before it.
+func (s *Sorted) Next(d *Datagram) error {
+	for s.err == nil && len(s.held) < maxHeld && (len(s.held) == 0 || s.newest.Sub(s.held[0].Time) < window) {
+		var in Datagram
+		if s.err = s.next(&in); s.err != nil {
+			break
+		}
+		in.Payload = bytes.Clone(in.Payload)
+		heap.Push(&s.held, numbered{in, s.read})
+		s.read++
+		if in.Time.After(s.newest) {
+			s.newest = in.Time
+		}
+	}
+	if len(s.held) == 0 {
+		return s.err // set: with nothing held the loop goes on until then
+	}
+	*d = heap.Pop(&s.held).(numbered).Datagram
+	return nil
+}
+
+type numbered struct {
+	Datagram
+	number uint64
+}
+
+// held is a heap.
+type held []numbered
+
+func (h held) Len() int { return len(h) }
+func (h held) Less(i, j int) bool {
+	if !h[i].Time.Equal(h[j].Time) {
+		return h[i].Time.Before(h[j].Time)
+	}
+	return h[i].number < h[j].number
+}
+func (h held) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *held) Push(x any)   { *h = append(*h, x.(numbered)) }
+func (h *held) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	(*h)[last] = numbered{}
+	*h = (*h)[:last]
+	return x
+}

@@ -1,0 +1,22 @@
+// Package record is the flight recorder: it keeps the last datagrams, good and bad, in files that Wireshark opens.
+//
+//	worker --Record--> Tap: chunks of whole pcapng blocks --> writer --> DIR/binrepd-NUMBER-TIME.pcapng
+//
+// Recording must not slow down what it records. Each worker of the engine has a Tap of its own, which it shares with nobody but the
+// writer: it lays each datagram down in a buffer made beforehand, as the very block that goes to the file, and publishes the batch by one
+// atomic store. It takes no lock, makes no system call and wakes nobody: the writer, one goroutine for all taps, looks
+// for more every few milliseconds. When the disk is slow, full or gone, buffers fill, and what doesn't fit is dropped and
+// counted; the workers go on.
+//
+// A file begins with a section header and a description of one interface for each listen address, then come enhanced packet blocks. A datagram
+// has no frame any more, so its block holds an IP and a UDP header made up from its source and the listen address (LINKTYPE_RAW). The
+// headers of a file are written by gopacket's pcapgo, the blocks by our own encoder: pcapgo's takes a finished frame, copies it through a
+// bufio.Writer in four pieces, and belongs to one goroutine, while here the frame's headers are stamped from a template and
+// the payload is copied once on its way to the kernel. Blocks are written whole or taken back, so that a file ends with a whole
+// block, unless the host dies in the middle of a write.
+//
+// All files together never exceed the limit: before a new file is begun, as many of the oldest are deleted as it may need room. Files that
+// earlier processes left in the folder count, and no other file is touched.
+//
+// Format: pcapng, draft-ietf-opsawg-pcapng.
+package record

@@ -1,0 +1,165 @@
+package record
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// filesPerLimit is among how many files the limit is divided: deleting the oldest takes a sixteenth of the history.
+	filesPerLimit = 16
+	// maxFiles is how many there may be, however short: a process that begins anew every second shouldn't fill the folder with names.
+	maxFiles = 1000
+
+	// The owner writes; the group, those who may use the control socket, reads. What is in them is whom people called.
+	fileMode   = 0o640
+	folderMode = 0o750
+
+	timeLayout = "20060102T150405Z"
+)
+
+// fileName is the form of our files' names, by number, so that they sort, and the time of their beginning, for people. Other files are never touched.
+var fileName = regexp.MustCompile(`^binrepd-(\d{10})-(\d{8}T\d{6}Z)\.pcapng$`)
+
+// File is one file of a recording.
+type File struct {
+	Path   string
+	Number uint64
+	Begun  time.Time // to the second
+	Size   int64     // bytes
+}
+
+// Files lists the files of the recording in dir, oldest first.
+func Files(dir string) ([]File, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, e := range entries {
+		m := fileName.FindStringSubmatch(e.Name())
+		if m == nil || !e.Type().IsRegular() {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		number, err := strconv.ParseUint(m[1], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		begun, err := time.Parse(timeLayout, m[2])
+		if err != nil {
+			continue // no such day: not a name that we gave
+		}
+		files = append(files, File{Path: filepath.Join(dir, e.Name()), Number: number, Begun: begun, Size: info.Size()})
+	}
+	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Number, b.Number) })
+	return files, nil
+}
+
+// folder is the folder of the files, which one process has for itself.
+type folder struct {
+	dir   string
+	limit int64
+	lock  *os.File
+	files []File // oldest first, as of the last look
+}
+
+// openFolder makes the folder if it is missing, and takes it for this process.
+func openFolder(dir string, limit int64) (*folder, error) {
+	if err := os.MkdirAll(dir, folderMode); err != nil {
+		return nil, err
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	f := &folder{dir: dir, limit: limit, lock: lock}
+	if err := f.take(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return f, nil
+}
+
+func (f *folder) take() (err error) {
+	if err := unix.Flock(int(f.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = errors.New("another binrepd records there")
+		}
+		return fmt.Errorf("%s: %w", f.dir, err)
+	}
+	// The first file is made when there is something for it; that it can't be should be known at once.
+	if err := unix.Access(f.dir, unix.W_OK|unix.X_OK); err != nil {
+		return &fs.PathError{Op: "write in", Path: f.dir, Err: err}
+	}
+	f.files, err = Files(f.dir)
+	return err
+}
+
+// share is how large one file may become.
+func (f *folder) share() int64 { return f.limit / filesPerLimit }
+
+// makeRoom deletes the oldest files, until there is room for a new one, and returns the name of that. It looks into the folder first,
+// as somebody may have tidied up there.
+func (f *folder) makeRoom(now time.Time) (string, error) {
+	files, err := Files(f.dir)
+	if err != nil {
+		return "", err
+	}
+	next := uint64(1)
+	if n := len(files); n > 0 {
+		next = files[n-1].Number + 1
+	}
+	total := f.share()
+	for _, file := range files {
+		total += file.Size
+	}
+	for f.files = files; len(files) > 0 && (total > f.limit || len(files) >= maxFiles); f.files = files {
+		if err := os.Remove(files[0].Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		total -= files[0].Size
+		files = files[1:]
+	}
+	path := filepath.Join(f.dir, fmt.Sprintf("binrepd-%010d-%s.pcapng", next, now.UTC().Format(timeLayout)))
+	f.files = append(slices.Clone(files), File{Path: path, Number: next, Begun: now})
+	return path, nil
+}
+
+// forget takes back the file that makeRoom named last: it could not be made.
+func (f *folder) forget() { f.files = f.files[:len(f.files)-1] }
+
+// removeNewest deletes the file that makeRoom named last.
+func (f *folder) removeNewest() error {
+	path := f.files[len(f.files)-1].Path
+	f.forget()
+	return os.Remove(path)
+}
+
+// grown notes the size of the newest file.
+func (f *folder) grown(size int64) { f.files[len(f.files)-1].Size = size }
+
+// total is the size of all files.
+func (f *folder) total() (bytes int64) {
+	for _, file := range f.files {
+		bytes += file.Size
+	}
+	return bytes
+}
+
+func (f *folder) close() error { return f.lock.Close() }

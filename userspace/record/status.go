@@ -1,0 +1,88 @@
+package record
+
+import (
+	"errors"
+	"syscall"
+	"time"
+)
+
+// Status of a Recorder. At rest, datagrams shown = Recorded + every reason of Dropped.
+type Status struct {
+	Dir   string
+	Limit int64 // bytes of all files
+	// Recorded datagrams, and their bytes with all headers, since the start.
+	Recorded, Bytes uint64
+	// Dropped datagrams, by reason.
+	Dropped map[string]uint64
+	// Files that there are, those of earlier processes too, their bytes, and when the oldest was begun: the zero time without one.
+	Files     int
+	FileBytes int64
+	Oldest    time.Time
+	// Errors of the disk, and the one that lasts, or nil.
+	Errors uint64
+	Error  error
+}
+
+// Status takes the picture.
+func (r *Recorder) Status() Status {
+	r.mu.Lock()
+	s := r.status
+	r.mu.Unlock()
+	s.Dir, s.Limit = r.cfg.Dir, r.cfg.Limit
+	s.Dropped = map[string]uint64{}
+	for why, name := range reasonNames {
+		n := uint64(0)
+		for _, t := range r.taps {
+			n += t.drops[why].Load()
+		}
+		s.Dropped[name] = n
+	}
+	return s
+}
+
+// tell publishes what is in the folder. It is only told here: whoever asks doesn't wait for a disk.
+func (r *Recorder) tell() {
+	files, total := r.folder.files, r.folder.total()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Files, r.status.FileBytes, r.status.Oldest = len(files), total, time.Time{}
+	if len(files) > 0 {
+		r.status.Oldest = files[0].Begun
+	}
+}
+
+// written counts what has been written, and says so when the disk had been refusing.
+func (r *Recorder) written(datagrams, bytes int) {
+	r.mu.Lock()
+	r.status.Recorded += uint64(datagrams)
+	r.status.Bytes += uint64(bytes)
+	before := r.status.Error
+	r.status.Error = nil
+	r.mu.Unlock()
+	if before != nil {
+		r.retryAt = time.Time{}
+		r.failing.Store(false)
+		r.cfg.Log.Info("the recording goes on", "dir", r.cfg.Dir)
+	}
+}
+
+// trouble notes an error of the disk, and logs it when it is another one than before.
+func (r *Recorder) trouble(err error) {
+	r.failing.Store(true)
+	r.mu.Lock()
+	before := r.status.Error
+	r.status.Errors++
+	r.status.Error = err
+	r.mu.Unlock()
+	if before == nil || cause(before) != cause(err) {
+		r.cfg.Log.Error("the recording stands still; trying again", "dir", r.cfg.Dir, "error", err)
+	}
+}
+
+// cause is the reason in err without the name of the file, which is another each time.
+func cause(err error) string {
+	if number := syscall.Errno(0); errors.As(err, &number) {
+		return number.Error()
+	}
+	return err.Error()
+}
