@@ -13,6 +13,7 @@ import (
 	"binrepd/userspace/control"
 	"binrepd/userspace/datagram"
 	"binrepd/userspace/engine"
+	"binrepd/userspace/record"
 	"binrepd/userspace/telemetry"
 )
 
@@ -31,11 +32,13 @@ type appliance struct {
 	keeper   *keeper // nil without --state-dir
 	pin      control.PinStatus
 	held     control.PrivilegeStatus
+	recorder *record.Recorder // nil without --record
+	log      *slog.Logger
 }
 
 // newAppliance makes the parts. Sockets are open then, so that nothing sent from now on is missed, but nothing runs.
 func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance, error) {
-	a := &appliance{options: o}
+	a := &appliance{options: o, log: log}
 	var key [16]byte
 	if _, err := rand.Read(key[:]); err != nil {
 		return nil, err
@@ -73,11 +76,14 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 	if a.metrics, err = a.openMetrics(ctx, log); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
+	if a.recorder, err = openRecorder(&a.options, log); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	return a, nil
 }
 
 func (a *appliance) close() error {
-	return errors.Join(a.metrics.Close(), a.output.close(), a.input.close(), a.table.Close(), a.keeper.close())
+	return errors.Join(a.metrics.Close(), a.closeRecorder(), a.output.close(), a.input.close(), a.table.Close(), a.keeper.close())
 }
 
 // watch remembers the counters, second by second, until ctx ends.
@@ -157,5 +163,6 @@ func (a *appliance) countersOf(e *engine.Status) control.Status {
 	a.output.status(&s)
 	a.syncs.status(&s)
 	a.survivalStatus(&s)
+	a.recordStatus(&s)
 	return s
 }

@@ -23,7 +23,7 @@ const (
 const defaultControl = "/run/binrepd/control.sock"
 
 func runFlags() []cli.Flag {
-	return append(slices.Concat(replicateFlags(), sourceFlags(), limitFlags(), surviveFlags(), consumerFlags(), metricsFlags()),
+	return append(slices.Concat(replicateFlags(), sourceFlags(), limitFlags(), surviveFlags(), consumerFlags(), recordFlags(), metricsFlags()),
 		&cli.StringSliceFlag{
 			Name: "listen", Category: categoryInput,
 			Usage: "take BIN packets sent to `ADDRESS:PORT`, such as 10.0.0.2:5556, [2001:db8::2]:5556 or, for every " +
@@ -134,6 +134,9 @@ func parseOptions(c *cli.Context) (options, error) {
 		return options{}, usageErrorf("%w", err)
 	}
 	if o.survival, err = parseSurvival(c); err != nil {
+		return options{}, usageErrorf("%w", err)
+	}
+	if o.recording, err = parseRecording(c); err != nil {
 		return options{}, usageErrorf("%w", err)
 	}
 	if o.metricsOptions, err = parseMetrics(c); err != nil {

@@ -74,6 +74,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			syncCommand(),
 			saveCommand(),
 			loadCommand(),
+			recordCommand(),
+			replayCommand(),
 			doctorCommand(),
 			benchCommand(),
 			unpinCommand(),

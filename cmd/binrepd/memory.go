@@ -71,7 +71,7 @@ func (o *options) settleMemory(h host) error {
 	if o.MaxMemory > 0 {
 		return nil
 	}
-	taken := uint64(o.ReplicateQueue)
+	taken := uint64(o.ReplicateQueue) + o.recordBuffers()
 	if o.XDP != xdpOff {
 		taken += uint64(o.Rings) * uint64(o.RingSize)
 	}

@@ -72,6 +72,7 @@ type options struct {
 	Load       string        // file to begin with; empty: none
 
 	survival
+	recording
 
 	LogLevel  slog.Level
 	LogFormat string // one of the log constants

@@ -52,7 +52,7 @@ func (a *appliance) neededLater() []capability {
 		need(unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "to attach again when an interface is deleted and made again")
 	}
 	// Root without this can't write where another user is the owner.
-	for _, dir := range []string{filepath.Dir(a.options.Control), a.options.StateDir} {
+	for _, dir := range []string{filepath.Dir(a.options.Control), a.options.StateDir, a.options.Record} {
 		info, err := os.Stat(dir)
 		if err == nil && os.Geteuid() == 0 && info.Sys().(*syscall.Stat_t).Uid != 0 {
 			need(unix.CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE", "to write in "+dir+", which belongs to another user")

@@ -78,7 +78,8 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 		a.input.detach()
 		stopRunning()
 	})
-	err = a.engine.Run(running, a.input.inputs(running))
+	err = a.engine.Run(running, a.recorded(a.input.inputs(running)))
+	err = errors.Join(err, a.closeRecorder())
 	logAccount(log, a.status())
 	stopSaving()
 	return err

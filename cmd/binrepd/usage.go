@@ -11,7 +11,7 @@ import (
 
 // nameVariable lets a flag be given as an environment variable too: --ring-size as BINREPD_RING_SIZE.
 func nameVariable(f cli.Flag, prefix string) {
-	if f.Names()[0] == "control" { // the daemon and those who ask it mean the same
+	if name := f.Names()[0]; name == "control" || name == "record" { // the daemon and those who ask it mean the same
 		prefix = ""
 	}
 	names := []string{"BINREPD_" + strings.ToUpper(strings.ReplaceAll(prefix+f.Names()[0], "-", "_"))}

@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -38,6 +38,11 @@ _binrepd() {
 		return ;;
 	'binrepd run --state-dir')
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return ;;
+	'binrepd run --record')
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return ;;
+	'binrepd run --record-size')
 		return ;;
 	'binrepd run --interface')
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
@@ -157,6 +162,28 @@ _binrepd() {
 	'binrepd load --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
+	'binrepd record call --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd record call --record')
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return ;;
+	'binrepd record list --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd record list --record')
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return ;;
+	'binrepd replay --bind')
+		return ;;
+	'binrepd replay --from-source')
+		return ;;
+	'binrepd replay --port')
+		return ;;
+	'binrepd replay --speed')
+		return ;;
+	'binrepd replay --to')
+		return ;;
 	'binrepd doctor --interface')
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
 		return ;;
@@ -194,10 +221,10 @@ _binrepd() {
 	esac
 	case $command in
 	'binrepd')
-		commands='run status top dialogs allow sync save load doctor bench unpin version'
+		commands='run status top dialogs allow sync save load record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --metrics --pprof --stale-after --pin --save-interval --state-dir --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --metrics --pprof --stale-after --pin --save-interval --state-dir --record --record-size --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --control --help' ;;
 	'binrepd top')
@@ -230,6 +257,15 @@ _binrepd() {
 	'binrepd load')
 		files=1
 		flags='--json --control --help' ;;
+	'binrepd record')
+		commands='call list'
+		flags='--help' ;;
+	'binrepd record call')
+		flags='--json --control --record --help' ;;
+	'binrepd record list')
+		flags='--json --control --record --help' ;;
+	'binrepd replay')
+		flags='--bind --from-source --json --port --shift-time --speed --to --help' ;;
 	'binrepd doctor')
 		flags='--interface --json --stall --control --help' ;;
 	'binrepd bench')

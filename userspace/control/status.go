@@ -65,6 +65,7 @@ type Status struct {
 	Pin          *PinStatus          `json:"pin,omitempty"`
 	State        *StateStatus        `json:"state,omitempty"`
 	Privileges   *PrivilegeStatus    `json:"privileges,omitempty"`
+	Record       *RecordStatus       `json:"record,omitempty"`
 }
 
 // Memory of the table, in bytes.

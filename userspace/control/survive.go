@@ -47,3 +47,17 @@ type KeptCapability struct {
 	Name string `json:"name"`
 	Why  string `json:"why"`
 }
+
+// RecordStatus tells about the recording of datagrams. At rest, those that the workers have seen since the start = recorded + every reason of dropped.
+type RecordStatus struct {
+	Dir       string            `json:"dir"`
+	Limit     uint64            `json:"limit"`    // bytes of all files
+	Recorded  uint64            `json:"recorded"` // datagrams
+	Bytes     uint64            `json:"bytes"`    // of these, with headers
+	Dropped   map[string]uint64 `json:"dropped"`
+	Files     int               `json:"files"` // those of earlier processes included
+	FileBytes uint64            `json:"file_bytes"`
+	Oldest    time.Time         `json:"oldest"` // when the oldest was begun; zero without one
+	Errors    uint64            `json:"errors"`
+	Error     string            `json:"error,omitempty"` // that lasts
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"binrepd/userspace/control"
+	"binrepd/userspace/engine"
+	"binrepd/userspace/record"
+)
+
+const categoryRecord = "Flight recorder"
+
+func recordFlags() []cli.Flag {
+	return []cli.Flag{
+		recordFlag("keep the last datagrams, good and bad, in `DIR`, in files that Wireshark opens; 'binrepd record' and 'binrepd replay' read them. " +
+			"They tell who called whom"),
+		&cli.StringFlag{
+			Name: "record-size", Category: categoryRecord, Value: "1GiB",
+			Usage: "keep at most `SIZE` of them, those of earlier processes included, and delete the oldest; at least 4MiB",
+		},
+	}
+}
+
+// recordFlag is the same for the daemon, which writes there, and for the commands that read it.
+func recordFlag(usage string) cli.Flag {
+	return &cli.StringFlag{Name: "record", Category: categoryRecord, Usage: usage}
+}
+
+// recording is what is kept of what comes.
+type recording struct {
+	Record     string // folder, or empty
+	RecordSize int64  // bytes
+}
+
+func parseRecording(c *cli.Context) (recording, error) {
+	o := recording{Record: c.String("record")}
+	if c.IsSet("record") && o.Record == "" {
+		return o, nil // as in BINREPD_RECORD=
+	}
+	text := c.String("record-size")
+	size, err := humanize.ParseBytes(text)
+	switch {
+	case err != nil || size > math.MaxInt64:
+		return o, fmt.Errorf("--record-size %s: not a size; write 1GiB, 500MiB or a number of bytes", text)
+	case size < record.LeastLimit:
+		return o, fmt.Errorf("--record-size %s: at least %s", text, humanize.IBytes(record.LeastLimit))
+	}
+	o.RecordSize = int64(size)
+	return o, nil
+}
+
+// recordBuffers is the memory for what waits for the disk.
+func (o *options) recordBuffers() uint64 {
+	if o.Record == "" {
+		return 0
+	}
+	return uint64(o.recordTaps()) * record.DefaultBuffer
+}
+
+// recordTaps is how many workers there may be: one for each ring and each socket.
+func (o *options) recordTaps() int {
+	if o.XDP == xdpOff {
+		return len(o.Listen)
+	}
+	return o.Rings + len(o.Listen)
+}
+
+// openRecorder starts the recorder, if there is to be one.
+func openRecorder(o *options, log *slog.Logger) (*record.Recorder, error) {
+	if o.Record == "" {
+		return nil, nil
+	}
+	version, _ := buildVersion()
+	r, err := record.Open(record.Config{
+		Dir: o.Record, Limit: o.RecordSize, Listeners: o.Listen, Taps: o.recordTaps(), Application: "binrepd " + version, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--record: %w", err)
+	}
+	return r, nil
+}
+
+// recorded has every input recorded, if there is a recorder.
+func (a *appliance) recorded(inputs []engine.Input) []engine.Input {
+	for i := range inputs {
+		if a.recorder != nil {
+			inputs[i].Recorder = a.recorder.Tap(i)
+		}
+	}
+	return inputs
+}
+
+// closeRecorder writes what waits, for a short time.
+func (a *appliance) closeRecorder() error {
+	if a.recorder == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	err := a.recorder.Close(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		a.log.Warn("the last datagrams are not recorded", "error", err)
+		return nil // the appliance has done its work
+	}
+	return err
+}
+
+func (a *appliance) recordStatus(s *control.Status) {
+	if a.recorder == nil {
+		return
+	}
+	st := a.recorder.Status()
+	s.Record = &control.RecordStatus{
+		Dir: st.Dir, Limit: uint64(st.Limit), Recorded: st.Recorded, Bytes: st.Bytes, Dropped: st.Dropped,
+		Files: st.Files, FileBytes: uint64(st.FileBytes), Oldest: st.Oldest, Errors: st.Errors,
+	}
+	if st.Error != nil {
+		s.Record.Error = st.Error.Error()
+	}
+}
+
+// recordRows writes how the recording stands.
+func recordRows(row func(name, format string, args ...any), s *control.Status, now time.Time) {
+	r := s.Record
+	if r == nil {
+		return
+	}
+	text := fmt.Sprintf("%d recorded in %s", r.Recorded, r.Dir)
+	if r.Files > 0 {
+		text += fmt.Sprintf(": %s of %s, back to %s ago", humanize.IBytes(r.FileBytes), humanize.IBytes(r.Limit), span(r.Oldest, now))
+	}
+	if dropped := nonZero(r.Dropped); dropped != "" {
+		text += "; not recorded: " + dropped
+	}
+	if r.Error != "" {
+		text += "; FAILING: " + r.Error
+	}
+	row("recording", "%s", text)
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"binrepd/dialog"
+	"binrepd/userspace/bin"
+	"binrepd/userspace/capture"
+	"binrepd/userspace/control"
+	"binrepd/userspace/record"
+)
+
+func recordCommand() *cli.Command {
+	where := recordFlag("`DIR` that was given to run; without it the running appliance is asked")
+	return &cli.Command{
+		Name: "record", Usage: "look into what 'run --record' has recorded",
+		Subcommands: []*cli.Command{
+			{
+				Name: "call", Usage: "tell the history of one call: every packet about it, good and bad, and what each changed", ArgsUsage: "CALLID",
+				Description: "Reads the files; no appliance has to run. What waits for the disk, some milliseconds, is not in them yet. A bad\n" +
+					"packet is shown if its Call-ID can still be found.",
+				Flags:  []cli.Flag{where, jsonFlag("print one JSON object a line"), controlFlag()},
+				Action: showCall,
+			},
+			{
+				Name: "list", Usage: "list the files, oldest first",
+				Flags:  []cli.Flag{where, jsonFlag("print one JSON object a line"), controlFlag()},
+				Action: listRecording, Before: noArguments,
+			},
+		},
+	}
+}
+
+// recordedFiles finds the files of the recording.
+func recordedFiles(c *cli.Context) ([]record.File, error) {
+	dir := c.String("record")
+	if dir == "" {
+		s, err := control.NewClient(c.String("control")).Status(c.Context)
+		if err != nil {
+			return nil, usageErrorf("--record: say which folder was given to run (and no appliance can be asked: %w)", err)
+		}
+		if s.Record == nil {
+			return nil, usageErrorf("--record: say which folder; the running appliance doesn't record")
+		}
+		dir = s.Record.Dir
+	}
+	files, err := record.Files(dir)
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s: nothing is recorded there", dir)
+	}
+	return files, err
+}
+
+func listRecording(c *cli.Context) error {
+	files, err := recordedFiles(c)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(c.App.Writer)
+	if c.Bool("json") {
+		enc := json.NewEncoder(out)
+		for _, f := range files {
+			if err := enc.Encode(struct {
+				Path  string    `json:"path"`
+				Begun time.Time `json:"begun"`
+				Bytes int64     `json:"bytes"`
+			}{f.Path, f.Begun, f.Size}); err != nil {
+				return err
+			}
+		}
+		return out.Flush()
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "BEGUN\tSIZE\tFILE")
+	for _, f := range files {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Begun.Local().Format(time.DateTime), humanize.IBytes(uint64(f.Size)), f.Path)
+	}
+	return errors.Join(w.Flush(), out.Flush())
+}
+
+func showCall(c *cli.Context) error {
+	if c.NArg() != 1 || c.Args().First() == "" {
+		return usageErrorf("%s takes one Call-ID: see %[1]s --help", c.Command.HelpName)
+	}
+	files, err := recordedFiles(c)
+	if err != nil {
+		return err
+	}
+	entries, err := readHistory(c.Context, files, c.Args().First())
+	if err != nil && !errors.Is(err, capture.ErrTooLong) {
+		return err
+	}
+	if len(entries) == 0 {
+		return fmt.Errorf("no packet of a call with Call-ID %q is recorded; the recording begins at %s", c.Args().First(),
+			files[0].Begun.Local().Format(time.DateTime))
+	}
+	out := bufio.NewWriter(c.App.Writer)
+	if c.Bool("json") {
+		return errors.Join(err, encodeHistory(out, entries), out.Flush())
+	}
+	return errors.Join(err, printHistory(out, entries), out.Flush())
+}
+
+func readHistory(ctx context.Context, files []record.File, callID string) ([]capture.Entry, error) {
+	var paths []string
+	for _, f := range files {
+		paths = append(paths, f.Path)
+	}
+	r := capture.NewReader(paths...)
+	r.SkipGone = true
+	defer r.Close()
+	return capture.History(func(d *capture.Datagram) error {
+		if r.Counts.Frames%4096 == 0 && ctx.Err() != nil {
+			return errors.New("stopped")
+		}
+		return r.Next(d)
+	}, []byte(callID))
+}
+
+// commandWord is the word for what an entry is.
+func commandWord(e *capture.Entry) string {
+	switch e.Verdict {
+	case bin.Dialog:
+		return e.Kind.String()
+	case bin.OtherCapability:
+		return "other"
+	}
+	return "bad"
+}
+
+func printHistory(out io.Writer, entries []capture.Entry) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TIME\tSOURCE\tLISTENER\tCOMMAND\tSTATE\tWHAT")
+	for i := range entries {
+		e := &entries[i]
+		state := "-"
+		if e.Verdict == bin.Dialog && e.Kind != dialog.Delete {
+			state = e.Details.State.String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format("2006-01-02 15:04:05.000000"), e.Source, e.Listener,
+			commandWord(e), state, what(e))
+	}
+	return w.Flush()
+}
+
+// what tells what an entry says that is new.
+func what(e *capture.Entry) string {
+	d := &e.Details
+	switch {
+	case e.Verdict != bin.Dialog:
+		return fmt.Sprintf("%s, %d bytes", e.Verdict, e.Bytes)
+	case e.Kind == dialog.Delete:
+		return fmt.Sprintf("tags %s, %s", control.Printable(d.FromTag), control.Printable(d.ToTag))
+	case e.First:
+		return fmt.Sprintf("%s to %s, tags %s, %s, timeout %s, callee_cseq %s, caller_cseq %s", control.Printable(d.FromURI), control.Printable(d.ToURI),
+			control.Printable(d.FromTag), control.Printable(d.ToTag), clockTime(d.Timeout), control.Printable(d.CalleeCSeq), control.Printable(d.CallerCSeq))
+	case len(e.Changes) == 0:
+		return "nothing new"
+	}
+	var parts []string
+	for _, c := range e.Changes {
+		switch {
+		case c.UnixSecond:
+			parts = append(parts, fmt.Sprintf("%s %s (%+d s)", c.Field, clockTime(c.New), int64(c.New)-int64(c.Old)))
+		case c.Field == "state":
+			parts = append(parts, fmt.Sprintf("state was %s", dialog.State(c.Old)))
+		case c.Number:
+			parts = append(parts, fmt.Sprintf("%s %d -> %d", c.Field, c.Old, c.New))
+		default:
+			parts = append(parts, fmt.Sprintf("%s %q -> %q", c.Field, control.Printable(c.Was), control.Printable(c.Is)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func clockTime(unix uint32) string {
+	if unix == 0 {
+		return "none"
+	}
+	return time.Unix(int64(unix), 0).Format(time.DateTime)
+}
+
+// historyLine is an entry in JSON.
+type historyLine struct {
+	Time     time.Time              `json:"time"`
+	Source   string                 `json:"source"`
+	Listener string                 `json:"listener"`
+	Bytes    int                    `json:"bytes"`
+	Command  string                 `json:"command"`
+	Verdict  string                 `json:"verdict"`
+	FromTag  *control.Text          `json:"caller_tag,omitempty"`
+	ToTag    *control.Text          `json:"callee_tag,omitempty"`
+	FromURI  control.Text           `json:"from_uri,omitempty"`
+	ToURI    control.Text           `json:"to_uri,omitempty"`
+	State    uint32                 `json:"state,omitempty"`
+	Start    uint32                 `json:"timestart,omitempty"`
+	Timeout  uint32                 `json:"timeout,omitempty"`
+	CalleeC  control.Text           `json:"callee_cseq,omitempty"`
+	CallerC  control.Text           `json:"caller_cseq,omitempty"`
+	Changed  map[string]historyStep `json:"changed,omitempty"`
+}
+
+// historyStep is what a field was and is: two strings or two numbers.
+type historyStep struct {
+	Was any `json:"was"`
+	Is  any `json:"is"`
+}
+
+func encodeHistory(out io.Writer, entries []capture.Entry) error {
+	enc := json.NewEncoder(out)
+	for i := range entries {
+		e := &entries[i]
+		line := historyLine{
+			Time: e.Time, Source: e.Source.String(), Listener: e.Listener.String(), Bytes: e.Bytes, Command: commandWord(e), Verdict: e.Verdict.String(),
+		}
+		if d := &e.Details; e.Verdict == bin.Dialog {
+			from, to := control.Text(d.FromTag), control.Text(d.ToTag)
+			line.FromTag, line.ToTag = &from, &to
+			line.FromURI, line.ToURI = control.Text(d.FromURI), control.Text(d.ToURI)
+			line.State, line.Start, line.Timeout = uint32(d.State), d.Start, d.Timeout
+			line.CalleeC, line.CallerC = control.Text(d.CalleeCSeq), control.Text(d.CallerCSeq)
+		}
+		for _, c := range e.Changes {
+			if line.Changed == nil {
+				line.Changed = map[string]historyStep{}
+			}
+			if c.Number {
+				line.Changed[c.Field] = historyStep{c.Old, c.New}
+			} else {
+				line.Changed[c.Field] = historyStep{control.Text(c.Was), control.Text(c.Is)}
+			}
+		}
+		if err := enc.Encode(&line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
