@@ -2,6 +2,8 @@ package main
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -80,6 +82,30 @@ func TestOperationsLinks(t *testing.T) {
 	}
 	if readme := document(t, "README.md"); strings.Contains(readme, "operations.md#restart)") && !slices.Contains(anchors, "restart") {
 		t.Error("the README leads to no heading")
+	}
+}
+
+// TestOperationsKnowsAlerts: each alert of deploy/prometheus has a heading of its name, which its message may point at.
+func TestOperationsKnowsAlerts(t *testing.T) {
+	anchors := headings(document(t, "docs", "operations.md"))
+	files, err := filepath.Glob(filepath.Join(moduleRoot(t), "deploy", "prometheus", "*.rules.yml"))
+	if err != nil || len(files) == 0 {
+		t.Skip("there are no rules here: ", err)
+	}
+	for _, file := range files {
+		rules, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alerts := regexp.MustCompile(`(?m)^ *- alert: (\w+)$`).FindAllSubmatch(rules, -1)
+		if len(alerts) < 5 {
+			t.Errorf("%d alerts in %s", len(alerts), file)
+		}
+		for _, m := range alerts {
+			if !slices.Contains(anchors, strings.ToLower(string(m[1]))) {
+				t.Errorf("docs/operations.md has no heading %s", m[1])
+			}
+		}
 	}
 }
 
