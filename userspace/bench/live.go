@@ -20,6 +20,9 @@ const (
 	lossRate, lossEvents = 1_000_000, 1_000_000
 	// liveChunk is how many frames come in one burst.
 	liveChunk = 64
+	// lossChunk is the same where as many as possible are to come: each system call allocates memory for its first 64 frames, and then uses that
+	// again.
+	lossChunk = 1024
 )
 
 // liveStage sends live frames over veth pairs and measures all processor time that they cost, in the kernel and in user space. What it
@@ -85,7 +88,8 @@ func liveStage(ctx context.Context, s *session) (err error) {
 	made := all[0].cpu()
 	drop, viaXDP, viaSocket := all[1].cpu()-made, all[2].cpu()-made, all[3].cpu()-made
 	at := fmt.Sprintf("at %d events a second; kernel and user space", liveRate)
-	s.row(Row{Case: "XDP_DROP of the same frames", CPU: drop, Allocs: -1, Note: "kernel only"})
+	// Sending a frame and dropping it at the other end may cost less than dropping it unsent, which gives its memory back by a longer way.
+	s.row(Row{Case: "XDP_DROP of the same frames", CPU: max(drop, 0), Allocs: -1, Note: "kernel only, beyond what making them costs"})
 	s.row(Row{Case: "XDP path, kernel", CPU: median(kernel[1:]) - made, Allocs: -1, Note: "waking the consumer included"})
 	s.row(Row{Case: "XDP path", Dialogs: dialogs, CPU: viaXDP, Allocs: -1, Note: at})
 	s.row(Row{Case: "socket path", Dialogs: dialogs, CPU: viaSocket, Allocs: -1, Note: at})
@@ -116,7 +120,7 @@ func (s *session) loss(ctx context.Context, p *path) error {
 	if err != nil {
 		return err
 	}
-	r, err := p.send(ctx, s.events(lossEvents), lossRate, liveChunk, p.appliance.mixed)
+	r, err := p.send(ctx, s.events(lossEvents), lossRate, lossChunk, p.appliance.mixed)
 	if err != nil {
 		return err
 	}
