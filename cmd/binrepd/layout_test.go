@@ -41,6 +41,8 @@ var imports = map[string][]string{
 	// Its input is what status shows, so that both tell the same and nothing is counted twice.
 	"userspace/telemetry": {"userspace/control", "userspace/engine", "userspace/bin", "dialog"},
 	"userspace/live":      {"userspace/control", "dialog"},
+	// The page shows what control tells, in its types.
+	"userspace/statuspage": {"userspace/control"},
 	// The bench measures everything, with the traffic that the tests use.
 	"userspace/bench": {"bpf", "dialog", "userspace/datagram", "userspace/bin", "userspace/bin/bintest", "userspace/ring", "userspace/socket",
 		"userspace/engine", "userspace/egress", "userspace/resync", "userspace/thread"},
@@ -59,7 +61,7 @@ var onlyIn = [...]struct {
 	{"github.com/prometheus", []string{"userspace/telemetry"}},
 	{"github.com/safchain/ethtool", []string{"userspace/tuning"}},
 	{"github.com/gdamore/tcell", []string{"userspace/live"}},
-	{"net/http", []string{"userspace/control", "userspace/telemetry", "cmd/binrepd"}},
+	{"net/http", []string{"userspace/control", "userspace/telemetry", "userspace/statuspage", "cmd/binrepd"}},
 	{"testing", nil},
 	{"pgregory.net/rapid", nil},
 	{"go.uber.org/goleak", nil},

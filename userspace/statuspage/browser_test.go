@@ -1,0 +1,317 @@
+package statuspage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	ax "github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"binrepd/deploy/tooltest"
+)
+
+// patience ends a wait that would hang; it is no measure of speed.
+const patience = time.Minute
+
+// chromium is a running browser.
+type chromium struct{ ctx context.Context }
+
+// browser starts headless Chromium, which lives as long as the test.
+func browser(t *testing.T) *chromium {
+	t.Helper()
+	tooltest.Require(t, "chromium")
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath("chromium"),
+		chromedp.NoSandbox, // as root it has none; nothing but our own page is opened
+		// Nobody outside is asked for anything, whatever the browser or the page would like to.
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.DisableGPU,
+	)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal("chromium:", err)
+	}
+	return &chromium{ctx}
+}
+
+// tab is one page in the browser, and what it said and asked for.
+type tab struct {
+	t       *testing.T
+	ctx     context.Context
+	url     string
+	mu      sync.Mutex
+	console []string
+	asked   []string // addresses that it wanted
+	loaded  []string // and those that it got
+	dialogs int      // windows of alert()
+}
+
+// view is how a tab looks at the page.
+type view struct {
+	width, height int64
+	scheme        string
+}
+
+var desktop, phone = view{1280, 800, "light"}, view{390, 844, "light"}
+
+func (v view) dark() view {
+	v.scheme = "dark"
+	return v
+}
+
+// serve shows an appliance at a loopback address.
+func serve(t *testing.T, a *appliance) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	c := a.config()
+	c.Bound = netip.MustParseAddrPort(s.Listener.Addr().String())
+	s.Config.Handler = Handler(c)
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// open opens the page at url, and closes it at the end of the test.
+func (b *chromium) open(t *testing.T, url string, v view) *tab {
+	t.Helper()
+	p := &tab{t: t, url: url}
+	ctx, cancel := chromedp.NewContext(b.ctx)
+	t.Cleanup(cancel)
+	p.ctx = ctx
+	if err := chromedp.Listen(ctx, p.hear); err != nil {
+		t.Fatal(err)
+	}
+	p.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, network.Enable, network.EnableParams{})
+		return err
+	}))
+	p.show(v)
+	p.do(chromedp.Navigate(url))
+	return p
+}
+
+func (p *tab) hear(ev any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch ev := ev.(type) {
+	case *network.EventRequestWillBeSent:
+		p.asked = append(p.asked, ev.Request.URL)
+	case *network.EventResponseReceived:
+		p.loaded = append(p.loaded, ev.Response.URL)
+	case *page.EventJavascriptDialogOpening:
+		p.dialogs++
+	case *runtime.EventConsoleAPICalled:
+		var parts []string
+		for _, a := range ev.Args {
+			parts = append(parts, string(a.Value)+a.Description)
+		}
+		p.console = append(p.console, string(ev.Type)+": "+strings.Join(parts, " "))
+	case *runtime.EventExceptionThrown:
+		p.console = append(p.console, "exception: "+ev.ExceptionDetails.Text)
+	case *log.EventEntryAdded:
+		p.console = append(p.console, string(ev.Entry.Level)+": "+ev.Entry.Text+" "+ev.Entry.URL)
+	}
+}
+
+// quiet checks that the page said nothing on the console, and asked nobody but its own server.
+func (p *tab) quiet() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.console {
+		p.t.Errorf("console: %s", line)
+	}
+	for _, url := range p.asked {
+		if !strings.HasPrefix(url, p.url) && !strings.HasPrefix(url, "data:image/svg+xml,") && url != "data:," {
+			p.t.Errorf("the page asked for %s", url)
+		}
+	}
+	if len(p.asked) < 3 {
+		p.t.Errorf("only %d requests were seen: %q", len(p.asked), p.asked)
+	}
+}
+
+func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// show changes size and colour scheme.
+func (p *tab) show(v view) {
+	p.t.Helper()
+	p.do(chromedp.EmulateViewport(v.width, v.height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
+		})
+		return err
+	}))
+}
+
+// evaluate returns what an expression is in the page.
+func evaluate[T any](p *tab, expression string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// await waits until an expression is true in the page.
+func (p *tab) await(what, expression string) {
+	p.t.Helper()
+	deadline := time.Now().Add(patience)
+	for !evaluate[bool](p, "Boolean("+expression+")") {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("waited in vain for %s; the page says:\n%s", what, p.text("body"))
+		}
+		time.Sleep(20 * time.Millisecond) // between two looks at a condition
+	}
+}
+
+// text is what a person reads in the first element that the selector chooses.
+func (p *tab) text(selector string) string {
+	p.t.Helper()
+	return evaluate[string](p, fmt.Sprintf("document.querySelector(%q)?.innerText ?? 'nothing'", selector))
+}
+
+// has checks that a part of the page says something.
+func (p *tab) has(selector string, wants ...string) {
+	p.t.Helper()
+	text := strings.Join(strings.Fields(p.text(selector)), " ")
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			p.t.Errorf("%s lacks %q: %s", selector, want, text)
+		}
+	}
+}
+
+// key presses a key, by its name in the DOM.
+func (p *tab) key(name string) {
+	p.t.Helper()
+	press := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: name}
+	switch name {
+	case "Tab":
+		press.WindowsVirtualKeyCode = 9
+	case "Escape":
+		press.WindowsVirtualKeyCode = 27
+	default:
+		press.Text = name
+	}
+	p.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, input.DispatchKeyEvent, press)
+		return err
+	}))
+}
+
+// picture writes a screenshot.
+func (p *tab) picture(name string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	path := filepath.Join(p.t.ArtifactDir(), name+".png")
+	if err := os.WriteFile(path, png, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// accessibility is what assistive software gets of a page: "role name".
+type accessibility []string
+
+func (a accessibility) has(start string) bool {
+	return slices.ContainsFunc(a, func(s string) bool { return strings.HasPrefix(s, start) })
+}
+
+// with lists what begins with one of these.
+func (a accessibility) with(starts ...string) (list accessibility) {
+	for _, s := range a {
+		if slices.ContainsFunc(starts, func(start string) bool { return strings.HasPrefix(s, start) }) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func (p *tab) accessible() (tree accessibility) {
+	p.t.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		all, err := cdp.Call(ctx, target, ax.GetFullAXTree, ax.GetFullAXTreeParams{})
+		if err != nil {
+			return err
+		}
+		for _, n := range all.Nodes {
+			if n.Ignored || n.Role == nil || n.Name == nil {
+				continue
+			}
+			var role, name string
+			if err := errors.Join(json.Unmarshal(n.Role.Value, &role), json.Unmarshal(n.Name.Value, &name)); err != nil {
+				return err
+			}
+			tree = append(tree, role+" "+name)
+		}
+		return nil
+	}))
+	return tree
+}
+
+// failing is a server that can be made to fail.
+type failing struct {
+	mu   sync.Mutex
+	mode string // "", "refuse" or "hang"
+	next http.Handler
+}
+
+func (f *failing) set(mode string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mode = mode
+}
+
+func (f *failing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	mode := f.mode
+	f.mu.Unlock()
+	switch mode {
+	case "refuse":
+		http.Error(w, "no", http.StatusServiceUnavailable)
+	case "cut":
+		panic(http.ErrAbortHandler)
+	case "hang":
+		<-r.Context().Done()
+	default:
+		f.next.ServeHTTP(w, r)
+	}
+}

@@ -1,0 +1,99 @@
+// How things are written: numbers, times, and text that strangers chose. Everything reaches the document as text, by
+// textContent; no function of this page makes markup from a string.
+
+const byId = (id) => document.getElementById(id);
+
+// element makes an element with attributes and children; a string becomes a text.
+function element(name, attributes = {}, ...children) {
+  const e = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) e.setAttribute(key, value);
+  e.append(...children);
+  return e;
+}
+
+// put sets a text if it is another one, so that what didn't change keeps the reader's selection.
+function put(e, text) {
+  text = String(text);
+  if (e.textContent !== text) e.textContent = text;
+}
+
+const whole = new Intl.NumberFormat('en', {maximumFractionDigits: 0});
+const tenth = new Intl.NumberFormat('en', {maximumFractionDigits: 1, minimumFractionDigits: 1});
+
+const count = (n) => whole.format(n);
+
+// rate writes events a second.
+const rate = (n) => (n > 0 && n < 100 ? tenth : whole).format(n);
+
+// three writes a number with at most three digits that count.
+const three = (n) => (n >= 100 ? whole.format(n) : String(+n.toPrecision(3)));
+
+function bytes(n) {
+  for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
+    if (n < 1024) return (unit === 'B' ? whole.format(n) : three(n)) + ' ' + unit;
+    n /= 1024;
+  }
+  return three(n) + ' TiB';
+}
+
+// micro writes microseconds.
+function micro(us) {
+  if (us < 1000) return whole.format(us) + ' µs';
+  if (us < 1e6) return three(us / 1000) + ' ms';
+  return three(us / 1e6) + ' s';
+}
+
+// span writes seconds as people say them, in the two largest units.
+function span(seconds) {
+  let s = Math.max(0, Math.floor(seconds));
+  const units = [['d', 86400], ['h', 3600], ['m', 60], ['s', 1]];
+  const first = units.findIndex(([, size]) => s >= size);
+  if (first < 0) return '0s';
+  const parts = [];
+  for (const [name, size] of units.slice(first, first + 2)) {
+    const n = Math.floor(s / size);
+    s -= n * size;
+    if (n > 0) parts.push(n + name);
+  }
+  return parts.join(' ');
+}
+
+// never is how Go writes a time that hasn't come.
+const never = (iso) => !iso || iso.startsWith('0001-');
+
+// clock writes a moment in the reader's time, with the day if it isn't today.
+function clock(ms) {
+  const d = new Date(ms), now = new Date();
+  const two = (n) => String(n).padStart(2, '0');
+  const time = two(d.getHours()) + ':' + two(d.getMinutes()) + ':' + two(d.getSeconds());
+  const day = d.getFullYear() + '-' + two(d.getMonth() + 1) + '-' + two(d.getDate());
+  return d.toDateString() === now.toDateString() ? time : day + ' ' + time;
+}
+
+// total adds up an object of counts.
+const total = (counts) => Object.values(counts || {}).reduce((a, b) => a + b, 0);
+
+// reasons lists the counts that aren't zero, the largest first.
+const reasons = (counts) => Object.entries(counts || {}).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+
+// plain turns a name of the API into words: ring_full, ring full.
+const plain = (name) => name.replaceAll('_', ' ');
+
+// What doesn't show, or makes other text show differently: control characters, marks that turn the direction of writing, characters
+// without width, and halves of characters, which is how a byte that is no text comes (\udc80 to \udcff).
+const unseen = /[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff]|[\u{e0000}-\u{e0fff}]/gu;
+
+// foreign makes a text that a stranger chose readable: what doesn't show is written out as an escape, set off from the rest.
+function foreign(text) {
+  const out = element('bdi');
+  let from = 0;
+  for (const m of text.matchAll(unseen)) {
+    const code = m[0].codePointAt(0);
+    const byte = code >= 0xdc80 && code <= 0xdcff;
+    const hex = (byte ? code - 0xdc00 : code).toString(16);
+    out.append(text.slice(from, m.index), element('span', {class: 'escape'}, byte || code < 0x100 ? '\\x' + hex.padStart(2, '0') : '\\u{' + hex + '}'));
+    from = m.index + m[0].length;
+  }
+  out.append(text.slice(from));
+  return out;
+}
