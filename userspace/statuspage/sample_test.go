@@ -140,7 +140,7 @@ func busyFrom(now time.Time, last int) *appliance {
 func losing(now time.Time) *appliance {
 	const seconds = 21
 	a := busyFrom(now, seconds)
-	for i := seconds - 1; i > 0; i-- {
+	for i := seconds - 1; i >= 0; i-- {
 		a.change(now.Add(-time.Duration(i)*time.Second), func(s *control.Status) {
 			s.CreateRecv, s.UpdateRecv, s.DeleteRecv = s.CreateRecv+4100, s.UpdateRecv+4300, s.DeleteRecv+1200
 			s.Dialogs += 2900
