@@ -14,6 +14,7 @@ import (
 	"binrepd/userspace/datagram"
 	"binrepd/userspace/engine"
 	"binrepd/userspace/record"
+	"binrepd/userspace/statuspage"
 	"binrepd/userspace/telemetry"
 )
 
@@ -26,6 +27,7 @@ type appliance struct {
 	output   *output
 	engine   *engine.Engine
 	history  control.History
+	trend    statuspage.Trend // the last minutes, for the page
 	health   telemetry.Health
 	metrics  *telemetry.Server // nil without a metrics address
 	syncs    syncs
@@ -69,7 +71,7 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 	}); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	a.history.StaleAfter = o.StaleAfter
+	a.history.StaleAfter, a.trend.StaleAfter = o.StaleAfter, o.StaleAfter
 	if a.keeper, err = a.openKeeper(log); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -97,6 +99,7 @@ func (a *appliance) watch(ctx context.Context) {
 		case now := <-tick.C:
 			s := a.counters()
 			a.history.Sample(now, &s)
+			a.trend.Sample(now, &s)
 			a.health.Sample(now, &s)
 		}
 	}

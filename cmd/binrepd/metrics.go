@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// defaultMetrics is reached from this host only: metrics name the proxies, and there is no password.
+	// defaultMetrics is reached from this host only: metrics name the proxies, the page shows calls, and there is no password.
 	defaultMetrics = "127.0.0.1:9470"
 	metricsOff     = "off"
 )
@@ -25,8 +25,8 @@ func metricsFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "metrics", Category: categoryControl, Value: defaultMetrics,
-			Usage: "answer HTTP at `ADDRESS:PORT`: /metrics for Prometheus, /healthz and /readyz; off: nowhere. There is no " +
-				"password: name an address that only those reach who may read",
+			Usage: "answer HTTP at `ADDRESS:PORT`: a page for people, with a search of calls, /metrics for Prometheus, /healthz and /readyz; off: " +
+				"nowhere. There is no password: name an address that only those reach who may read",
 		},
 		&cli.BoolFlag{
 			Name: "pprof", Category: categoryControl, DisableDefaultText: true,
@@ -78,6 +78,7 @@ func (a *appliance) openMetrics(ctx context.Context, log *slog.Logger) (*telemet
 	s.Handle("GET /metrics", telemetry.Exposition(log, telemetry.NewCollector(recent.Picture)))
 	s.Handle("GET /healthz", &a.health)
 	s.Handle("GET /readyz", a.health.Readiness(func() control.Status { return recent.Picture().Status }))
+	s.Handle("/", a.page(log))
 	if o.Profiles {
 		s.HandleProfiles()
 	}
