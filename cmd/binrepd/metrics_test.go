@@ -48,10 +48,11 @@ func TestMetricsOptions(t *testing.T) {
 // metricsAddress is where the daemon answers HTTP, by its log.
 func (d *daemon) metricsAddress() string {
 	d.t.Helper()
-	_, rest, found := strings.Cut(d.log.String(), "msg=metrics address=")
-	if !found {
-		d.t.Fatal("the log doesn't say where the metrics are")
-	}
+	var rest string
+	d.await("the address of the metrics in the log", func() (found bool) { // it may come after the word that all is ready
+		_, rest, found = strings.Cut(d.log.String(), "msg=metrics address=")
+		return found && strings.Contains(rest, "\n")
+	})
 	return rest[:strings.IndexAny(rest, " \n")]
 }
 
