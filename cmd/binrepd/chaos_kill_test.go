@@ -35,9 +35,9 @@ func witness(dst []byte, n uint64, now time.Time) []byte {
 // missing: each fiftieth event is a witness.
 func TestKilled(t *testing.T) {
 	bpftest.RequireKernel(t)
-	kills := 5
+	kills := 3
 	if isChaos() {
-		kills = 100
+		kills = 50
 	}
 	for _, rings := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d rings", rings), func(t *testing.T) { killedTest(t, rings, kills) })
