@@ -309,30 +309,32 @@ func (p *Pin) Close() error {
 	return err
 }
 
-// Mark notes, in one of two places, that a table saved at that time includes the first consumed records, of all rings together.
-func (p *Pin) Mark(place int, saved time.Time, consumed uint64) error {
+// Mark notes, in one of two places, that a table saved at that time includes the first consumed records, of all rings together, and
+// how many frames had found their ring full by then (Program.Overflows).
+func (p *Pin) Mark(place int, saved time.Time, consumed, overflows uint64) error {
 	if p.meta == nil {
 		return nil
 	}
 	value := make([]byte, metaSize)
-	binary.NativeEndian.PutUint64(value, uint64(saved.UnixNano()))
-	binary.NativeEndian.PutUint64(value[8:], consumed)
+	for i, n := range [...]uint64{uint64(saved.UnixNano()), consumed, overflows} {
+		binary.NativeEndian.PutUint64(value[8*i:], n)
+	}
 	if err := p.meta.Put(uint32(1+place&1), value); err != nil {
 		return fmt.Errorf("mark what is saved: %w", err)
 	}
 	return nil
 }
 
-// Marked returns how many records the table includes that was saved at that time.
-func (p *Pin) Marked(saved time.Time) (consumed uint64, ok bool) {
+// Marked returns how many records the table includes that was saved at that time, and how many frames had found their ring full.
+func (p *Pin) Marked(saved time.Time) (consumed, overflows uint64, ok bool) {
 	if p.meta == nil {
-		return 0, false
+		return 0, 0, false
 	}
 	for place := range uint32(2) {
 		value, err := p.meta.LookupBytes(1 + place)
-		if err == nil && len(value) >= 16 && int64(binary.NativeEndian.Uint64(value)) == saved.UnixNano() {
-			return binary.NativeEndian.Uint64(value[8:]), true
+		if err == nil && len(value) >= 24 && int64(binary.NativeEndian.Uint64(value)) == saved.UnixNano() {
+			return binary.NativeEndian.Uint64(value[8:]), binary.NativeEndian.Uint64(value[16:]), true
 		}
 	}
-	return 0, false
+	return 0, 0, false
 }

@@ -69,3 +69,14 @@ func (p *Program) adopt() (err error) {
 
 // Tally returns the map in which consumers keep the tallies of their rings, nil if nothing is pinned.
 func (p *Program) Tally() *ebpf.Map { return p.tally }
+
+// Overflows returns how many frames have found their ring full, those of earlier processes among them, and how many of these
+// had when the rings were taken over.
+func (p *Program) Overflows() (now, before uint64, err error) {
+	c, err := p.count()
+	if err != nil {
+		return 0, 0, err
+	}
+	nowAll, beforeAll := c.Total(), p.before.Total()
+	return nowAll[RingFull], beforeAll[RingFull], nil
+}

@@ -15,7 +15,7 @@ import (
 )
 
 // metaSize is the size of an entry of the map of that name: the longest description, with a margin. Entry 0 is the description as
-// JSON behind its length, a u32; the others are marks: a time and a number, u64 each.
+// JSON behind its length, a u32; the others are marks: a time and two numbers, u64 each.
 const (
 	metaSize    = 2048
 	metaEntries = 3

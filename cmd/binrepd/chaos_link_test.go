@@ -11,7 +11,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
 	"binrepd/userspace/bin/bintest"
 )
@@ -112,10 +111,7 @@ func sendOne(packet []byte) error {
 // finds none there either is counted by the kernel, and the account adds up to the datagram.
 func TestTinyRing(t *testing.T) {
 	bpftest.RequireKernel(t)
-	smallest := 1
-	for bpf.ValidateRingSize(smallest) != nil {
-		smallest *= 2
-	}
+	smallest := smallestRing()
 	events := 20_000
 	if isChaos() {
 		events = 1_000_000

@@ -88,6 +88,9 @@ func survivalRows(row func(name, format string, args ...any), s *control.Status,
 		switch {
 		case p.Adopted:
 			text = fmt.Sprintf("; took over %d waiting events, lost at most %d that were not saved", p.Waited, p.Unsaved)
+			if p.Overflowed > 0 {
+				text += fmt.Sprintf(" and %d that found the rings full", p.Overflowed)
+			}
 		case p.Reason != "":
 			text = "; replaced what was there: " + p.Reason
 		}

@@ -105,10 +105,11 @@ func (a *appliance) openKeeper(log *slog.Logger) (*keeper, error) {
 		origin: a.engine.Origin, steering: a.steering,
 		consumed: a.input.consumed,
 		mark: func(generation int, saved time.Time, consumed uint64) error {
-			if a.input.pin == nil {
+			if a.input.pin == nil || a.input.program == nil {
 				return nil
 			}
-			return a.input.pin.Mark(generation, saved, consumed)
+			overflows, _, err := a.input.program.Overflows()
+			return errors.Join(err, a.input.pin.Mark(generation, saved, consumed, overflows))
 		},
 	}
 	if err := k.open(); err != nil {
@@ -142,10 +143,21 @@ func (a *appliance) restore(ctx context.Context, log *slog.Logger) error {
 	if !pin.Adopted() {
 		return nil
 	}
-	included, _ := pin.Marked(saved) // 0 where nothing is known: all is lost
+	included, marked, _ := pin.Marked(saved) // 0 where nothing is known: all is lost
 	a.pin.Unsaved = a.input.consumed() - min(included, a.input.consumed())
 	if a.pin.Unsaved > 0 {
 		log.Warn("events are lost that the earlier process applied after the save that was restored", "at_most", a.pin.Unsaved)
+	}
+	if a.input.program == nil { // there is no XDP any more, and what was pinned is gone
+		return nil
+	}
+	_, before, err := a.input.program.Overflows()
+	if err != nil {
+		return err
+	}
+	a.pin.Overflowed = before - min(marked, before)
+	if a.pin.Overflowed > 0 {
+		log.Warn("events are lost that found the rings full since the save that was restored", "at_most", a.pin.Overflowed)
 	}
 	return nil
 }

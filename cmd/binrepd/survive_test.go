@@ -66,6 +66,8 @@ func TestSurvivalRows(t *testing.T) {
 		{control.Status{Pin: &control.PinStatus{Dir: "/p"}}, "pinned /p"},
 		{control.Status{Pin: &control.PinStatus{Dir: "/p", Adopted: true, Waited: 7, Unsaved: 3}},
 			"pinned /p; took over 7 waiting events, lost at most 3 that were not saved"},
+		{control.Status{Pin: &control.PinStatus{Dir: "/p", Adopted: true, Waited: 7, Overflowed: 4}},
+			"pinned /p; took over 7 waiting events, lost at most 0 that were not saved and 4 that found the rings full"},
 		{control.Status{Pin: &control.PinStatus{Dir: "/p", Reason: "it has 2 rings"}}, "pinned /p; replaced what was there: it has 2 rings"},
 		{control.Status{State: &control.StateStatus{Dir: "/s"}}, "saved state /s: not saved yet"},
 		{control.Status{Started: now, State: &control.StateStatus{

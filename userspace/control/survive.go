@@ -13,6 +13,9 @@ type PinStatus struct {
 	// Unsaved is the number of records that the earlier process had applied after the save that was restored, at most: these are
 	// lost. It is exact but for those that came while that was being saved.
 	Unsaved uint64 `json:"unsaved"`
+	// Overflowed is the number of datagrams that had found their ring full since that save, at most, and that no process has now: those
+	// went to sockets, which don't outlive a process, or came when there were none.
+	Overflowed uint64 `json:"overflowed"`
 }
 
 // StateStatus tells about the table on disk.

@@ -104,15 +104,15 @@ func TestOutlives(t *testing.T) {
 			}
 		}
 		at := time.Unix(int64(round), 5)
-		if err := p.pin.Mark(round, at, uint64(released)); err != nil {
+		if err := p.pin.Mark(round, at, uint64(released), uint64(2*released)); err != nil {
 			t.Error(err)
 		}
 		p.end()
 		p = begin(t, dir)
 		for back := range 3 {
-			n, ok := p.pin.Marked(time.Unix(int64(round-back), 5))
-			if ok != (back < 2 && back <= round) || back == 0 && n != uint64(released) {
-				t.Errorf("round %d: mark of %d back: %d, %v", round, back, n, ok)
+			n, overflows, ok := p.pin.Marked(time.Unix(int64(round-back), 5))
+			if ok != (back < 2 && back <= round) || back == 0 && (n != uint64(released) || overflows != uint64(2*released)) {
+				t.Errorf("round %d: mark of %d back: %d, %d, %v", round, back, n, overflows, ok)
 			}
 		}
 		p.end()
