@@ -116,18 +116,19 @@ func (k *keeper) live() uint64 {
 	return uint64(counts.Live())
 }
 
-// newestFirst lists the generations that there are.
+// newestFirst lists the generations that there are, by when they say that they were saved: two saves may be closer to each other
+// than the times that a file system keeps. One whose header can't be read comes first, so that its damage is told.
 func (k *keeper) newestFirst() []int {
 	var at [2]time.Time
 	var there []int
 	for g := range at {
-		info, err := os.Stat(k.file(g))
+		h, err := resync.ReadHeader(k.file(g))
 		if errors.Is(err, fs.ErrNotExist) {
 			k.next = g
 			continue
 		}
-		if err == nil {
-			at[g] = info.ModTime()
+		if at[g] = h.Created; err != nil {
+			at[g] = time.Unix(1<<40, 0)
 		}
 		there = append(there, g)
 	}

@@ -96,6 +96,22 @@ func Verify(ctx context.Context, path string) (Header, error) {
 	return readFile(ctx, f, path, func([]byte) error { return nil })
 }
 
+// ReadHeader reads what the header of a file says, and looks at nothing behind it.
+func ReadHeader(path string) (Header, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return Header{}, fmt.Errorf("read header: %w", err)
+	}
+	defer f.Close()
+	head := make([]byte, headerSize)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return Header{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	h, _, _, err := parseHeader(path, head[:n])
+	return h, err
+}
+
 // readFile verifies the file block by block, calling use for the records of each.
 func readFile(ctx context.Context, f *os.File, path string, use func(records []byte) error) (h Header, err error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
