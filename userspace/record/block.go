@@ -29,10 +29,6 @@ const (
 	ipv6Header = 40
 	udpHeader  = 8
 
-	// maxBlock is the size of the largest block: an IPv6 packet holds up to 65535 bytes behind its header, and a UDP datagram, whose length
-	// has 16 bits everywhere, no more than that.
-	maxBlock = blockHead + ipv6Header + 65536 + blockTail
-
 	hops = 64 // what a packet says that nobody will forward
 )
 
