@@ -47,6 +47,7 @@ func newReadmeWorld(t *testing.T) *readmeWorld {
 	w.standby = startDaemon(t, w.proxy, "--xdp", "off", "--listen", "10.0.0.3:5556", "--listen", "10.0.0.4:5556")
 	w.places = map[string]string{
 		"/sys/fs/bpf/binrepd": filepath.Join(bpftest.FileSystem(t), "binrepd"), "/var/lib/binrepd": t.TempDir(),
+		"/var/lib/binrepd/record": t.TempDir(),
 	}
 	return w
 }
@@ -110,7 +111,11 @@ func (w *readmeWorld) unpin(t *testing.T, line string) {
 // command runs a line of the README at the running appliance.
 func (w *readmeWorld) command(t *testing.T, line string) (stdout, stderr string, status int) {
 	t.Helper()
-	return command(t, w.appliance, append(w.words(t, line), "--control", w.current.socket)...)
+	args := w.words(t, line)
+	if args[0] != "replay" { // which asks no appliance
+		args = append(args, "--control", w.current.socket)
+	}
+	return command(t, w.appliance, args...)
 }
 
 // makeInstall runs make install into a folder.
