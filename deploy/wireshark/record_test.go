@@ -1,0 +1,90 @@
+package wireshark
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"binrepd/deploy/tooltest"
+	"binrepd/userspace/bin"
+	"binrepd/userspace/datagram"
+	"binrepd/userspace/record"
+)
+
+// TestRecording opens what the flight recorder writes, over IPv4 and IPv6, of good and of broken packets: every packet is taken, no good
+// one is called malformed, and the made-up headers have right checksums.
+func TestRecording(t *testing.T) {
+	tooltest.Require(t, "tshark")
+	listeners := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:5556"), netip.MustParseAddrPort("[2001:db8::1]:5556")}
+	sources := []netip.AddrPort{netip.MustParseAddrPort("198.51.100.7:5555"), netip.MustParseAddrPort("[2001:db8::99]:5555")}
+	whole := vectors(t)
+	var batch []datagram.Datagram
+	add := func(packet []byte) {
+		for i := range listeners {
+			batch = append(batch, datagram.Datagram{
+				Payload: packet, Source: datagram.EndpointOf(sources[i]), Listener: uint8(i), Received: int64(1_700_000_000_123_456_789 + len(batch)),
+			})
+		}
+	}
+	for _, packet := range whole {
+		add(packet)
+	}
+	cut := whole["V01"]
+	wrong := slices.Clone(cut)
+	wrong[len(wrong)-1] ^= 0xff // the checksum is wrong now
+	add(wrong)
+	for _, size := range []int{1, 4, 20, len(cut) / 2, len(cut) - 1} {
+		add(cut[:size])
+	}
+
+	dir := t.TempDir()
+	r, err := record.Open(record.Config{
+		Dir: dir, Limit: record.LeastLimit, Listeners: listeners, Taps: 1, Application: "test", Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Tap(0).Record(batch)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := r.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	files, err := record.Files(dir)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+
+	got := dissect(t, files[0].Path, "-d", "udp.port==5556,bin")
+	if len(got) != len(batch) {
+		t.Fatalf("%d of %d datagrams were dissected", len(got), len(batch))
+	}
+	for i := range got {
+		compare(t, batch[i].Payload, &got[i])
+	}
+	if bad := suspicious(t, files[0].Path); bad != "" {
+		t.Errorf("malformed, or with a wrong checksum:\n%s", bad)
+	}
+}
+
+// suspicious returns the summaries of frames with a good packet that tshark calls malformed all the same, and of those whose IP or UDP header is wrong.
+func suspicious(t *testing.T, file string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-X", "lua_script:binrepd.lua", "-r", file, "-d", "udp.port==5556,bin",
+		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-Y",
+		fmt.Sprintf(`(_ws.malformed && (bin.verdict == %q || bin.verdict == %q)) || ip.checksum.status == "Bad" || udp.checksum.status == "Bad" || udp.length.bad`,
+			bin.Dialog, bin.OtherCapability))
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // nobody's own settings
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("tshark: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
