@@ -45,6 +45,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	s.bySource()
 	s.byDestination()
 	s.survival()
+	s.recording()
 }
 
 // scrape is one collection.
@@ -150,4 +151,23 @@ func (s *scrape) survival() {
 		s.count(pinWaited, p.Waited)
 		s.count(pinUnsaved, p.Unsaved)
 	}
+}
+
+// recording tells of the flight recorder.
+func (s *scrape) recording() {
+	r := s.Record
+	if r == nil {
+		return
+	}
+	s.count(recordLimit, r.Limit)
+	s.count(recorded, r.Recorded)
+	s.count(recordedBytes, r.Bytes)
+	for reason, n := range r.Dropped {
+		s.count(recordDropped, n, reason)
+	}
+	s.count(recordFiles, uint64(r.Files))
+	s.count(recordFileBytes, r.FileBytes)
+	s.moment(recordOldest, r.Oldest)
+	s.count(recordErrors, r.Errors)
+	s.flag(recordFailing, r.Error != "")
 }

@@ -145,10 +145,10 @@ func TestHistograms(t *testing.T) {
 // TestAbsent: what isn't there has no series, instead of one that says 0.
 func TestAbsent(t *testing.T) {
 	p := fixture()
-	p.State, p.Pin, p.FullIn, p.MaxDialogs = nil, nil, nil, 0
+	p.State, p.Pin, p.Record, p.FullIn, p.MaxDialogs = nil, nil, nil, nil, 0
 	families := gathered(t, p)
 	for _, name := range []string{"saves_total", "save_interval_seconds", "last_save_timestamp_seconds", "restored_dialogs", "pin_adopted",
-		"table_full_in_seconds", "dialogs_limit"} {
+		"recorded_total", "record_limit_bytes", "record_failing", "table_full_in_seconds", "dialogs_limit"} {
 		if n := value(families, name); !math.IsNaN(n) {
 			t.Errorf("%s is %v", name, n)
 		}

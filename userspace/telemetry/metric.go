@@ -110,6 +110,16 @@ const (
 	pinAdopted
 	pinWaited
 	pinUnsaved
+
+	recordLimit
+	recorded
+	recordedBytes
+	recordDropped
+	recordFiles
+	recordFileBytes
+	recordOldest
+	recordErrors
+	recordFailing
 )
 
 var metrics = [...]metric{
@@ -196,4 +206,15 @@ var metrics = [...]metric{
 	pinAdopted:      {"pin_adopted", gauge, "", "1 if the rings of an earlier process were taken over at the start, else 0. Absent without --pin."},
 	pinWaited:       {"pin_waited_records", gauge, "", "Records that waited in the rings taken over, and were then applied."},
 	pinUnsaved:      {"pin_unsaved_records", gauge, "", "Events that the earlier process had applied, and that were not in the save restored: lost, at most so many."},
+
+	recordLimit:   {"record_limit_bytes", gauge, "", "What all files of the recording may take (--record-size). Absent without --record, as are all metrics of recording."},
+	recorded:      {"recorded_total", counter, "", "Datagrams recorded."},
+	recordedBytes: {"recorded_bytes_total", counter, "", "Bytes of the datagrams recorded, with the headers that they have in the file."},
+	recordDropped: {"record_dropped_total", counter, "reason",
+		"Datagrams missing from the recording, not from the replica: slow_disk, disk_error, or at_stop (could not be written at the end)."},
+	recordFiles:     {"record_files", gauge, "", "Files of the recording, those of earlier processes included."},
+	recordFileBytes: {"record_files_bytes", gauge, "", "Size of all files of the recording."},
+	recordOldest:    {"record_oldest_timestamp_seconds", gauge, "", "When the oldest file of the recording was begun. Absent without files."},
+	recordErrors:    {"record_errors_total", counter, "", "Errors of the disk of the recording."},
+	recordFailing:   {"record_failing", gauge, "", "1 while the recording stands still because of an error of the disk, else 0."},
 }
