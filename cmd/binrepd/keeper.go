@@ -84,7 +84,7 @@ func (k *keeper) close() error {
 }
 
 // restore loads the newest good file, if there is one, and returns when it was made: the zero time if there is none.
-func (k *keeper) restore(ctx context.Context, number func(datagram.Endpoint) uint16) (time.Time, error) {
+func (k *keeper) restore(ctx context.Context, number func(datagram.Endpoint, bool) uint16) (time.Time, error) {
 	for _, generation := range k.newestFirst() {
 		s, err := resync.Load(ctx, resync.LoadConfig{
 			Table: k.table, Path: k.file(generation), Steering: k.steering, Origin: number,

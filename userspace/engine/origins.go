@@ -22,6 +22,9 @@ type origins struct {
 	mu    sync.RWMutex // guards the fields below
 	byEnd map[datagram.Endpoint]uint16
 	list  []datagram.Endpoint // by number; list[0] is the zero Endpoint
+
+	// restored is when live dialogs of a source came into the table from a file, by number, in ns since the epoch; 0: none did.
+	restored [MaxOrigins]atomic.Int64
 }
 
 func newOrigins() *origins {

@@ -3,9 +3,12 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"testing"
+	"time"
 
 	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/datagram"
 )
 
 func TestOriginsAreBounded(t *testing.T) {
@@ -45,5 +48,34 @@ func TestCapabilityNamesAreBounded(t *testing.T) {
 	c.addTo(got)
 	if len(got) != maxCapabilities+1 || got["name0"] != 101 || got[OtherCapabilities] != 100+100-maxCapabilities {
 		t.Errorf("counts: %v", got)
+	}
+}
+
+// TestRestoredOriginIsMissed: a source that owned live dialogs in a file counts as heard when they were loaded, until it is heard in truth;
+// one that owned other records doesn't.
+func TestRestoredOriginIsMissed(t *testing.T) {
+	r := newRig(t, 1, nil)
+	alive, dead, ended := "192.0.2.1:5555", "192.0.2.2:5555", "192.0.2.3:5555"
+	for _, at := range []string{alive, dead} {
+		r.OriginNumber(datagram.EndpointOf(netip.MustParseAddrPort(at)), true)
+	}
+	r.OriginNumber(datagram.EndpointOf(netip.MustParseAddrPort(ended)), false)
+	r.start(t)
+	proxy := bintest.NewProxy(5, bintest.Realistic(testNow, 1))
+	d := from(alive, 0, proxy.AppendPacket(nil, 0, bintest.Create))
+	d.Received += int64(77 * time.Second)
+	r.sources[0].Feed(d)
+	got := map[string]SourceStatus{}
+	for _, src := range r.finish(t).Sources {
+		got[src.Address.String()] = src
+	}
+	if last := got[alive].Last.UnixNano(); last != d.Received {
+		t.Errorf("the one that sends was heard at %d, want %d", last, d.Received)
+	}
+	if s := got[dead]; s.Last.IsZero() || s.Events != 0 {
+		t.Errorf("the one with live dialogs that sends nothing: %+v", s)
+	}
+	if s, ok := got[ended]; !ok || !s.Last.IsZero() {
+		t.Errorf("the one without live dialogs: %+v", s)
 	}
 }

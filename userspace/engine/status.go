@@ -33,9 +33,11 @@ type ListenerStatus struct {
 // SourceStatus is what one source sent. The zero Address stands for all that found no place in the register.
 type SourceStatus struct {
 	Address  netip.AddrPort
-	Events   uint64    // good packets, of any capability
-	Rejected uint64    // refused ones
-	Last     time.Time // receive time of the last good packet
+	Events   uint64 // good packets, of any capability
+	Rejected uint64 // refused ones
+	// Last is the receive time of the last good packet. Of a source that has sent none and owned live dialogs in a file that was loaded, it is
+	// when they were loaded: such a source is missed from then on.
+	Last time.Time
 	// Skew is how far the source's clock is ahead of ours, by its recent creations, in whole seconds; nil if there was none.
 	Skew *time.Duration
 }
@@ -91,8 +93,14 @@ func (e *Engine) Origin(number uint16) netip.AddrPort {
 }
 
 // OriginNumber returns the number of a source, giving it one if there is room, OtherOrigin otherwise. It serves those who put
-// dialogs into the table that were received in an earlier life.
-func (e *Engine) OriginNumber(ep datagram.Endpoint) uint16 { return e.origins.number(ep) }
+// dialogs into the table that were received in an earlier life; live is whether this is a live one.
+func (e *Engine) OriginNumber(ep datagram.Endpoint, live bool) uint16 {
+	n := e.origins.number(ep)
+	if r := &e.origins.restored[n]; live && n != OtherOrigin && r.Load() == 0 {
+		r.Store(e.cfg.Now().UnixNano())
+	}
+	return n
+}
 
 func (e *Engine) sources(workers []*worker) []SourceStatus {
 	var list []SourceStatus
@@ -113,6 +121,9 @@ func (e *Engine) sources(workers []*worker) []SourceStatus {
 		if skew != noSkew && n != OtherOrigin {
 			ahead := time.Duration(skew) * time.Second
 			s.Skew = &ahead
+		}
+		if last == 0 {
+			last = e.origins.restored[n].Load()
 		}
 		if last > 0 {
 			s.Last = time.Unix(0, last)

@@ -63,7 +63,7 @@ func origin(n uint16) netip.AddrPort {
 func (a *appliance) load(path string) (resync.LoadSummary, error) {
 	return resync.Load(context.Background(), resync.LoadConfig{
 		Table: a.table, Path: path, Outlet: a.egress,
-		Origin: func(e datagram.Endpoint) uint16 {
+		Origin: func(e datagram.Endpoint, _ bool) uint16 {
 			if e.AddrPort() == source {
 				return 1
 			}

@@ -29,8 +29,8 @@ type LoadConfig struct {
 	Path  string
 	// Steering is the one by which the engine's shards are chosen.
 	Steering datagram.Steering
-	// Origin numbers a source; nil: origins are lost.
-	Origin func(datagram.Endpoint) uint16
+	// Origin numbers a source, that of a live dialog or of another; nil: origins are lost.
+	Origin func(ep datagram.Endpoint, live bool) uint16
 	// Outlet is handed what changed the table, as if it had been received; nil: nothing is passed on.
 	Outlet Outlet
 	// Rate is the most records a second, for the sake of those that Outlet passes them on to; 0 means no limit.
@@ -273,7 +273,7 @@ func (l *loader) read(data []byte) {
 			ev.Kind, ev.State, ev.Start = dialog.Update, dialog.Ended, r.start
 		}
 		if l.cfg.Origin != nil && r.origin.Port != 0 {
-			ev.Origin = l.cfg.Origin(r.origin)
+			ev.Origin = l.cfg.Origin(r.origin, ev.State.Live())
 		}
 		ev.Hash = l.cfg.Steering.Hash(r.packet, datagram.Endpoint{})
 		shard := l.cfg.Table.ShardOf(ev.Hash)

@@ -177,7 +177,7 @@ var metrics = [...]metric{
 	sourceEvents: {"source_events_total", counter, "source",
 		"Good packets of a source, of any capability. The first 128 sources have their own series, the rest is \"other\"."},
 	sourceRejected: {"source_rejected_total", counter, "source", "Packets of a source that were refused."},
-	sourceLast:     {"source_last_event_timestamp_seconds", gauge, "source", "When the last good packet of a source was received. Absent if there was none."},
+	sourceLast:     {"source_last_event_timestamp_seconds", gauge, "source", "When the last good packet of a source was received; if there was none, when live dialogs of it were restored. Absent without either."},
 	sourceSkew:     {"source_clock_skew_seconds", gauge, "source", "How far a source's clock is ahead of ours, by its recent creations. Absent if there were none."},
 
 	destinationState:     {"destination_state", gauge, "destination state", "1 for the state that a backup is in (resolving, up, refused, unreachable), 0 for the others."},
