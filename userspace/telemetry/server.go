@@ -11,13 +11,11 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // bounds are what clients can take.
 type bounds struct {
-	connections               int // more wait until one ends
+	connections               int // for one more, the longest idle one is closed
 	header, read, write, idle time.Duration
 	headerBytes               int
 }
@@ -54,7 +52,8 @@ func listen(ctx context.Context, address netip.AddrPort, b bounds, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{mux: http.NewServeMux(), listener: netutil.LimitListener(l, b.connections)}
+	p := newClients(l, b.connections)
+	s := &Server{mux: http.NewServeMux(), listener: p}
 	s.http = http.Server{
 		Handler:           s.counted(s.mux),
 		ReadHeaderTimeout: b.header,
@@ -62,6 +61,7 @@ func listen(ctx context.Context, address netip.AddrPort, b bounds, log *slog.Log
 		WriteTimeout:      b.write,
 		IdleTimeout:       b.idle,
 		MaxHeaderBytes:    b.headerBytes,
+		ConnState:         p.changed,
 		// What clients do wrong must not fill the log.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}

@@ -109,7 +109,7 @@ func TestProfiles(t *testing.T) {
 // TestSilentClients: connections that say nothing fill the server's places, and are thrown out.
 func TestSilentClients(t *testing.T) {
 	b := standard()
-	b.connections, b.header = 4, 50*time.Millisecond
+	b.connections, b.header = 4, patience // not what throws them out
 	s := serving(t, b, func(s *Server) { s.Handle("/", page("here")) })
 	for range 3 * b.connections {
 		connect(t, s)
@@ -119,12 +119,59 @@ func TestSilentClients(t *testing.T) {
 	}
 }
 
+// TestIdleClients: whoever asked once and keeps the connection gives way to the next client, the longest idle one first.
+func TestIdleClients(t *testing.T) {
+	b := standard()
+	b.connections, b.idle = 4, patience
+	s := serving(t, b, func(s *Server) { s.Handle("/", page("here")) })
+	ask := func(c net.Conn) error {
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			return err
+		}
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			return err
+		}
+		defer r.Body.Close()
+		_, err = io.Copy(io.Discard, r.Body)
+		return err
+	}
+	idle := make([]net.Conn, b.connections)
+	for i := range idle {
+		idle[i] = connect(t, s)
+		if err := ask(idle[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, body := get(t, s, "/"); status != http.StatusOK || body != "here" {
+		t.Errorf("%d %q", status, body)
+	}
+	closed := 0
+	for _, c := range idle {
+		if ask(c) != nil {
+			closed++
+		}
+	}
+	if closed != 1 {
+		t.Errorf("%d of %d idle connections were closed for one client", closed, len(idle))
+	}
+}
+
 // TestDeafClient: who asks without end and reads nothing is thrown out; meanwhile others are served.
 func TestDeafClient(t *testing.T) {
 	b := standard()
 	b.connections, b.write = 2, 100*time.Millisecond
 	large := strings.Repeat("x", 8<<20) // more than the buffers of both sides take
-	s := serving(t, b, func(s *Server) { s.Handle("/large", page(large)); s.Handle("/small", page("here")) })
+	s := serving(t, b, func(s *Server) {
+		s.Handle("/large", page(large))
+		s.Handle("/small", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// Only the deaf one is to meet the bound, however busy this machine is.
+			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)); err != nil {
+				t.Error(err)
+			}
+			page("here").ServeHTTP(w, r)
+		}))
+	})
 	deaf := connect(t, s)
 	if _, err := io.WriteString(deaf, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
