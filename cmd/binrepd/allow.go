@@ -30,7 +30,7 @@ func sourceFlags() []cli.Flag {
 		&cli.IntFlag{
 			Name: "source-rate", Category: categorySources, DefaultText: "no limit",
 			Usage: "take at most `N` packets a second from each source address, in bursts of up to a tenth of that, at least 100; the rest is " +
-				"dropped and counted",
+				"dropped and counted; that is no reason for LOSING",
 		},
 	}
 }

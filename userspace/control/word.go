@@ -15,7 +15,7 @@ const (
 	Ready  Word = "READY"  // sources send, and nothing is lost
 	Idle   Word = "IDLE"   // no source has been seen yet
 	Stale  Word = "STALE"  // a source that had been sending is silent
-	Losing Word = "LOSING" // something was lost within the last minute
+	Losing Word = "LOSING" // something was lost within the last minute, other than by the limit on a source
 )
 
 // ExitStatus is that of `binrepd status --check`.
@@ -38,6 +38,9 @@ const (
 	rateWindow = 10 * time.Second
 	// retired is how long a source must be silent to count as taken out of service: it is no longer missed then.
 	retired = 24 * time.Hour
+	// rateLimited is the reason of a loss that doesn't weigh on the word. The limit guards all sources from one, and anybody can exceed it, from
+	// any address: if that made the replica less than ready, one stranger could take it out of service.
+	rateLimited = "rate_limited"
 )
 
 // History remembers the counters of the last minute, so that a Status can tell rates, recent losses and the growth of the table. It is safe for
@@ -80,7 +83,7 @@ func newSample(now time.Time, s *Status) sample {
 	return p
 }
 
-// Losses names everything by which the replica, or one of its backups, has become less than whole.
+// Losses names everything by which the replica, or one of its backups, has become less than whole since the start of the process.
 func (s *Status) Losses() map[string]uint64 {
 	sum := map[string]uint64{}
 	for reason, n := range s.Lost {
@@ -116,6 +119,9 @@ func (h *History) word(now time.Time, s *Status) (Word, string) {
 		base := h.since(now, lossWindow)
 		before, after := base.losses, s.Losses()
 		for _, reason := range slices.Sorted(maps.Keys(after)) {
+			if reason == rateLimited {
+				continue
+			}
 			if n := after[reason] - min(before[reason], after[reason]); n > 0 {
 				return Losing, fmt.Sprintf("%d lost within %s: %s", n, min(now.Sub(base.at), lossWindow).Round(time.Second), reason)
 			}

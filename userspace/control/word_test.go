@@ -39,6 +39,12 @@ func TestWord(t *testing.T) {
 	dropped := picture(1, at(100))
 	dropped.Destinations = []DestinationStatus{{Address: "b:1", Dropped: 3}}
 
+	limited := picture(1, at(100))
+	limited.Lost = map[string]uint64{"rate_limited": 99, "socket_buffer": 0}
+	// A restart has brought back the dialogs of two sources, and one of them has not been heard since.
+	restored := picture(1, at(100))
+	restored.Sources = append(restored.Sources, SourceStatus{Address: "192.0.2.2:5555", Last: at(40)})
+
 	loaded := picture(0, time.Time{})
 	loaded.Started, loaded.Dialogs = at(40), 7
 
@@ -58,6 +64,8 @@ func TestWord(t *testing.T) {
 		{"silent for long", picture(1, at(40)), picture(1, at(40)), time.Minute, Stale, 3},
 		{"silent, and nobody minds", picture(1, at(0)), picture(1, at(0)), 0, Ready, 0},
 		{"out of service", picture(1, at(-100_000)), picture(1, at(-100_000)), time.Minute, Ready, 0},
+		{"one of two is not heard since the restart", picture(1, at(100)), restored, time.Minute, Stale, 3},
+		{"above the limit on a source", picture(1, at(100)), limited, time.Minute, Ready, 0},
 		{"lost just now", lost(0), lost(2), time.Minute, Losing, 4},
 		{"lost long ago", lost(2), lost(2), time.Minute, Ready, 0},
 		{"refused for want of memory", picture(1, at(100)), refused, time.Minute, Losing, 4},
