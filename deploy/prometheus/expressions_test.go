@@ -41,6 +41,9 @@ func withRules(t *testing.T) vocabulary {
 			for _, p := range problems {
 				t.Errorf("%s%s: %s", r.Alert, r.Record, p)
 			}
+			if want := "docs/operations.md#" + strings.ToLower(r.Alert); r.Alert != "" && r.Annotations["runbook"] != want {
+				t.Errorf("%s: runbook %q, want %s", r.Alert, r.Annotations["runbook"], want)
+			}
 			for _, text := range r.Annotations {
 				for _, m := range templateLabel.FindAllStringSubmatch(text, -1) {
 					if !slices.Contains(labels, m[1]) {
@@ -165,7 +168,7 @@ func TestDashboardShowsEveryMetric(t *testing.T) {
 		"binrepd_tombstones_refused_total", "binrepd_timeouts_clamped_total", "binrepd_ring_refused_records_total",
 		"binrepd_ring_late_wakeups_total", "binrepd_ring_records_total", "binrepd_destination_sent_bytes_total",
 		"binrepd_destination_own_total", "binrepd_saves_total", "binrepd_last_save_bytes", "binrepd_last_save_dialogs",
-		"binrepd_restored_save_timestamp_seconds", "binrepd_pin_adopted", "binrepd_recorded_bytes_total", "binrepd_record_files",
+		"binrepd_restored_save_timestamp_seconds", "binrepd_pin_adopted", "binrepd_pin_overflowed_records", "binrepd_recorded_bytes_total", "binrepd_record_files",
 		"binrepd_record_errors_total", "binrepd_record_failing"}
 	for name := range exported(t) {
 		shown := regexp.MustCompile(`\b` + name + `(_sum|_bucket)?\b`).MatchString(text)

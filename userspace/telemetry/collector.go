@@ -150,6 +150,7 @@ func (s *scrape) survival() {
 		s.flag(pinAdopted, p.Adopted)
 		s.count(pinWaited, p.Waited)
 		s.count(pinUnsaved, p.Unsaved)
+		s.count(pinOverflowed, p.Overflowed)
 	}
 }
 

@@ -58,7 +58,7 @@ func fixtureSyncs() Syncs {
 func fixtureStatus(account control.Account) control.Status {
 	full, skew := 86_400.5, -2.0
 	s := control.Status{
-		Word: control.Losing, Reason: "19 lost within 1m0s: rate_limited", Version: "v1.2.3", Started: fixedTime.Add(-time.Hour),
+		Word: control.Losing, Reason: "7 lost within 1m0s: socket_buffer", Version: "v1.2.3", Started: fixedTime.Add(-time.Hour),
 		Mode: "xdp-generic", FallbackReason: "eth1: the driver has no XDP",
 		Interfaces: []control.InterfaceStatus{{Name: "eth0", Mode: "xdp-native"}, {Name: "eth1", Mode: "xdp-generic", Reason: "the driver has no XDP"}},
 		Dialogs:    1000, Answered: 30, Confirmed: 970, Early: 5, Tombstones: 400,
@@ -84,7 +84,7 @@ func fixtureStatus(account control.Account) control.Status {
 			{Records: 2500, Size: 64 << 20, Fill: 8192, HighWater: 1 << 20},
 			{Records: 2400, Size: 64 << 20, HighWater: 2 << 20, Refused: 1, LateWakeups: 1},
 		},
-		Pin: &control.PinStatus{Dir: "/sys/fs/bpf/binrepd", Adopted: true, Waited: 17, Unsaved: 13},
+		Pin: &control.PinStatus{Dir: "/sys/fs/bpf/binrepd", Adopted: true, Waited: 17, Unsaved: 13, Overflowed: 14},
 		State: &control.StateStatus{
 			Restored: fixedTime.Add(-time.Hour - time.Minute), RestoredDialogs: 900,
 			Saved: fixedTime.Add(-20 * time.Second), SavedDialogs: 998, SavedBytes: 333_000, SaveSeconds: 0.75, Saves: 119, Failures: 1,

@@ -110,6 +110,7 @@ const (
 	pinAdopted
 	pinWaited
 	pinUnsaved
+	pinOverflowed
 
 	recordLimit
 	recorded
@@ -142,7 +143,7 @@ var metrics = [...]metric{
 	lost: {"datagrams_lost_total", counter, "listener reason",
 		"Datagrams lost before they were looked at: socket_buffer (full, in the kernel), truncated (too long), rate_limited (by --source-rate)."},
 	losses: {"losses_total", counter, "place reason",
-		"Everything by which the replica or a backup became less than whole, and the state LOSING: in the kernel, at the gate, in the table, in the queue or the sending of a destination."},
+		"What this process lost, by place: in the kernel, at the socket, at the gate, in the table, in the queue or the sending of a destination. All but the gate (--source-rate) make the state LOSING. What a restart lost is in pin_unsaved_records and pin_overflowed_records."},
 	passed: {"frames_passed_total", counter, "listener reason",
 		"Frames to a listen address that XDP left to the kernel, and so to the socket. ring_full: the consumers don't keep up."},
 	receiveBuffer:     {"receive_buffer_bytes", gauge, "listener", "Size of the socket's receive buffer, as the kernel granted it."},
@@ -206,6 +207,7 @@ var metrics = [...]metric{
 	pinAdopted:      {"pin_adopted", gauge, "", "1 if the rings of an earlier process were taken over at the start, else 0. Absent without --pin."},
 	pinWaited:       {"pin_waited_records", gauge, "", "Records that waited in the rings taken over, and were then applied."},
 	pinUnsaved:      {"pin_unsaved_records", gauge, "", "Events that the earlier process had applied, and that were not in the save restored: lost, at most so many."},
+	pinOverflowed:   {"pin_overflowed_records", gauge, "", "Datagrams that had found their ring full since the save restored, and that no process has now: lost, at most so many."},
 
 	recordLimit:   {"record_limit_bytes", gauge, "", "What all files of the recording may take (--record-size). Absent without --record, as are all metrics of recording."},
 	recorded:      {"recorded_total", counter, "", "Datagrams recorded."},

@@ -93,7 +93,7 @@ var places = [...]struct{ reason, place string }{
 	{"socket_buffer", "kernel"}, {"truncated", "socket"}, {"rate_limited", "gate"},
 }
 
-// losses adds up what control.History takes for a loss.
+// losses adds up what control.Status.Losses has.
 func (s *scrape) losses() {
 	for _, p := range places {
 		s.count(losses, s.Lost[p.reason], p.place, p.reason)
