@@ -117,8 +117,8 @@ func readHistory(ctx context.Context, files []record.File, callID string) ([]cap
 	for _, f := range files {
 		paths = append(paths, f.Path)
 	}
-	r := capture.NewReader(paths...)
-	r.SkipGone = true
+	r := capture.NewReader()
+	r.AddRecording(paths...)
 	defer r.Close()
 	return capture.History(func(d *capture.Datagram) error {
 		if r.Counts.Frames%4096 == 0 && ctx.Err() != nil {

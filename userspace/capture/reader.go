@@ -34,20 +34,25 @@ type Counts struct {
 	Other     uint64 // frames with something else than UDP
 	Damaged   uint64 // frames that could not be understood, or were cut off when they were captured
 	Fragments uint64 // frames with a part of a datagram
-	Torn      int    // files that end in the middle of a packet
-	Gone      int    // files that had been deleted when their turn came
+	Torn      int    // files that end in the middle of a packet, or in what is none
+	Gone      int    // files of a recording that had been deleted when their turn came
 }
 
 // Reader reads files one behind another.
 type Reader struct {
-	paths []string
-	// SkipGone passes over files that are no longer there: the oldest of a recording go while it is read.
-	SkipGone bool
-	Counts   Counts
+	Counts Counts
 
-	file   *os.File
-	frames frames
+	paths     []path
+	recording bool // what is read is of one
+	file      *os.File
+	frames    frames
 	decoder
+}
+
+// path is one file to read.
+type path struct {
+	name      string
+	recording bool
 }
 
 // frames is a reader of one of the two formats.
@@ -57,7 +62,22 @@ type frames interface {
 
 // NewReader returns a reader of these files, in this order.
 func NewReader(paths ...string) *Reader {
-	return &Reader{paths: paths, decoder: newDecoder()}
+	r := &Reader{decoder: newDecoder()}
+	r.Add(paths...)
+	return r
+}
+
+// Add has these files read behind the others.
+func (r *Reader) Add(paths ...string) { r.add(paths, false) }
+
+// AddRecording is the same for the files of a recording, which may still be written. Its oldest files go while it is read, and the host may
+// have stopped while one was written, whose rest is then zeros or worse. That is counted, as Gone and Torn, and the next file is read.
+func (r *Reader) AddRecording(paths ...string) { r.add(paths, true) }
+
+func (r *Reader) add(names []string, recording bool) {
+	for _, name := range names {
+		r.paths = append(r.paths, path{name, recording})
+	}
 }
 
 // Close closes the file that is being read.
@@ -80,17 +100,11 @@ func (r *Reader) Next(d *Datagram) error {
 			continue
 		}
 		data, info, err := r.frames.ZeroCopyReadPacketData()
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			if errors.Is(err, io.ErrUnexpectedEOF) {
-				r.Counts.Torn++
-			}
-			if err := r.Close(); err != nil {
+		if err != nil {
+			if err = r.end(err); err != nil {
 				return err
 			}
 			continue
-		case err != nil:
-			return fmt.Errorf("%s: %w", r.name(), err)
 		}
 		r.Counts.Frames++
 		link := r.link
@@ -104,11 +118,19 @@ func (r *Reader) Next(d *Datagram) error {
 	}
 }
 
-func (r *Reader) name() string {
-	if r.file == nil {
-		return "capture"
+// end closes a file that can't be read on. It returns nil when the next one is to be read.
+func (r *Reader) end(err error) error {
+	name := r.file.Name()
+	switch {
+	case errors.Is(err, io.EOF):
+		err = nil
+	case errors.Is(err, io.ErrUnexpectedEOF), r.recording:
+		r.Counts.Torn++
+		err = nil
+	default:
+		err = fmt.Errorf("%s: %w", name, err)
 	}
-	return r.file.Name()
+	return errors.Join(err, r.Close())
 }
 
 // open opens the next file.
@@ -116,21 +138,21 @@ func (r *Reader) open() (err error) {
 	if len(r.paths) == 0 {
 		return io.EOF
 	}
-	path := r.paths[0]
-	r.paths = r.paths[1:]
-	if r.file, err = os.Open(path); err != nil {
-		if r.SkipGone && errors.Is(err, fs.ErrNotExist) {
+	next := r.paths[0]
+	r.paths, r.recording = r.paths[1:], next.recording
+	if r.file, err = os.Open(next.name); err != nil {
+		r.file = nil
+		if r.recording && errors.Is(err, fs.ErrNotExist) {
 			r.Counts.Gone++
 			return nil
 		}
 		return err
 	}
-	switch err = r.begin(r.file); {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // not even a whole header
-		r.Counts.Torn++
-		return r.Close()
-	case err != nil:
-		return errors.Join(fmt.Errorf("%s: %w", path, err), r.Close())
+	if err = r.begin(r.file); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // not even a whole header
+		}
+		return r.end(err)
 	}
 	return nil
 }

@@ -227,11 +227,57 @@ func TestFilesThatAreNone(t *testing.T) {
 	if err := NewReader(gone).Next(&d); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
-	r := NewReader(gone, golden)
-	r.SkipGone = true
+	r := NewReader()
+	r.AddRecording(gone, golden)
 	if got := readAll(t, r); len(got) != 8 || r.Counts.Gone != 1 {
 		t.Errorf("%d datagrams, %+v", len(got), r.Counts)
 	}
+}
+
+// TestDamagedRecording: of a file that is damaged from some byte on, as where the host stopped, what is before that is read, and so are the files
+// behind it. Of a file that isn't one of a recording it is an error, as it was named by somebody who wants to know.
+func TestDamagedRecording(t *testing.T) {
+	b, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, damage := range map[string]func(from int) []byte{
+		"zeros":           func(from int) []byte { return append(bytes.Clone(b[:from]), make([]byte, 4096)...) },
+		"ones":            func(from int) []byte { return append(bytes.Clone(b[:from]), bytes.Repeat([]byte{255}, 4096)...) },
+		"short block":     func(from int) []byte { return append(bytes.Clone(b[:from]), 6, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0) },
+		"other interface": func(from int) []byte { return append(bytes.Clone(b[:from]), otherInterface()...) },
+	} {
+		path := filepath.Join(t.TempDir(), "damaged.pcapng")
+		if err := os.WriteFile(path, damage(len(b)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := NewReader()
+		r.AddRecording(path, golden)
+		if got := readAll(t, r); len(got) != 16 || r.Counts.Torn != 1 {
+			t.Errorf("%s behind the last: %d datagrams, %+v", name, len(got), r.Counts)
+		}
+		if err := os.WriteFile(path, damage(0), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r = NewReader()
+		r.AddRecording(path, golden)
+		if got := readAll(t, r); len(got) != 8 || r.Counts.Torn != 1 {
+			t.Errorf("%s from the beginning: %d datagrams, %+v", name, len(got), r.Counts)
+		}
+		var d Datagram
+		if err := NewReader(path).Next(&d); !errors.Is(err, errFormat) {
+			t.Errorf("%s, not of a recording: %v", name, err)
+		}
+	}
+}
+
+// otherInterface is a block with a packet of an interface that the file hasn't told of.
+func otherInterface() []byte {
+	block := make([]byte, 36)
+	for at, v := range map[int]uint32{0: 6, 4: 36, 8: 99, 20: 4, 24: 4, 32: 36} {
+		binary.LittleEndian.PutUint32(block[at:], v)
+	}
+	return block
 }
 
 // FuzzReader: whatever a file holds, reading it ends, and yields nothing larger than the file.
