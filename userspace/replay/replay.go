@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"syscall"
 	"time"
 
 	"binrepd/dialog"
@@ -21,6 +22,9 @@ const (
 	pollInterval = 100 * time.Millisecond
 	// answerTime is for how long a refusal is looked out for behind the last datagram: longer than the way to any standby and back.
 	answerTime = 250 * time.Millisecond
+	// patience is for how long a datagram is tried again that this host has no buffer for, at first after retryAfter.
+	patience   = time.Second
+	retryAfter = time.Millisecond
 	// longest is the longest pause: beyond, times in the file are nonsense.
 	longest = 365 * 24 * time.Hour
 )
@@ -51,20 +55,24 @@ type Summary struct {
 	Sent, Bytes uint64
 	Left        uint64 // not chosen
 	Shifted     uint64 // sent with other times
-	Failed      uint64 // refused by this host
+	Failed      uint64 // refused by this host, with the last one's reason in the error of Run
 	// Recorded is the time between the first and the last that were sent, by the recording; Took by the clock here.
 	Recorded, Took time.Duration
 	// Moved is by how much times were moved on.
 	Moved time.Duration
 }
 
-// Run sends until the last datagram has been sent or ctx ends, which is its error then.
+// Run sends until the last datagram has been sent or ctx ends, which is its error then. That some could not be sent is an error too, behind
+// the last.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
 	p := &player{cfg: cfg, begin: time.Now()}
 	p.told = p.begin
 	err := p.run(ctx)
 	if err == nil {
 		err = p.listen(ctx)
+	}
+	if err == nil && p.summary.Failed > 0 {
+		err = fmt.Errorf("send: %d of %d datagrams: %w", p.summary.Failed, p.summary.Failed+p.summary.Sent, p.failure)
 	}
 	p.summary.Took = time.Since(p.begin)
 	return p.summary, err
@@ -78,6 +86,9 @@ type player struct {
 	first   time.Time // recorded time of the first one sent
 	shift   int64     // seconds
 	waiting []datagram.Message
+	failure error // of the last that failed
+	// pause is the last one before a datagram was tried again, and paused all of them since one was sent.
+	pause, paused time.Duration
 }
 
 func (p *player) run(ctx context.Context) error {
@@ -150,13 +161,18 @@ func (p *player) flush(ctx context.Context) error {
 			p.summary.Bytes += uint64(len(m.Payload))
 		}
 		p.waiting = p.waiting[n:]
-		if len(p.waiting) > 0 && n == 0 {
+		switch {
+		case n > 0:
+			p.pause, p.paused = 0, 0
+		case p.again(ctx, err):
+		default:
 			if err == nil {
 				err = io.ErrShortWrite
 			}
 			if p.summary.Failed++; p.summary.Sent == 0 {
 				return fmt.Errorf("send: %w", err) // such as no way there: it won't be otherwise for the next one
 			}
+			p.failure = err
 			p.waiting = p.waiting[1:]
 		}
 		if err := ctx.Err(); err != nil {
@@ -173,6 +189,21 @@ func (p *player) flush(ctx context.Context) error {
 		return p.refused()
 	}
 	return nil
+}
+
+// again waits before another try, if err is that the queue of the interface is full: it empties while nothing is sent. Once it hasn't for all
+// the time of patience, no later datagram waits either until one gets through.
+func (p *player) again(ctx context.Context, err error) bool {
+	if !errors.Is(err, syscall.ENOBUFS) || p.paused >= patience {
+		return false
+	}
+	p.pause = max(2*p.pause, retryAfter)
+	p.paused += p.pause
+	select {
+	case <-ctx.Done():
+	case <-time.After(p.pause):
+	}
+	return true
 }
 
 func (p *player) refused() error {

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -135,6 +137,56 @@ func TestTrouble(t *testing.T) {
 	}})
 	if !errors.Is(err, broken) || sum.Sent != 5 {
 		t.Errorf("broken file: %+v %v", sum, err)
+	}
+}
+
+// full is a sink whose queue is full now and then.
+type full struct {
+	sink
+	take []int // of each call: how many it takes at most; behind them none
+	err  error
+}
+
+func (f *full) Send(m []datagram.Message) (int, error) {
+	n := 0
+	if len(f.take) > 0 {
+		n, f.take = min(f.take[0], len(m)), f.take[1:]
+	}
+	_, _ = f.sink.Send(m[:n])
+	if n < len(m) {
+		return n, f.err
+	}
+	return n, nil
+}
+
+// TestFullQueue: what the host has no room for is sent when it has, in order. If it has none for long, that is an error, and so is a
+// datagram that can never be sent.
+func TestFullQueue(t *testing.T) {
+	for name, tc := range map[string]struct {
+		take         []int
+		err          error
+		sent, failed uint64
+		least, most  time.Duration // that it takes
+	}{
+		"for a moment": {[]int{2, 0, 0, 0, 1, 0, 9}, syscall.ENOBUFS, 5, 0, 8 * time.Millisecond, 8 * time.Millisecond},
+		"for ever":     {[]int{2}, syscall.ENOBUFS, 2, 3, patience, 2 * patience},
+		"too long":     {[]int{2, 0, 9}, syscall.EMSGSIZE, 4, 1, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &full{take: tc.take, err: tc.err}
+				sum, err := Run(t.Context(), Config{Next: listOf(recorded(5, 0)), Sink: s, To: to})
+				if sum.Sent != tc.sent || sum.Failed != tc.failed || sum.Took < tc.least || sum.Took > tc.most {
+					t.Errorf("%+v", sum)
+				}
+				if (tc.failed > 0) != errors.Is(err, tc.err) || (tc.failed == 0) != (err == nil) {
+					t.Errorf("error %v", err)
+				}
+				if len(s.sent) != int(tc.sent) || s.sent[0][0] != 0 || s.sent[1][0] != 1 {
+					t.Errorf("%v", s.sent)
+				}
+			})
+		})
 	}
 }
 
