@@ -97,9 +97,12 @@ func showCall(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	entries, err := readHistory(c.Context, files, c.Args().First())
+	entries, counts, err := readHistory(c.Context, files, c.Args().First())
 	if err != nil && !errors.Is(err, capture.ErrTooLong) {
 		return err
+	}
+	if text := notRead(&counts); text != "" {
+		fmt.Fprintf(c.App.ErrWriter, "the history may have gaps: %s\n", text)
 	}
 	if len(entries) == 0 {
 		return fmt.Errorf("no packet of a call with Call-ID %q is recorded; the recording begins at %s", c.Args().First(),
@@ -112,20 +115,33 @@ func showCall(c *cli.Context) error {
 	return errors.Join(err, printHistory(out, entries), out.Flush())
 }
 
-func readHistory(ctx context.Context, files []record.File, callID string) ([]capture.Entry, error) {
-	var paths []string
-	for _, f := range files {
-		paths = append(paths, f.Path)
-	}
+func readHistory(ctx context.Context, files []record.File, callID string) ([]capture.Entry, capture.Counts, error) {
 	r := capture.NewReader()
-	r.AddRecording(paths...)
 	defer r.Close()
-	return capture.History(func(d *capture.Datagram) error {
+	for _, f := range files {
+		r.AddRecording(f.Path)
+	}
+	entries, err := capture.History(func(d *capture.Datagram) error {
 		if r.Counts.Frames%4096 == 0 && ctx.Err() != nil {
 			return errors.New("stopped")
 		}
 		return r.Next(d)
 	}, []byte(callID))
+	return entries, r.Counts, err
+}
+
+// notRead tells what of the recording could not be read; empty if all could be.
+func notRead(n *capture.Counts) string {
+	var parts []string
+	part := func(n uint64, text string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, text))
+		}
+	}
+	part(uint64(n.Gone), "files deleted while they were read")
+	part(uint64(n.Torn), "files that end in the middle of a packet")
+	part(n.Damaged, "damaged packets")
+	return strings.Join(parts, ", ")
 }
 
 // commandWord is the word for what an entry is.
@@ -178,7 +194,7 @@ func what(e *capture.Entry) string {
 		case c.Number:
 			parts = append(parts, fmt.Sprintf("%s %d -> %d", c.Field, c.Old, c.New))
 		default:
-			parts = append(parts, fmt.Sprintf("%s %q -> %q", c.Field, control.Printable(c.Was), control.Printable(c.Is)))
+			parts = append(parts, fmt.Sprintf("%s \"%s\" -> \"%s\"", c.Field, control.Printable(c.Was), control.Printable(c.Is)))
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -53,7 +53,6 @@ func replayCommand() *cli.Command {
 
 // replayRequest is what replay was asked to do.
 type replayRequest struct {
-	files []string
 	to    string
 	speed float64
 	port  int
@@ -99,15 +98,16 @@ func parseReplay(c *cli.Context) (r replayRequest, err error) {
 	return r, nil
 }
 
-// expandFiles replaces folders by the files of the recording in them.
-func expandFiles(args []string) (files []string, err error) {
+// readerOf returns a reader of these files, and of those of the recordings in these folders, which may be live.
+func readerOf(args []string) (*capture.Reader, error) {
+	r := capture.NewReader()
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		if err != nil {
 			return nil, err
 		}
 		if !info.IsDir() {
-			files = append(files, arg)
+			r.Add(arg)
 			continue
 		}
 		found, err := record.Files(arg)
@@ -118,10 +118,10 @@ func expandFiles(args []string) (files []string, err error) {
 			return nil, fmt.Errorf("%s: no file of a recording in it", arg)
 		}
 		for _, f := range found {
-			files = append(files, f.Path)
+			r.AddRecording(f.Path)
 		}
 	}
-	return files, nil
+	return r, nil
 }
 
 func (r *replayRequest) want(d *capture.Datagram) bool {
@@ -148,9 +148,11 @@ func replayAction(c *cli.Context) error {
 	if err != nil {
 		return usageErrorf("%w", err)
 	}
-	if req.files, err = expandFiles(c.Args().Slice()); err != nil {
+	files, err := readerOf(c.Args().Slice())
+	if err != nil {
 		return err
 	}
+	defer files.Close()
 	to, err := resolveTo(c.Context, req.to)
 	if err != nil {
 		return fmt.Errorf("--to %s: %w", req.to, err)
@@ -169,8 +171,6 @@ func replayAction(c *cli.Context) error {
 		return err
 	}
 	defer sock.Close()
-	files := capture.NewReader(req.files...)
-	defer files.Close()
 	show := newReplayProgress(c.App.ErrWriter)
 	s, err := replay.Run(c.Context, replay.Config{
 		Next: capture.NewSorted(files.Next).Next, Want: req.want, Sink: sock, To: datagram.EndpointOf(to),
@@ -210,13 +210,14 @@ type replaySummary struct {
 	Other     uint64  `json:"other_frames"`
 	Damaged   uint64  `json:"damaged_frames"`
 	Torn      int     `json:"torn_files"`
+	Gone      int     `json:"gone_files"`
 }
 
 func newReplaySummary(to netip.AddrPort, s *replay.Summary, n *capture.Counts, complete bool) *replaySummary {
 	return &replaySummary{
 		To: to.String(), Complete: complete, Sent: s.Sent, Bytes: s.Bytes, NotChosen: s.Left, Failed: s.Failed, Shifted: s.Shifted,
 		ShiftedBy: s.Moved.Seconds(), Recorded: s.Recorded.Seconds(), Seconds: s.Took.Seconds(),
-		Frames: n.Frames, Fragments: n.Fragments, Other: n.Other, Damaged: n.Damaged, Torn: n.Torn,
+		Frames: n.Frames, Fragments: n.Fragments, Other: n.Other, Damaged: n.Damaged, Torn: n.Torn, Gone: n.Gone,
 	}
 }
 
@@ -239,6 +240,7 @@ func (s *replaySummary) print(w io.Writer) error {
 	line(s.Other, "frames with something else than UDP passed over")
 	line(s.Damaged, "frames passed over that are damaged or were cut when they were captured")
 	line(uint64(s.Torn), "files that end in the middle of a packet, read up to there")
+	line(uint64(s.Gone), "files of the recording that were deleted before their turn came")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
