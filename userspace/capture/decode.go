@@ -4,19 +4,9 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
-	"time"
 
 	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/ip4defrag"
-	"github.com/gopacket/gopacket/ip6defrag"
 	"github.com/gopacket/gopacket/layers"
-)
-
-const (
-	// fragmentTime is how long the rest of a datagram may be missing: as long as Linux waits (net.ipv4.ipfrag_time).
-	fragmentTime = 30 * time.Second
-	// forgetEvery is after how many fragments it is looked which are too old.
-	forgetEvery = 256
 )
 
 // decoder takes frames apart. Its layers are used again for each.
@@ -33,13 +23,11 @@ type decoder struct {
 	fragment layers.IPv6Fragment
 	udp      layers.UDP
 
-	defrag4   *ip4defrag.IPv4Defragmenter
-	defrag6   *ip6defrag.IPv6Defragmenter
-	fragments int
+	parts *reassembly
 }
 
 func newDecoder() decoder {
-	return decoder{defrag4: ip4defrag.NewIPv4Defragmenter(), defrag6: ip6defrag.NewIPv6Defragmenter()}
+	return decoder{parts: newReassembly()}
 }
 
 // cut remembers that a layer said that it isn't all there.
@@ -122,8 +110,8 @@ func (d *decoder) overIPv4(data []byte, info gopacket.CaptureInfo, out *Datagram
 			counts.Damaged++
 			return false
 		}
-		whole, err := d.defrag4.DefragIPv4WithTimestamp(part, info.Timestamp)
-		if d.forget(info.Timestamp); err != nil {
+		whole, err := d.parts.overIPv4(part, info.Timestamp)
+		if err != nil {
 			counts.Damaged++
 			return false
 		}
@@ -149,8 +137,8 @@ func (d *decoder) overIPv6(data []byte, info gopacket.CaptureInfo, out *Datagram
 			counts.Damaged++
 			return false
 		}
-		whole := d.defrag6.DefragIPv6(ip, &d.fragment)
-		if d.forget(info.Timestamp); whole == nil {
+		whole := d.parts.overIPv6(ip, &d.fragment, info.Timestamp)
+		if whole == nil {
 			return false
 		}
 		ip, payload = whole, whole.Payload
@@ -180,12 +168,4 @@ func (d *decoder) overUDP(data []byte, from, to net.IP, info gopacket.CaptureInf
 		Destination: netip.AddrPortFrom(destination, uint16(d.udp.DstPort)),
 	}
 	return true
-}
-
-// forget gives up datagrams whose rest doesn't come.
-func (d *decoder) forget(now time.Time) {
-	if d.fragments++; d.fragments%forgetEvery == 0 {
-		d.defrag4.DiscardOlderThan(now.Add(-fragmentTime))
-		d.defrag6.DiscardOlderThan(now.Add(-fragmentTime))
-	}
 }

@@ -155,37 +155,6 @@ func TestKindsOfFrames(t *testing.T) {
 	}
 }
 
-// TestIPv6Fragments: two datagrams, their fragments mixed and in the wrong order.
-func TestIPv6Fragments(t *testing.T) {
-	_, v6, u6 := udpOver(from6, to6)
-	var frames [][]byte
-	for id := range uint32(2) {
-		whole := serialize(t, v6, u6, gopacket.Payload(bytes.Repeat([]byte{byte('a' + id)}, 3000)))[40:]
-		ip := *v6
-		ip.NextHeader = layers.IPProtocolIPv6Fragment
-		for at := 0; at < len(whole); at += 1200 {
-			end := min(at+1200, len(whole))
-			head := []byte{byte(layers.IPProtocolUDP), 0, 0, 0, 0, 0, 0, byte(id)}
-			offset := uint16(at)
-			if end < len(whole) {
-				offset |= 1
-			}
-			binary.BigEndian.PutUint16(head[2:], offset)
-			frames = append(frames, serialize(t, &ip, gopacket.Payload(append(head, whole[at:end]...))))
-		}
-	}
-	order := []int{4, 0, 5, 2, 1, 3}
-	var mixed [][]byte
-	for _, i := range order {
-		mixed = append(mixed, frames[i])
-	}
-	r := NewReader(writePcap(t, layers.LinkTypeRaw, mixed...))
-	got := readAll(t, r)
-	if len(got) != 2 || got[0].Payload[0] != 'a' || got[1].Payload[0] != 'b' || len(got[0].Payload) != 3000 || r.Counts.Fragments != 6 {
-		t.Errorf("%d datagrams, %+v", len(got), r.Counts)
-	}
-}
-
 // golden is a file as the recorder writes it, of 8 datagrams.
 const golden = "../record/testdata/golden.pcapng"
 
