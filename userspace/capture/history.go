@@ -14,10 +14,14 @@ import (
 	"binrepd/userspace/datagram"
 )
 
-// MaxHistory is how many entries a history has at most: no call sends so many, but whoever forges packets might.
-const MaxHistory = 100_000
+const (
+	// MaxHistory is how many entries a history has at most: no call sends so many, but whoever forges packets might.
+	MaxHistory = 100_000
+	// maxHistoryBytes is what the good packets among them may have together, whose strings are kept, and might be of 64 KiB each.
+	maxHistoryBytes = 128 << 20
+)
 
-// ErrTooLong is the error of a history with more entries than MaxHistory; those before it are returned.
+// ErrTooLong is the error of a history with more than that; the entries before it are returned.
 var ErrTooLong = errors.New("history: too many datagrams of this call: what came later is left out")
 
 // Entry is one datagram of a call.
@@ -53,6 +57,7 @@ func History(next func(*Datagram) error, callID []byte) ([]Entry, error) {
 	var d Datagram
 	var ev dialog.Event
 	var err error
+	kept := 0 // bytes of good packets
 	for {
 		if err = next(&d); err != nil {
 			break
@@ -64,6 +69,10 @@ func History(next func(*Datagram) error, callID []byte) ([]Entry, error) {
 		if e.Verdict = bin.Decode(d.Payload, &ev); e.Verdict == bin.Dialog {
 			if is, _ := ev.Key.Part(); !bytes.Equal(is, callID) {
 				continue
+			}
+			if kept += len(d.Payload); kept > maxHistoryBytes {
+				err = ErrTooLong
+				break
 			}
 			e.Kind = ev.Kind
 			if ev.Kind == dialog.Delete {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,6 +116,15 @@ func TestHistoryIsBounded(t *testing.T) {
 	if !errors.Is(err, ErrTooLong) || len(list) != MaxHistory {
 		t.Errorf("%d entries, %v", len(list), err)
 	}
+	long := packetOf(dialog.Update, dialog.Details{CallID: "call", State: dialog.Confirmed, Vars: strings.Repeat("v", 60_000)})
+	list, err = History(func(d *Datagram) error {
+		n++
+		*d = at(int64(n), long)
+		return nil
+	}, []byte("call"))
+	if !errors.Is(err, ErrTooLong) || len(list) != maxHistoryBytes/len(long) {
+		t.Errorf("%d long entries, %v", len(list), err)
+	}
 }
 
 // TestSorted: what is up to a second out of order comes in order, what is equal in the order of reading, and nothing is lost.
@@ -164,5 +174,18 @@ func TestSortedIsBounded(t *testing.T) {
 	var d Datagram
 	if err := s.Next(&d); err != nil || n > maxHeld {
 		t.Errorf("%d read for the first, %v", n, err)
+	}
+	const size = 60_000
+	long := make([]byte, size)
+	n = 0
+	s = NewSorted(func(d *Datagram) error {
+		n++
+		*d = at(0, long)
+		return nil
+	})
+	for i := range 100 {
+		if err := s.Next(&d); err != nil || (n-i)*size > maxHeldBytes+size || n == 0 {
+			t.Fatalf("%d long ones read for %d, %v", n, i+1, err)
+		}
 	}
 }

@@ -10,8 +10,9 @@ const (
 	// window is by how much files may be out of order. Each worker's datagrams are recorded in order, a few milliseconds of one and then of the
 	// other, and more than that only where the disk has stood still.
 	window = time.Second
-	// maxHeld bounds the memory for it: at 400 bytes each, 26 MB.
-	maxHeld = 1 << 16
+	// maxHeld and maxHeldBytes bound the memory for it. A second of 65,000 datagrams of 400 bytes is 26 MB.
+	maxHeld      = 1 << 16
+	maxHeldBytes = 64 << 20
 )
 
 // Sorted hands on datagrams in the order of their time, as far as what comes is at most a second out of it; of equal times the one
@@ -19,6 +20,7 @@ const (
 type Sorted struct {
 	next   func(*Datagram) error
 	held   held
+	bytes  int // of their payloads
 	newest time.Time
 	read   uint64
 	err    error
@@ -30,7 +32,7 @@ func NewSorted(next func(*Datagram) error) *Sorted { return &Sorted{next: next} 
 // Next returns the next datagram, whose payload is nobody else's. It returns io.EOF behind the last; another error of the source comes
 // behind what was read before it.
 func (s *Sorted) Next(d *Datagram) error {
-	for s.err == nil && len(s.held) < maxHeld && (len(s.held) == 0 || s.newest.Sub(s.held[0].Time) < window) {
+	for s.err == nil && len(s.held) < maxHeld && s.bytes < maxHeldBytes && (len(s.held) == 0 || s.newest.Sub(s.held[0].Time) < window) {
 		var in Datagram
 		if s.err = s.next(&in); s.err != nil {
 			break
@@ -38,6 +40,7 @@ func (s *Sorted) Next(d *Datagram) error {
 		in.Payload = bytes.Clone(in.Payload)
 		heap.Push(&s.held, numbered{in, s.read})
 		s.read++
+		s.bytes += len(in.Payload)
 		if in.Time.After(s.newest) {
 			s.newest = in.Time
 		}
@@ -46,6 +49,7 @@ func (s *Sorted) Next(d *Datagram) error {
 		return s.err // set: with nothing held the loop goes on until then
 	}
 	*d = heap.Pop(&s.held).(numbered).Datagram
+	s.bytes -= len(d.Payload)
 	return nil
 }
 
