@@ -48,6 +48,17 @@ func (f *faulty) Write(b []byte) (int, error) {
 	return f.File.Write(b)
 }
 
+// busyFile is a file at each of whose writes something comes that is to be written next. It stays empty.
+type busyFile struct {
+	file
+	more func()
+}
+
+func (f *busyFile) Write(b []byte) (int, error) {
+	f.more()
+	return len(b), nil
+}
+
 // batchOf returns a batch of n datagrams of so many bytes, the first of which are a number, counted from first.
 func batchOf(first uint32, n, size int) []datagram.Datagram {
 	batch := make([]datagram.Datagram, n)

@@ -168,18 +168,19 @@ func (r *Recorder) write() {
 		if r.drain() >= busy {
 			pause = busyPoll
 		}
-		r.look()
 		timer.Reset(pause)
 	}
 }
 
-// drain writes what the taps have, in turn, until they have nothing more or the disk refuses it, and returns how many bytes that were.
+// drain writes what the taps have, in turn, until they have nothing more or the disk refuses it, and returns how many bytes that were. That
+// may take long: the workers go on meanwhile.
 func (r *Recorder) drain() (bytes int) {
 	if !r.retryAt.IsZero() && time.Now().Before(r.retryAt) {
 		return 0
 	}
 	for more := true; more; {
 		more = false
+		r.look()
 		for _, t := range r.taps {
 			blocks, n := t.pending()
 			if len(blocks) == 0 {

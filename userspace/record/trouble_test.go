@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -201,6 +202,36 @@ func TestDeletedFile(t *testing.T) {
 	if s := r.Status(); s.Files != 1 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestDeletedUnderLoad: the same while so much comes that the taps are never empty.
+func TestDeletedUnderLoad(t *testing.T) {
+	dir := t.TempDir()
+	var r *Recorder
+	var enough atomic.Bool
+	made := make(chan string, 100)
+	r = open(t, dir, func(c *Config) {
+		c.Limit = 1 << 50 // no other file for its size
+		c.create = func(path string) (file, error) {
+			f, err := createFile(path)
+			if err != nil {
+				return nil, err
+			}
+			made <- path
+			return &busyFile{file: f, more: func() {
+				if !enough.Load() {
+					r.Tap(0).Record(batchOf(0, 1, 400)) // by the writer, which is the only one to use the tap after the first
+				}
+			}}, nil
+		}
+	})
+	r.Tap(0).Record(batchOf(0, 1, 400))
+	if err := os.Remove(<-made); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "another file", func() bool { return len(made) > 0 })
+	enough.Store(true)
+	closeRecorder(t, r)
 }
 
 // TestReadableWithoutEnd: what a process that is killed leaves is a file up to the last block that was written whole, and a torn one behind it
