@@ -135,7 +135,11 @@ func TestRecordOnFullDisk(t *testing.T) {
 
 // TestRecordUsage: what is wrong is said in one line.
 func TestRecordUsage(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(file, []byte("no capture"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -143,20 +147,22 @@ func TestRecordUsage(t *testing.T) {
 		status int
 		text   string
 	}{
-		"run --listen 127.0.0.1:1 --record d --record-size 1MiB": {2, "--record-size 1MiB: at least 4.0 MiB"},
-		"run --listen 127.0.0.1:1 --record d --record-size x":    {2, "--record-size x: not a size"},
-		"record call --record d":                                 {2, "takes one Call-ID"},
-		"record call x --record " + file + "d":                   {1, "no such file"},
-		"record call x --control " + file + "d":                  {2, "--record: say which folder"},
-		"record list --record " + filepath.Dir(file):             {1, "nothing is recorded there"},
-		"replay --to 127.0.0.1:1":                                {2, "at least one file"},
-		"replay " + file:                                         {2, "--to: say where to"},
-		"replay " + file + " --to 127.0.0.1:1":                   {1, "neither a pcap nor a pcapng file"},
-		"replay " + file + " --to 127.0.0.1:1 --speed -1":        {2, "--speed -1: neither"},
-		"replay " + file + " --to 127.0.0.1:1 --port 0":          {2, "--port 0: choose"},
-		"replay " + file + " --to 127.0.0.1:1 --from-source x":   {2, "--from-source x: neither"},
-		"replay " + file + " --to 127.0.0.1:1 --bind x":          {2, "--bind x: neither"},
-		"replay " + file + " --to 127.0.0.1:1 --bind ::1":        {2, "not of the same family"},
+		"run --listen 127.0.0.1:1 --record d --record-size 1MiB":            {2, "--record-size 1MiB: at least 4.0 MiB"},
+		"run --listen 127.0.0.1:1 --record d --record-size x":               {2, "--record-size x: not a size"},
+		"run --listen 127.0.0.1:1 --record d --state-dir ./d/":              {2, "--record d: the folder of --state-dir; choose one for each, such as d/record"},
+		"run --listen 127.0.0.1:1 --record " + link + " --state-dir " + dir: {2, "the folder of --state-dir"},
+		"record call --record d":                                            {2, "takes one Call-ID"},
+		"record call x --record " + file + "d":                              {1, "no such file"},
+		"record call x --control " + file + "d":                             {2, "--record: say which folder"},
+		"record list --record " + filepath.Dir(file):                        {1, "nothing is recorded there"},
+		"replay --to 127.0.0.1:1":                                           {2, "at least one file"},
+		"replay " + file:                                                    {2, "--to: say where to"},
+		"replay " + file + " --to 127.0.0.1:1":                              {1, "neither a pcap nor a pcapng file"},
+		"replay " + file + " --to 127.0.0.1:1 --speed -1":                   {2, "--speed -1: neither"},
+		"replay " + file + " --to 127.0.0.1:1 --port 0":                     {2, "--port 0: choose"},
+		"replay " + file + " --to 127.0.0.1:1 --from-source x":              {2, "--from-source x: neither"},
+		"replay " + file + " --to 127.0.0.1:1 --bind x":                     {2, "--bind x: neither"},
+		"replay " + file + " --to 127.0.0.1:1 --bind ::1":                   {2, "not of the same family"},
 	} {
 		status, stdout, stderr := call(strings.Fields(line)...)
 		if status != want.status || !strings.Contains(stderr, want.text) || strings.Count(stderr, "\n") != 1 || stdout != "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -138,6 +139,9 @@ func parseOptions(c *cli.Context) (options, error) {
 	}
 	if o.recording, err = parseRecording(c); err != nil {
 		return options{}, usageErrorf("%w", err)
+	}
+	if sameFolder(o.Record, o.StateDir) {
+		return options{}, usageErrorf("--record %s: the folder of --state-dir; choose one for each, such as %s", o.Record, filepath.Join(o.StateDir, "record"))
 	}
 	if o.metricsOptions, err = parseMetrics(c); err != nil {
 		return options{}, usageErrorf("%w", err)

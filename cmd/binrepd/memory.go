@@ -32,7 +32,7 @@ func limitFlags() []cli.Flag {
 		},
 		&cli.StringFlag{
 			Name: "max-memory", Category: categoryTable,
-			DefaultText: "80 % of what control group or host have beside rings and --replicate-queue, leaving 64MiB at least",
+			DefaultText: "80 % of what control group or host have beside rings, --replicate-queue and --record, leaving 64MiB at least",
 			Usage:       "give the table at most `SIZE`, such as 8GiB; when it is used up new dialogs are refused, as with --max-dialogs",
 		},
 	}
@@ -80,8 +80,12 @@ func (o *options) settleMemory(h host) error {
 		o.MaxMemory = min(left/100*tableShare, left-leastRest)
 	}
 	if o.MaxMemory < leastMemory {
-		return fmt.Errorf("of %s %s, rings and --replicate-queue take %s, and the process itself %s: nothing is left for dialogs; choose smaller ones",
-			whose, humanize.IBytes(all), humanize.IBytes(taken), humanize.IBytes(leastRest))
+		takers := "rings and --replicate-queue"
+		if n := o.recordBuffers(); n > 0 {
+			takers = fmt.Sprintf("rings, --replicate-queue and --record (%s of buffers, for fewer --rings less)", humanize.IBytes(n))
+		}
+		return fmt.Errorf("of %s %s, %s take %s, and the process itself %s: nothing is left for dialogs; choose smaller ones",
+			whose, humanize.IBytes(all), takers, humanize.IBytes(taken), humanize.IBytes(leastRest))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -99,6 +100,15 @@ func TestSettleMemory(t *testing.T) {
 		if err == nil && (o.MaxMemory > c.want || o.MaxMemory < c.want-100) { // whole percents
 			t.Errorf("%s: %d, want %d", c.name, o.MaxMemory, c.want)
 		}
+	}
+	// The recorder has 16 MiB for each of two rings and an address.
+	o := options{XDP: xdpAuto, Rings: 2, RingSize: 64 << 20, Listen: make([]netip.AddrPort, 1), recording: recording{Record: "d"}}
+	err := o.settleMemory(host{Memory: (128 + 64 + 40) << 20})
+	if err == nil || !strings.Contains(err.Error(), "rings, --replicate-queue and --record (48 MiB of buffers") {
+		t.Errorf("with --record: %v", err)
+	}
+	if err := o.settleMemory(host{Memory: (128 + 64 + 48 + 5) << 20}); err != nil || o.MaxMemory != 5<<20 {
+		t.Errorf("with --record: %d, %v", o.MaxMemory, err)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -21,7 +23,7 @@ const categoryRecord = "Flight recorder"
 func recordFlags() []cli.Flag {
 	return []cli.Flag{
 		recordFlag("keep the last datagrams, good and bad, in `DIR`, in files that Wireshark opens; 'binrepd record' and 'binrepd replay' read them. " +
-			"They tell who called whom"),
+			"They tell who called whom. Not the folder of --state-dir; where that is /var/lib/binrepd, as under systemd, /var/lib/binrepd/record"),
 		&cli.StringFlag{
 			Name: "record-size", Category: categoryRecord, Value: "1GiB",
 			Usage: "keep at most `SIZE` of them, those of earlier processes included, and delete the oldest; at least 4MiB",
@@ -55,6 +57,19 @@ func parseRecording(c *cli.Context) (recording, error) {
 	}
 	o.RecordSize = int64(size)
 	return o, nil
+}
+
+// sameFolder tells whether two flags name one folder, which may not exist yet.
+func sameFolder(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	if a, b = filepath.Clean(a), filepath.Clean(b); a == b {
+		return true
+	}
+	first, err1 := os.Stat(a)
+	second, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(first, second)
 }
 
 // recordBuffers is the memory for what waits for the disk.
