@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
+	"binrepd/deploy/tooltest"
 	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/record"
 )
 
 // TestRecordAndReplay records the captures, through native XDP with its fragments through the socket, and through sockets alone; kills the
@@ -37,6 +40,7 @@ func TestRecordAndReplay(t *testing.T) {
 				}
 				d.kill()
 				checkCall(t, dir, c)
+				checkWithTshark(t, dir, n)
 
 				// The next process goes on in a new file.
 				again := startDaemon(t, p.appliance, args...)
@@ -89,6 +93,29 @@ func checkCall(t *testing.T, dir string, c *bintest.Capture) {
 	}
 	if _, stderr, status := command(t, nil, "record", "call", "nobody", "--record", dir); status != 1 || !strings.Contains(stderr, "no packet") {
 		t.Errorf("%d %s", status, stderr)
+	}
+}
+
+// checkWithTshark has another program read what was recorded, if it is installed: it finds n datagrams, and right headers.
+func checkWithTshark(t *testing.T, dir string, n uint64) {
+	t.Helper()
+	if _, err := exec.LookPath("tshark"); err != nil && os.Getenv(tooltest.RequireEnv) != "1" {
+		t.Logf("no tshark: the recording was not checked with it")
+		return
+	}
+	files, err := record.Files(dir)
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-r", files[0].Path, "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
+		"-T", "fields", "-e", "ip.checksum.status", "-e", "udp.dstport", "-Y", "udp && !udp.length.bad")
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // nobody's own settings
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("tshark: %v", err)
+	}
+	if got := strings.Count(string(out), "1\t5556\n"); got != int(n) || strings.Count(string(out), "\n") != int(n) {
+		t.Errorf("tshark finds %d good datagrams, want %d:\n%.300s", got, n, out)
 	}
 }
 
