@@ -11,14 +11,16 @@ import (
 func AdviseHost(h Host, d Daemon, links []Link) []Finding {
 	var all []Finding
 	if len(h.Governors) > 0 {
-		f := Finding{Check: "governor", Well: true, Value: "performance"}
+		var others []string
 		for _, g := range slices.Sorted(maps.Keys(h.Governors)) {
 			if g != "performance" {
-				f = Finding{
-					Check: "governor", Value: fmt.Sprintf("%s on CPU %s", g, formatCPUs(h.Governors[g])),
-					Advice: "should be performance, or a clock that rises late makes packets wait: cpupower frequency-set -g performance",
-				}
+				others = append(others, fmt.Sprintf("%s on CPU %s", g, formatCPUs(h.Governors[g])))
 			}
+		}
+		f := Finding{Check: "governor", Well: true, Value: "performance"}
+		if len(others) > 0 {
+			f.Well, f.Value = false, strings.Join(others, "; ")
+			f.Advice = "should be performance, or a clock that rises late makes packets wait: cpupower frequency-set -g performance"
 		}
 		all = append(all, f)
 	}

@@ -57,6 +57,9 @@ func TestAdviseHost(t *testing.T) {
 		{"saves power", func(h *Host, _ *Daemon, _ *Link) {
 			h.Governors = map[string][]int{"performance": {0}, "powersave": {1, 2, 3, 5}}
 		}, "governor", false, "powersave on CPU 1-3,5\nshould be performance, or a clock that rises late makes packets wait: cpupower frequency-set -g performance"},
+		{"saves power in two ways", func(h *Host, _ *Daemon, _ *Link) {
+			h.Governors = map[string][]int{"performance": {0}, "powersave": {1, 2}, "ondemand": {3, 5}}
+		}, "governor", false, "ondemand on CPU 3,5; powersave on CPU 1-2\nshould be performance"},
 		{"virtual machine", func(h *Host, _ *Daemon, _ *Link) { h.Governors = nil }, "governor", true, ""},
 		{"balanced", func(h *Host, _ *Daemon, _ *Link) { h.IRQBalance = true }, "irqbalance", true, "runs"},
 		{"balanced against pinning", func(h *Host, d *Daemon, _ *Link) {
@@ -130,6 +133,7 @@ func TestAdviseRings(t *testing.T) {
 		text   string
 	}{
 		{"none", Daemon{}, true, ""},
+		{"of unknown size", Daemon{Rings: []Ring{{64 * mib, 0}, {0, 0}}, Rate: 100_000, RecordBytes: 512}, true, ""},
 		{"nothing came", Daemon{Rings: []Ring{{64 * mib, 0}}, RecordBytes: 512}, true, "1 of 64 MiB, at most 0 % were in use"},
 		// 100,000 times 512 bytes are 49 MiB a second, half of that in each ring.
 		{"enough", Daemon{Rings: []Ring{{64 * mib, mib}, {64 * mib, 0}}, Rate: 100_000, RecordBytes: 512}, true, "they hold 2.621s"},

@@ -166,12 +166,17 @@ func union(a, b []int) []int {
 	return slices.Compact(all)
 }
 
-// ReadPinned returns the CPUs to which threads of a process are bound by themselves: those that may run on fewer than its first thread.
+// ReadPinned returns the CPUs to which threads of a process are bound by themselves: those that may run on fewer than the freest of them.
+// The first thread tells nothing of the others, for it may be one that is bound.
 func ReadPinned(root fs.FS, pid int) (cpus []int) {
-	process := allowed(root, fmt.Sprintf("proc/%d/status", pid))
-	threads, _ := fs.Glob(root, fmt.Sprintf("proc/%d/task/*/status", pid))
-	for _, t := range threads {
-		if list := allowed(root, t); len(list) > 0 && len(list) < len(process) {
+	files, _ := fs.Glob(root, fmt.Sprintf("proc/%d/task/*/status", pid))
+	threads, most := make([][]int, len(files)), 0
+	for i, name := range files {
+		threads[i] = allowed(root, name)
+		most = max(most, len(threads[i]))
+	}
+	for _, list := range threads {
+		if len(list) < most {
 			cpus = union(cpus, list)
 		}
 	}

@@ -127,6 +127,14 @@ func TestReadPinned(t *testing.T) {
 	if got := ReadPinned(root, 9); !reflect.DeepEqual(got, []int{2, 3}) {
 		t.Errorf("%v", got)
 	}
+	// The first thread, of which proc/PID/status tells, is a bound one.
+	root = tree(map[string]string{
+		"proc/9/status": "Cpus_allowed_list:\t1", "proc/9/task/9/status": "Cpus_allowed_list:\t1",
+		"proc/9/task/10/status": "Cpus_allowed_list:\t0-1", "proc/9/task/11/status": "Cpus_allowed_list:\t0",
+	})
+	if got := ReadPinned(root, 9); !reflect.DeepEqual(got, []int{0, 1}) {
+		t.Errorf("the first thread is bound: %v", got)
+	}
 	if got := ReadPinned(root, 8); got != nil {
 		t.Errorf("of no process: %v", got)
 	}

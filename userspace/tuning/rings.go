@@ -23,6 +23,9 @@ func AdviseRings(d Daemon, standstill time.Duration) []Finding {
 			fullest = max(fullest, float64(r.HighWater)/float64(r.Size))
 		}
 	}
+	if size == 0 {
+		return nil // unknown, and no doubling of it would ever be enough
+	}
 	f := Finding{
 		Check: "ring_size", Well: true,
 		Value: fmt.Sprintf("%d of %s, at most %.0f %% were in use", len(d.Rings), humanize.IBytes(size), 100*fullest),
