@@ -87,7 +87,7 @@ func TestReplaceTogether(t *testing.T) {
 
 // TestManyChunksWhileCallsGoOn is TestTheStandbyHasTheStateOfTheEnd with a table of several chunks.
 func TestManyChunksWhileCallsGoOn(t *testing.T) {
-	const dialogs = 20_000
+	const dialogs = 10_000
 	synctest.Test(t, func(t *testing.T) {
 		a := newAppliance(t, 0)
 		p, random := newProxy(7, dialogs), seeded(7)

@@ -33,7 +33,9 @@ func newSender(t *testing.T, session *atomic.Pointer[resync.Session]) *socket.So
 	return s
 }
 
-// TestAgainstAProcess hands a table over to a model of OpenSIPS in another process, at the pace that OpenSIPS bears.
+// TestAgainstAProcess hands a table over to a model of OpenSIPS in another process, at the pace that OpenSIPS bears, while calls come and
+// go. If the other process got no CPU for so long that its socket overflowed, it is done again, as an operator would: what counts is that
+// the model has everything as soon as everything reached it.
 func TestAgainstAProcess(t *testing.T) {
 	a := newAppliance(t, 0)
 	p := newProxy(1, 2000)
@@ -45,54 +47,82 @@ func TestAgainstAProcess(t *testing.T) {
 	defer standby.Stop()
 	var session atomic.Pointer[resync.Session]
 	sender := newSender(t, &session)
-	var buf []byte
-	s, err := resync.New(resync.Config{
-		Table: a.table, Sink: sender, OpenTail: a.tail, To: datagram.EndpointOf(netip.MustParseAddrPort(standby.Address)), Rate: 4000,
-		Policy: shield.Policy{Rewrites: []shield.SocketRewrite{{Old: ours, New: home}}},
-		// Ten times a second some calls come and go; not in the second pass, at the end of which nobody looks for them any more.
-		OnProgress: func(p2 resync.Progress) {
-			for range 50 {
-				if p2.Pass < 2 {
-					buf = p.Next(buf[:0])
-					a.take(buf)
+	const rounds = 10
+	for round := range rounds {
+		var buf []byte
+		s, err := resync.New(resync.Config{
+			Table: a.table, Sink: sender, OpenTail: a.tail, To: datagram.EndpointOf(netip.MustParseAddrPort(standby.Address)), Rate: 4000,
+			Policy: shield.Policy{Rewrites: []shield.SocketRewrite{{Old: ours, New: home}}},
+			// Ten times a second some calls come and go; not in the second pass, at the end of which nobody looks for them any more.
+			OnProgress: func(p2 resync.Progress) {
+				for range 50 {
+					if p2.Pass < 2 {
+						buf = p.Next(buf[:0])
+						a.take(buf)
+					}
 				}
-			}
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	session.Store(s)
-	sum, err := s.Run(context.Background())
-	if err != nil || sum.Passes != 2 || sum.Dialogs < 1900 || sum.TailEvents == 0 || sum.Unmatched != 0 {
-		t.Fatalf("%+v, %v", sum, err)
-	}
-	want := a.live()
-	for i := range want {
-		want[i].CallerSocket, want[i].CalleeSocket = home, home
-		want[i] = seen(want[i])
-	}
-	var report opensipstest.Report
-	var differ []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		if report, err = standby.Report(); err != nil {
+			},
+		})
+		if err != nil {
 			t.Fatal(err)
+		}
+		session.Store(s)
+		before := handled(t, standby)
+		sum, err := s.Run(context.Background())
+		if err != nil || sum.Passes != 2 || sum.Dialogs < 1900 || sum.TailEvents == 0 || sum.Unmatched != 0 {
+			t.Fatalf("%+v, %v", sum, err)
+		}
+		got := awaitHandled(t, standby, before+sum.Packets)
+		report, err := standby.Report()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Faults != (opensipstest.Faults{}) || report.Statistics.RefusedSocket != 0 {
+			t.Fatalf("%+v, %+v", report.Statistics, report.Faults)
+		}
+		if got < before+sum.Packets {
+			t.Logf("round %d: %d of %d packets overflowed the model's socket", round+1, before+sum.Packets-got, sum.Packets)
+			continue
+		}
+		want := a.live()
+		for i := range want {
+			want[i].CallerSocket, want[i].CalleeSocket = home, home
+			want[i] = seen(want[i])
 		}
 		for i := range report.Live {
 			report.Live[i] = seen(report.Live[i])
 		}
-		if differ = bintest.DiffDetails(report.Live, want); len(differ) == 0 {
-			break
+		for i, line := range bintest.DiffDetails(report.Live, want) {
+			if i < 10 {
+				t.Error(line)
+			}
+		}
+		return
+	}
+	t.Errorf("in none of %d rounds everything reached the model", rounds)
+}
+
+// handled is how many packets the model has taken from its socket.
+func handled(t *testing.T, standby *opensipstest.Process) uint64 {
+	t.Helper()
+	r, err := standby.Counts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Statistics.CreateReceived + r.Statistics.UpdateReceived + r.Statistics.DeleteReceived
+}
+
+// awaitHandled waits until the model has handled so many packets, or for a second none: then the others were lost. It returns how many.
+func awaitHandled(t *testing.T, standby *opensipstest.Process, want uint64) uint64 {
+	t.Helper()
+	last, since := handled(t, standby), time.Now()
+	for last < want && time.Since(since) < time.Second {
+		time.Sleep(5 * time.Millisecond) // between two looks at a condition
+		if n := handled(t, standby); n > last {
+			last, since = n, time.Now()
 		}
 	}
-	for i, line := range differ {
-		if i < 10 {
-			t.Error(line)
-		}
-	}
-	if report.Faults != (opensipstest.Faults{}) || report.Statistics.RefusedSocket != 0 {
-		t.Errorf("%+v, %+v", report.Statistics, report.Faults)
-	}
+	return last
 }
 
 // seen is what of a dialog an update takes over, and what it was built with.

@@ -44,12 +44,12 @@ func TestAnOverrunTailCostsAnotherPass(t *testing.T) {
 func TestMoreChangesThanTheRateEndInAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAppliance(t, 1<<20)
-		p := newProxy(1, 3000)
-		a.fill(p, 2500)
+		p := newProxy(1, 1200)
+		a.fill(p, 1000)
 		l := newWire(ours)
 		var buf []byte
 		l.meanwhile = func(int) {
-			for range 5000 {
+			for range 3000 { // 1.2 MB through a journal of 1 MiB
 				buf = p.Next(buf[:0])
 				a.take(buf)
 			}

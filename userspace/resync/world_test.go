@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// long tells that the long form of tests was asked for, as make chaos does.
+func long() bool { return os.Getenv("BINREPD_CHAOS") == "1" }
+
 // appliance is a table and a journal, fed as an engine feeds them.
 type appliance struct {
 	t      testing.TB

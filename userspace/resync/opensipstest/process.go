@@ -27,7 +27,7 @@ type Report struct {
 }
 
 // Main runs the model as a process and returns its exit status. It writes "listening ADDRESS" to out; then each line that comes
-// in is answered by a Report in one line of JSON, and the end of in ends it.
+// in is answered by a Report in one line of JSON, without the dialogs if the line is "counts", and the end of in ends it.
 func Main(args []string, in io.Reader, out io.Writer) int {
 	flags := flag.NewFlagSet(Argument, flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "address and port")
@@ -55,7 +55,11 @@ func Main(args []string, in io.Reader, out io.Writer) int {
 	fmt.Fprintln(out, "listening", conn.LocalAddr())
 	answer := json.NewEncoder(out)
 	for lines := bufio.NewScanner(in); lines.Scan(); {
-		if err := answer.Encode(Report{r.Statistics(), r.Faults(), r.Live()}); err != nil {
+		report := Report{Statistics: r.Statistics(), Faults: r.Faults()}
+		if lines.Text() != "counts" {
+			report.Live = r.Live()
+		}
+		if err := answer.Encode(report); err != nil {
 			break
 		}
 	}
@@ -109,8 +113,13 @@ func orUnexpected(err error) error {
 }
 
 // Report asks the process for its report.
-func (p *Process) Report() (r Report, err error) {
-	if _, err := io.WriteString(p.in, "report\n"); err != nil {
+func (p *Process) Report() (Report, error) { return p.ask("report") }
+
+// Counts asks for a report without dialogs, which hardly keeps the model from its packets.
+func (p *Process) Counts() (Report, error) { return p.ask("counts") }
+
+func (p *Process) ask(what string) (r Report, err error) {
+	if _, err := io.WriteString(p.in, what+"\n"); err != nil {
 		return r, fmt.Errorf("ask model: %w", err)
 	}
 	line, err := p.out.ReadBytes('\n')
