@@ -22,7 +22,10 @@ func TestPage(t *testing.T) {
 		"lets no other script in": testPolicy,
 		"fits every width":        testWidths, "can be read": testContrast, "works by keyboard": testKeyboard, "pictures": testPictures,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, b) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting for the browser
+			test(t, b)
+		})
 	}
 }
 
