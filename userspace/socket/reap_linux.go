@@ -59,7 +59,7 @@ func (s *Socket) reap(fd uintptr) (total int) {
 	for {
 		n, more := s.reapOnce(fd, &found)
 		for _, e := range found[:n] {
-			s.reported(e.to, e.errno) // without the lock: whoever is told may well call Send
+			s.reported(e.to, e.errno) // without the lock: whoever is told may take his time
 		}
 		total += n
 		if !more {

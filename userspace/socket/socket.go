@@ -49,7 +49,8 @@ type Config struct {
 	Plain bool
 	// OnError is told of each error that the network reported about a message sent to a destination: a
 	// syscall.Errno, ECONNREFUSED where nobody listens there. It is called from Receive, Send or
-	// ReapErrors, must be quick, and may be called by several goroutines at once.
+	// ReapErrors, must be quick, and may be called by several goroutines at once. It must not call this socket:
+	// Send holds its lock meanwhile, and would wait for itself.
 	OnError func(to datagram.Endpoint, err error)
 	// Admit decides whose datagrams are delivered, and is called by Receive for each; nil: everyone's.
 	Admit func(source datagram.Endpoint) datagram.Admission
