@@ -135,7 +135,7 @@ func TestPause(t *testing.T) {
 	}
 	press(m, " ")
 	got := m.Frame(80, 24, end(40)).Text()
-	if !strings.Contains(got, "LOSING") || len(m.now.events[0].points) != 40 {
+	if !strings.Contains(got, "LOSING") || len(m.now.events[0].points) != 39 {
 		t.Errorf("%d points after the pause:\n%s", len(m.now.events[0].points), got)
 	}
 }
@@ -154,7 +154,7 @@ func TestLostAndFound(t *testing.T) {
 		t.Errorf("what is old looks new: %q in %d", c.Rune, c.Style)
 	}
 	m.Take(end(21), healthy(21))
-	if text := m.Frame(80, 24, end(21)).Text(); !strings.HasPrefix(text, "READY") || len(m.now.events[0].points) != 6 {
+	if text := m.Frame(80, 24, end(21)).Text(); !strings.HasPrefix(text, "READY") || len(m.now.events[0].points) != 5 {
 		t.Errorf("%d points\n%s", len(m.now.events[0].points), text)
 	}
 	if got, want := m.now.events[0].last(), float64(healthy(21).CreateRecv-healthy(5).CreateRecv)/16; got != want {
@@ -251,4 +251,36 @@ func TestHelpFits(t *testing.T) {
 		}
 	}
 	golden(t, "help_80x24", text)
+}
+
+// TestNotes: what is out of order but in no counter is told in a line of its own, and nothing if all is well.
+func TestNotes(t *testing.T) {
+	for _, test := range []struct {
+		change func(*control.Status)
+		want   string
+	}{
+		{func(s *control.Status) {
+			s.Record = &control.RecordStatus{Error: "write record/1: no space left\x1b[2J"}
+		},
+			`recording fails: write record/1: no space left\x1b[2J`},
+		{func(s *control.Status) {
+			s.Record = &control.RecordStatus{Dropped: map[string]uint64{"slow_disk": 1200, "disk_error": 0}}
+		}, "the recording lacks 1,200 datagrams: slow_disk"},
+		{func(s *control.Status) { s.Record = &control.RecordStatus{Recorded: 5} }, ""},
+		{func(s *control.Status) { s.Pin = &control.PinStatus{Overflowed: 31, Unsaved: 7} },
+			"7 events applied since its last save and 31 that overflowed are lost"},
+		{func(s *control.Status) { s.Pin = &control.PinStatus{Adopted: true, Waited: 9} }, ""},
+	} {
+		s := healthy(5)
+		plain := New(Options{Unicode: true})
+		plain.Take(end(5), s)
+		without := plain.Frame(120, 40, end(5)).Text()
+		test.change(&s)
+		m := New(Options{Unicode: true})
+		m.Take(end(5), s)
+		got := m.Frame(120, 40, end(5)).Text()
+		if test.want == "" && got != without || !strings.Contains(got, test.want) {
+			t.Errorf("want %q in\n%s", test.want, got)
+		}
+	}
 }

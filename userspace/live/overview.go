@@ -137,6 +137,19 @@ func (f *Frame) notes(y int, d *data) int {
 	if s.State != nil && s.State.Error != "" {
 		y = f.wrap(0, y, f.Width, 2, Bad, f.glyphs.clean("saving fails: "+s.State.Error))
 	}
+	if r := s.Record; r != nil {
+		dropped := total(r.Dropped)
+		switch {
+		case r.Error != "":
+			y = f.wrap(0, y, f.Width, 2, Bad, f.glyphs.clean("recording fails: "+r.Error))
+		case dropped > 0:
+			y = f.wrap(0, y, f.Width, 1, Warning, f.glyphs.clean(fmt.Sprintf("the recording lacks %s datagrams: %s", count(dropped), strings.Join(reasons(r.Dropped), ", "))))
+		}
+	}
+	if s.Pin != nil && s.Pin.Unsaved+s.Pin.Overflowed > 0 {
+		y = f.wrap(0, y, f.Width, 1, Warning, fmt.Sprintf("of the process before, %s events applied since its last save and %s that overflowed are lost, at most",
+			count(s.Pin.Unsaved), count(s.Pin.Overflowed)))
+	}
 	if math.Abs(s.ClockAhead) >= 1 {
 		y = f.wrap(0, y, f.Width, 1, Warning, fmt.Sprintf("the wall clock has jumped: it is %+.0f s from the clock of expiry", s.ClockAhead))
 	}

@@ -14,14 +14,30 @@ type point struct {
 	n        uint64
 }
 
+// grain is the shortest time that a point stands for, that of the narrowest column. Asked more often, a point grows until it is as long:
+// else a thousand sources, ten times a second, would take hundreds of megabytes.
+const grain = time.Second
+
 // series are the points of one counter, oldest first. To copy one is to freeze it: points are appended and dropped, and none is
-// changed.
-type series struct{ points []point }
+// changed but the growing one, which each copy has for itself.
+type series struct {
+	points  []point
+	growing point // behind them; zero: none
+	newest  point // what was added last
+}
 
 func (s *series) add(p point) {
-	s.points = append(s.points, p)
+	s.newest = p
+	if s.growing.to.Equal(p.from) && p.to.Sub(s.growing.from) <= grain {
+		s.growing.to, s.growing.n = p.to, s.growing.n+p.n
+		return
+	}
+	if !s.growing.to.IsZero() {
+		s.points = append(s.points, s.growing)
+	}
+	s.growing = p
 	old := 0
-	for p.to.Sub(s.points[old].to) > keep {
+	for old < len(s.points) && p.to.Sub(s.points[old].to) > keep {
 		old++
 	}
 	s.points = s.points[old:]
@@ -29,10 +45,10 @@ func (s *series) add(p point) {
 
 // last returns the number a second between the last two snapshots, NaN if there weren't two.
 func (s *series) last() float64 {
-	if len(s.points) == 0 {
+	if s.newest.to.IsZero() {
 		return math.NaN()
 	}
-	return s.points[len(s.points)-1].rate()
+	return s.newest.rate()
 }
 
 func (p point) rate() float64 { return float64(p.n) / p.to.Sub(p.from).Seconds() }
@@ -63,11 +79,8 @@ func (s *series) columns(now time.Time, n int) []float64 {
 	each := step(n)
 	begin := now.Truncate(each).Add(-time.Duration(n-1) * each)
 	known := make([]float64, n) // seconds of each column
-	for _, p := range s.points {
+	spread := func(p point) {
 		a, b := p.from.Sub(begin), p.to.Sub(begin)
-		if b <= 0 {
-			continue
-		}
 		for i := max(int(a/each), 0); i < n && time.Duration(i)*each < b; i++ {
 			overlap := min(b, time.Duration(i+1)*each) - max(a, time.Duration(i)*each)
 			if overlap > 0 {
@@ -75,6 +88,12 @@ func (s *series) columns(now time.Time, n int) []float64 {
 				known[i] += overlap.Seconds()
 			}
 		}
+	}
+	for _, p := range s.points {
+		spread(p)
+	}
+	if !s.growing.to.IsZero() {
+		spread(s.growing)
 	}
 	for i := range out {
 		out[i] /= known[i] // 0/0 is NaN

@@ -82,11 +82,47 @@ func TestSeriesForgets(t *testing.T) {
 			frozen = s
 		}
 	}
-	if n := len(s.points); n != int(keep/time.Second)+1 || cap(s.points) > 4*n {
+	if n := len(s.points); n != int(keep/time.Second) || cap(s.points) > 4*n {
 		t.Errorf("%d points, room for %d", n, cap(s.points))
 	}
-	if last := frozen.points[len(frozen.points)-1].n; last != 1000 {
-		t.Errorf("the copy ends with %d, want 1000", last)
+	if frozen.last() != 1000 || frozen.growing.n != 1000 {
+		t.Errorf("the copy ends with %v, want 1000", frozen.last())
+	}
+}
+
+// TestSeriesOfManyLooks: asked ten times a second, no more is kept than asked once, and the columns are the same.
+func TestSeriesOfManyLooks(t *testing.T) {
+	var often, once, frozen series
+	for i := range 6000 {
+		to := noon().Add(time.Duration(i+1) * 100 * time.Millisecond)
+		often.add(point{to.Add(-100 * time.Millisecond), to, uint64(i % 7)})
+		if i == 1004 {
+			frozen = often
+		}
+	}
+	for i := range 600 {
+		n := uint64(0)
+		for j := range 10 {
+			n += uint64((10*i + j) % 7)
+		}
+		from := noon().Add(time.Duration(i) * time.Second)
+		once.add(point{from, from.Add(time.Second), n})
+	}
+	if n := len(often.points); n > int(keep/grain) {
+		t.Errorf("%d points are kept", n)
+	}
+	now := noon().Add(10 * time.Minute)
+	a, b := often.columns(now, 180), once.columns(now, 180)
+	for i := range a {
+		if math.IsNaN(a[i]) != math.IsNaN(b[i]) || math.Abs(a[i]-b[i]) > 1e-9 {
+			t.Errorf("column %d is %v, want %v", i, a[i], b[i])
+		}
+	}
+	if got := often.last(); got != float64(5999%7)/0.1 {
+		t.Errorf("the newest rate is %v", got)
+	}
+	if frozen.growing.to != noon().Add(100500*time.Millisecond) || frozen.last() != float64(1004%7)/0.1 {
+		t.Errorf("the copy went on to %v", frozen.growing)
 	}
 }
 

@@ -98,7 +98,8 @@ func testTrouble(t *testing.T, b *chromium) {
 	p.has("#losses-table", "backup 10.0.0.3:5556 queue full 10,752 +10,752", "listener 10.0.0.2:5556 ring full 1,470 +1,470", "socket buffer 17 +17")
 	p.has("#full", "Full in 30m 40s if it goes on growing like this.")
 	p.has("#rings", "ring 1 94 %, most 100 % of 64 MiB")
-	p.has("#saved", "Saves that failed 30", "no space left on device")
+	p.has("#saved", "Saves that failed 30", "no space left on device", "Overflowed before the start 31", "Recorded 4,100,000 datagrams, 512 MiB of 1 GiB",
+		"Not recorded 1,200 slow disk", "Recording fails write /var/lib/binrepd/record/7: no space left on device")
 	p.has("#syncs-card", "to 10.0.0.4:5556", "pass 1 of 2, 402,110 of about 1,304,000, 401,900 packets", "3m 41s left")
 	p.has("#backups-table", "refused for", "connection refused", "412,345 10,752")
 	p.has("#allowed", "Denied most: 203.0.113.7 (120).")

@@ -163,6 +163,11 @@ func losing(now time.Time) *appliance {
 		s.Sources[3].Last, s.Sources[3].Rate = now.Add(-425*time.Second), 0
 		s.State.Saved, s.State.Failures = now.Add(-911*time.Second), 30
 		s.State.Error = "save: write /var/lib/binrepd/table.1: no space left on device"
+		s.Pin.Overflowed = 31
+		s.Record = &control.RecordStatus{
+			Recorded: 4_100_000, FileBytes: 512 << 20, Limit: 1 << 30, Dropped: map[string]uint64{"slow_disk": 1200, "disk_error": 0},
+			Errors: 3, Error: "write /var/lib/binrepd/record/7: no space left on device",
+		}
 		s.Syncs = []control.SyncStatus{{To: "10.0.0.4:5556", Started: now.Add(-72 * time.Second), SyncProgress: control.SyncProgress{
 			Pass: 1, Passes: 2, Visited: 402_110, Total: 1_304_000, Packets: 401_900, Elapsed: 72, Remaining: 221,
 		}}}

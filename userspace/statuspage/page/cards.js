@@ -104,6 +104,14 @@ class Cards {
     }
     pairs.push(['Outlives the process', s.pin ? 'yes, ' + s.pin.dir : 'no (--pin)']);
     if (s.pin && s.pin.unsaved) pairs.push(['Lost with the last process', count(s.pin.unsaved), 'warn']);
+    if (s.pin && s.pin.overflowed) pairs.push(['Overflowed before the start', count(s.pin.overflowed), 'warn']);
+    const rec = s.record;
+    if (rec) {
+      const dropped = Object.entries(rec.dropped || {}).filter(([, n]) => n > 0);
+      pairs.push(['Recorded', count(rec.recorded) + ' datagrams, ' + bytes(rec.file_bytes) + ' of ' + bytes(rec.limit)]);
+      if (dropped.length) pairs.push(['Not recorded', dropped.map(([name, n]) => count(n) + ' ' + name.replaceAll('_', ' ')).join(', '), 'warn', 'long']);
+      if (rec.error) pairs.push(['Recording fails', rec.error, 'bad', 'long']);
+    }
     this.saved.draw(pairs);
   }
 
