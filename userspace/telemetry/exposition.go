@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxScrapes are answered at once; who comes on top is told to come again (503). Each holds a few hundred kilobytes.
+// maxScrapes are put together at once; who comes on top is told to come again (503). Each takes milliseconds: none waits for its client.
 const maxScrapes = 4
 
 // Exposition answers scrapes with what c collects, and with what the Go runtime and the kernel tell of this process.
@@ -19,9 +20,30 @@ func Exposition(log *slog.Logger, c ...prometheus.Collector) http.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)...)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	return apart(promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError, // the rest is better than nothing
 		MaxRequestsInFlight: maxScrapes,
+	}))
+}
+
+// apart has h put the whole answer together before a byte of it is sent, so that h waits for no client, and doesn't take one that reads
+// nothing for an error of ours. An answer has some ten kilobytes.
+func apart(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := answered{ResponseWriter: w, code: http.StatusOK}
+		h.ServeHTTP(&a, r)
+		w.WriteHeader(a.code)
+		_, _ = a.body.WriteTo(w)
 	})
 }
+
+// answered is an answer that has not been sent yet, but for the header, which nobody sends before the first byte.
+type answered struct {
+	http.ResponseWriter
+	code int
+	body bytes.Buffer
+}
+
+func (a *answered) WriteHeader(code int)        { a.code = code }
+func (a *answered) Write(b []byte) (int, error) { return a.body.Write(b) }
