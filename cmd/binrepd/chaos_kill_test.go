@@ -104,7 +104,7 @@ func killedTest(t *testing.T, rings, kills int) {
 	diff := bintest.DiffListed(others, listedOf(s.proxy))
 	slices.Sort(away)
 	t.Logf("%d rings (BINREPD_SEED=%d): %d events at %.0f a second, killed %d times; back after %v in the median, %v at most; %d events waited in the rings and were "+
-		"applied; stated as lost: at most %d, for one kill at most %d, and %d that found the rings full; really lost, by witnesses: %d of %d, so about %d; %d of %d dialogs of the proxy are wrong at the end",
+		"applied; stated as lost: at most %d, for one kill at most %d, and %d that found the rings full; really lost, by witnesses: %d of %d, so about %d; %d dialogs missing, or too many, beside the %d of the proxy at the end",
 		rings, seed, sent, rate, kills, away[len(away)/2].Round(time.Millisecond), away[len(away)-1].Round(time.Millisecond), waited, unsaved, most, overflowed,
 		missing, len(came), missing*every, len(diff), s.proxy.LiveCount())
 	// What is lost of one ring is one run of what came through it. With one ring that has as many witnesses as its length says; with
