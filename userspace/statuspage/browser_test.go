@@ -177,22 +177,31 @@ func (p *tab) show(v view) {
 // evaluate returns what an expression is in the page.
 func evaluate[T any](p *tab, expression string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	v, err := attempt[T](p, expression)
 	if err != nil {
 		p.t.Fatalf("%s: %v", expression, err)
 	}
 	return v
 }
 
-// await waits until an expression is true in the page.
+// attempt is evaluate for a page that may be about to go: then there is an error instead of a value.
+func attempt[T any](p *tab, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+}
+
+// await waits until an expression is true in the page, which may be loaded again meanwhile.
 func (p *tab) await(what, expression string) {
 	p.t.Helper()
 	deadline := time.Now().Add(patience)
-	for !evaluate[bool](p, "Boolean("+expression+")") {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("waited in vain for %s; the page says:\n%s", what, p.text("body"))
+	for {
+		is, err := attempt[bool](p, "Boolean("+expression+")")
+		if err == nil && is {
+			return
+		}
+		if time.Now().After(deadline) || p.ctx.Err() != nil {
+			p.t.Fatalf("waited in vain for %s (%v); the page says:\n%s", what, err, p.text("body"))
 		}
 		time.Sleep(20 * time.Millisecond) // between two looks at a condition
 	}
