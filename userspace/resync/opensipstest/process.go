@@ -43,7 +43,7 @@ func Main(args []string, in io.Reader, out io.Writer) int {
 		return 1
 	}
 	if udp, ok := conn.(*net.UDPConn); ok && *buffer > 0 {
-		if err := udp.SetReadBuffer(*buffer); err != nil {
+		if err := setReadBuffer(udp, *buffer); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
