@@ -40,7 +40,9 @@ func TestAgainstAProcess(t *testing.T) {
 	a := newAppliance(t, 0)
 	p := newProxy(1, 2000)
 	a.fill(p, 2000)
-	standby, err := opensipstest.Start(os.Args[0], "-sockets", home)
+	standby, err := opensipstest.Start(os.Args[0], "-sockets", home,
+		// Three seconds at this rate: a standstill of a busy test machine is not what is tested.
+		"-buffer", "8000000")
 	if err != nil {
 		t.Fatal(err)
 	}
