@@ -22,6 +22,7 @@ var imports = map[string][]string{
 	"dialog":             {},
 	"userspace/datagram": {},
 	"userspace/thread":   {},
+	"userspace/serving":  {},
 
 	"userspace/bin":    {"dialog"},
 	"userspace/ring":   {"userspace/datagram", "bpf"},
@@ -37,9 +38,9 @@ var imports = map[string][]string{
 	"userspace/egress":  {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
 	"userspace/resync":  {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
 	// The account of the engine speaks of verdicts of bin; finding a Call-ID takes the steering hash of datagram.
-	"userspace/control": {"userspace/engine", "userspace/bin", "userspace/datagram", "dialog"},
+	"userspace/control": {"userspace/serving", "userspace/engine", "userspace/bin", "userspace/datagram", "dialog"},
 	// Its input is what status shows, so that both tell the same and nothing is counted twice.
-	"userspace/telemetry": {"userspace/control", "userspace/engine", "userspace/bin", "dialog"},
+	"userspace/telemetry": {"userspace/control", "userspace/serving", "userspace/engine", "userspace/bin", "dialog"},
 	"userspace/live":      {"userspace/control", "dialog"},
 	// The page shows what control tells, in its types.
 	"userspace/statuspage": {"userspace/control"},
@@ -61,7 +62,7 @@ var onlyIn = [...]struct {
 	{"github.com/prometheus", []string{"userspace/telemetry"}},
 	{"github.com/safchain/ethtool", []string{"userspace/tuning"}},
 	{"github.com/gdamore/tcell", []string{"userspace/live"}},
-	{"net/http", []string{"userspace/control", "userspace/telemetry", "userspace/statuspage", "cmd/binrepd"}},
+	{"net/http", []string{"userspace/control", "userspace/telemetry", "userspace/statuspage", "userspace/serving", "cmd/binrepd"}},
 	{"testing", nil},
 	{"pgregory.net/rapid", nil},
 	{"go.uber.org/goleak", nil},

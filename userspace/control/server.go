@@ -12,12 +12,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
 	"binrepd/dialog"
 	"binrepd/userspace/datagram"
+	"binrepd/userspace/serving"
 )
 
 // socketMode lets the owner and the group of the socket in.
@@ -53,7 +53,6 @@ type Backend struct {
 // Server answers on a Unix socket.
 type Server struct {
 	http     http.Server
-	handlers sync.WaitGroup
 	listener *net.UnixListener
 }
 
@@ -75,7 +74,7 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{listener: l}
 	s.http = http.Server{
-		Handler:           s.counted(b.routes(path)),
+		Handler:           b.routes(path),
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: headerTimeout,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -97,15 +96,6 @@ func (b *Backend) routes(path string) http.Handler {
 	mux.HandleFunc("POST /v1/save", changing(path, call(b.Save)))
 	mux.HandleFunc("POST /v1/load", changing(path, call(b.Load)))
 	return mux
-}
-
-// counted lets Serve wait for the handlers: http.Server.Close doesn't, and what they use is about to go.
-func (s *Server) counted(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.handlers.Add(1)
-		defer s.handlers.Done()
-		h.ServeHTTP(w, r)
-	})
 }
 
 // clearStale removes a socket file that a process left behind, and nothing else.
@@ -136,21 +126,7 @@ func clearStale(path string) error {
 
 // Serve answers until ctx ends, then lets running requests end for a second, and removes the socket.
 func (s *Server) Serve(ctx context.Context) error {
-	down := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(down)
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if s.http.Shutdown(grace) != nil {
-			s.http.Close()
-		}
-	})
-	err := s.http.Serve(s.listener)
-	if !stop() {
-		<-down
-	}
-	s.handlers.Wait()
-	if !errors.Is(err, http.ErrServerClosed) {
+	if err := serving.Until(ctx, &s.http, s.listener); err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil

@@ -9,8 +9,9 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
-	"sync"
 	"time"
+
+	"binrepd/userspace/serving"
 )
 
 // bounds are what clients can take.
@@ -30,14 +31,10 @@ func standard() bounds {
 	}
 }
 
-// shutdownGrace is how long requests that are being answered may take when the server stops.
-const shutdownGrace = time.Second
-
 // Server is the HTTP server of the metrics address. It has the pages that were added by Handle.
 type Server struct {
 	http     http.Server
 	mux      *http.ServeMux
-	handlers sync.WaitGroup
 	listener net.Listener
 }
 
@@ -55,7 +52,7 @@ func listen(ctx context.Context, address netip.AddrPort, b bounds, log *slog.Log
 	p := newClients(l, b.connections)
 	s := &Server{mux: http.NewServeMux(), listener: p}
 	s.http = http.Server{
-		Handler:           s.counted(s.mux),
+		Handler:           s.mux,
 		ReadHeaderTimeout: b.header,
 		ReadTimeout:       b.read,
 		WriteTimeout:      b.write,
@@ -84,32 +81,9 @@ func (s *Server) HandleProfiles() {
 // Address is where the server listens.
 func (s *Server) Address() net.Addr { return s.listener.Addr() }
 
-// counted lets Serve wait for the handlers: http.Server.Close doesn't, and what they use is about to go.
-func (s *Server) counted(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.handlers.Add(1)
-		defer s.handlers.Done()
-		h.ServeHTTP(w, r)
-	})
-}
-
 // Serve answers until ctx ends, then lets running requests end for a second.
 func (s *Server) Serve(ctx context.Context) error {
-	down := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(down)
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
-		defer cancel()
-		if s.http.Shutdown(grace) != nil {
-			s.http.Close()
-		}
-	})
-	err := s.http.Serve(s.listener)
-	if !stop() {
-		<-down
-	}
-	s.handlers.Wait()
-	if !errors.Is(err, http.ErrServerClosed) {
+	if err := serving.Until(ctx, &s.http, s.listener); err != nil {
 		return fmt.Errorf("metrics server: %w", err)
 	}
 	return nil

@@ -25,8 +25,8 @@ const patience = time.Minute
 
 var anyPort = netip.MustParseAddrPort("127.0.0.1:0")
 
-// serving starts a server with these bounds, to which pages adds what it shows. It ends with the test.
-func serving(t *testing.T, b bounds, pages func(*Server)) *Server {
+// started starts a server with these bounds, to which pages adds what it shows. It ends with the test.
+func started(t *testing.T, b bounds, pages func(*Server)) *Server {
 	t.Helper()
 	s, err := listen(t.Context(), anyPort, b, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -79,7 +79,7 @@ func page(text string) http.Handler {
 }
 
 func TestServer(t *testing.T) {
-	s := serving(t, standard(), func(s *Server) {
+	s := started(t, standard(), func(s *Server) {
 		s.Handle("GET /a", page("one"))
 		s.Handle("GET /{$}", page("root"))
 	})
@@ -96,7 +96,7 @@ func TestServer(t *testing.T) {
 }
 
 func TestProfiles(t *testing.T) {
-	s := serving(t, standard(), (*Server).HandleProfiles)
+	s := started(t, standard(), (*Server).HandleProfiles)
 	for path, want := range map[string]string{
 		"/debug/pprof/": "goroutine", "/debug/pprof/heap?debug=1": "heap profile", "/debug/pprof/cmdline": os.Args[0],
 	} {
@@ -110,7 +110,7 @@ func TestProfiles(t *testing.T) {
 func TestSilentClients(t *testing.T) {
 	b := standard()
 	b.connections, b.header = 4, patience // not what throws them out
-	s := serving(t, b, func(s *Server) { s.Handle("/", page("here")) })
+	s := started(t, b, func(s *Server) { s.Handle("/", page("here")) })
 	for range 3 * b.connections {
 		connect(t, s)
 	}
@@ -123,7 +123,7 @@ func TestSilentClients(t *testing.T) {
 func TestIdleClients(t *testing.T) {
 	b := standard()
 	b.connections, b.idle = 4, patience
-	s := serving(t, b, func(s *Server) { s.Handle("/", page("here")) })
+	s := started(t, b, func(s *Server) { s.Handle("/", page("here")) })
 	ask := func(c net.Conn) error {
 		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			return err
@@ -162,7 +162,7 @@ func TestDeafClient(t *testing.T) {
 	b := standard()
 	b.connections, b.write = 2, 100*time.Millisecond
 	large := strings.Repeat("x", 8<<20) // more than the buffers of both sides take
-	s := serving(t, b, func(s *Server) {
+	s := started(t, b, func(s *Server) {
 		s.Handle("/large", page(large))
 		s.Handle("/small", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			// Only the deaf one is to meet the bound, however busy this machine is.
