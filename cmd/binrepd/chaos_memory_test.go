@@ -113,15 +113,9 @@ func TestMemoryGroup(t *testing.T) {
 	sent := uint64(0)
 	send := func(kind dialog.Kind, from, to uint64, state dialog.State) control.Status {
 		t.Helper()
-		for n := from; n < to; n++ {
-			if _, err := conn.Write(bigCall(kind, n, state)); err != nil {
-				t.Fatal(err)
-			}
-			if sent++; sent%100 == 0 {
-				d.settle(sent)
-			}
-		}
-		return d.settle(sent)
+		s := d.feed(conn, sent, to-from, func(n uint64) []byte { return bigCall(kind, from+n, state) })
+		sent += to - from
+		return s
 	}
 	send(dialog.Create, 0, known, dialog.Answered)
 	full := send(dialog.Create, known, known+flood, dialog.Answered)

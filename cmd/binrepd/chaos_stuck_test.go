@@ -73,7 +73,7 @@ func (l *stuckLog) fill(t *testing.T) {
 // when the blockade ends, all goes on where it stood.
 func TestStuckSurroundings(t *testing.T) {
 	bpftest.RequireKernel(t)
-	events := 3_000
+	events := uint64(3_000)
 	if isChaos() {
 		events = 200_000
 	}
@@ -103,17 +103,10 @@ func TestStuckSurroundings(t *testing.T) {
 			conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
 			proxy := bintest.NewProxy(81, bintest.Options{Now: nowUnix(), Calls: 2000})
 			sent := uint64(0)
-			send := func(n int) {
+			send := func(n uint64) {
 				t.Helper()
-				for range n {
-					if _, err := conn.Write(proxy.Next(nil)); err != nil {
-						t.Fatal(err)
-					}
-					if sent++; sent%100 == 0 {
-						d.settle(sent)
-					}
-				}
-				d.settle(sent)
+				d.feed(conn, sent, n, func(uint64) []byte { return proxy.Next(nil) })
+				sent += n
 			}
 			send(4000)
 

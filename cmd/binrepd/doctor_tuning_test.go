@@ -79,14 +79,7 @@ func TestDoctorAdvises(t *testing.T) {
 	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
 	proxy := bintest.NewProxy(1, bintest.Realistic(nowUnix(), 50))
 	const packets = 2000
-	for n := uint64(1); n <= packets; n++ {
-		if _, err := conn.Write(proxy.Next(nil)); err != nil {
-			t.Fatal(err)
-		}
-		if n%50 == 0 {
-			d.settle(n)
-		}
-	}
+	d.feed(conn, 0, packets, func(uint64) []byte { return proxy.Next(nil) })
 	d.await("a rate", func() bool { return time.Since(d.status().Started) > time.Second })
 	out, stderr, status := command(t, p.appliance, "doctor", "--interface", "bin0", "--control", d.socket, "--stall", "1m", "--json")
 	var r report

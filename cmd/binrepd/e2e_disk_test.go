@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"binrepd/bpf/bpftest"
 	"binrepd/userspace/bin/bintest"
 )
@@ -17,11 +15,7 @@ import (
 // log and status, and when there is room again the table is saved again and the next process has it.
 func TestFullDisk(t *testing.T) {
 	bpftest.RequireKernel(t)
-	disk := t.TempDir()
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	disk := smallDisk(t)
 	port := freePort(t)
 	args := []string{"--listen", port, "--xdp", "off", "--state-dir", disk, "--save-interval", "100ms"}
 	d := startDaemon(t, nil, args...)
@@ -40,14 +34,7 @@ func TestFullDisk(t *testing.T) {
 	defer conn.Close()
 	proxy := bintest.NewProxy(3, bintest.Realistic(nowUnix(), 100))
 	const packets = 2000
-	for n := uint64(1); n <= packets; n++ {
-		if _, err := conn.Write(proxy.Next(nil)); err != nil {
-			t.Fatal(err)
-		}
-		if n%50 == 0 { // no more at once than any receive buffer holds
-			d.settle(n)
-		}
-	}
+	d.feed(conn, 0, packets, func(uint64) []byte { return proxy.Next(nil) })
 	before := d.status().State.Failures
 	d.await("more saves that fail", func() bool { return d.status().State.Failures > before+3 })
 	st := d.status()

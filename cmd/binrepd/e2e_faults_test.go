@@ -24,14 +24,7 @@ func TestSocketsWithoutPrivilege(t *testing.T) {
 	defer conn.Close()
 	proxy := bintest.NewProxy(9, bintest.Realistic(nowUnix(), 50))
 	const packets = 1000
-	for n := uint64(1); n <= packets; n++ {
-		if _, err := conn.Write(proxy.Next(nil)); err != nil {
-			t.Fatal(err)
-		}
-		if n%50 == 0 { // no more at once than any receive buffer holds
-			d.settle(n)
-		}
-	}
+	d.feed(conn, 0, packets, func(uint64) []byte { return proxy.Next(nil) })
 	if diff := bintest.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
 		t.Errorf("%d differences, first: %s", len(diff), diff[0])
 	}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"binrepd/bpf/bpftest"
 	"binrepd/deploy/tooltest"
 	"binrepd/userspace/bin/bintest"
@@ -122,11 +120,7 @@ func checkWithTshark(t *testing.T, dir string, n uint64) {
 // TestRecordOnFullDisk: packets are applied, the trouble is in the log once and in status, and when there is room the recording goes on.
 func TestRecordOnFullDisk(t *testing.T) {
 	bpftest.RequireKernel(t)
-	disk := t.TempDir()
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	disk := smallDisk(t)
 	port := freePort(t)
 	d := startDaemon(t, nil, "--listen", port, "--xdp", "off", "--record", disk, "--record-size", "8MiB")
 	ballast := filepath.Join(disk, "ballast")
@@ -138,14 +132,7 @@ func TestRecordOnFullDisk(t *testing.T) {
 	defer conn.Close()
 	proxy := bintest.NewProxy(3, bintest.Realistic(nowUnix(), 100))
 	const packets = 500
-	for n := uint64(1); n <= packets; n++ {
-		if _, err := conn.Write(proxy.Next(nil)); err != nil {
-			t.Fatal(err)
-		}
-		if n%50 == 0 {
-			d.settle(n)
-		}
-	}
+	d.feed(conn, 0, packets, func(uint64) []byte { return proxy.Next(nil) })
 	d.await("two errors", func() bool { return d.status().Record.Errors >= 2 })
 	if r := d.status().Record; !strings.Contains(r.Error, "no space") || strings.Count(d.log.String(), "stands still") != 1 {
 		t.Errorf("%+v", r)

@@ -58,23 +58,17 @@ func startModel(t *testing.T, ns *bpftest.Namespace, listen string, args ...stri
 func fill(t *testing.T, d *daemon, conn net.Conn, proxy *bintest.Proxy, n int) {
 	t.Helper()
 	var packet []byte
-	for i := range n {
-		packet = proxy.AppendPacket(packet[:0], uint64(i), bintest.Confirm)
-		if _, err := conn.Write(packet); err != nil {
-			t.Fatal(err)
-		}
-		if i%1000 == 999 {
-			d.settle(uint64(i) + 1)
-		}
-	}
-	d.settle(uint64(n))
+	d.feed(conn, 0, uint64(n), func(i uint64) []byte {
+		packet = proxy.AppendPacket(packet[:0], i, bintest.Confirm)
+		return packet
+	})
 }
 
 // TestSyncToOpenSIPS syncs 20,000 dialogs, five seconds at the default rate, to a model of an OpenSIPS that handles 8,000 packets
 // a second and refuses sockets that are not its own, while calls go on. The long form syncs 100,000.
 func TestSyncToOpenSIPS(t *testing.T) {
 	dialogs := 20_000
-	if os.Getenv(chaos) == "1" {
+	if isChaos() {
 		dialogs = 100_000
 	}
 	listen := freePort(t)

@@ -135,15 +135,9 @@ func TestFullTable(t *testing.T) {
 			sent := uint64(0)
 			send := func(from, to uint64, phase bintest.Phase) control.Status {
 				t.Helper()
-				for n := from; n < to; n++ {
-					if _, err := conn.Write(proxy.AppendPacket(nil, n, phase)); err != nil {
-						t.Fatal(err)
-					}
-					if sent++; sent%100 == 0 { // no more at once than any receive buffer holds
-						d.settle(sent)
-					}
-				}
-				return d.settle(sent)
+				s := d.feed(conn, sent, to-from, func(n uint64) []byte { return proxy.AppendPacket(nil, from+n, phase) })
+				sent += to - from
+				return s
 			}
 			if s := send(0, known, bintest.Create); s.Dialogs != known {
 				t.Fatalf("%d of %d fit", s.Dialogs, known)

@@ -178,14 +178,7 @@ func TestMetricsOfDaemon(t *testing.T) {
 	defer conn.Close()
 	proxy := bintest.NewProxy(11, bintest.Realistic(nowUnix(), 100))
 	const events = 500
-	for n := range uint64(events) {
-		if _, err := conn.Write(proxy.Next(nil)); err != nil {
-			t.Fatal(err)
-		}
-		if (n+1)%50 == 0 {
-			d.settle(n + 1) // nothing is to be lost, however busy this machine is
-		}
-	}
+	d.feed(conn, 0, events, func(uint64) []byte { return proxy.Next(nil) })
 	for _, junk := range []string{"x", strings.Repeat("y", 100)} {
 		if _, err := conn.Write([]byte(junk)); err != nil {
 			t.Fatal(err)
