@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -48,14 +50,19 @@ func TestSocketsWithoutPrivilege(t *testing.T) {
 	d.stop()
 }
 
+// freePort is an address that nobody has. Its port is none that the kernel gives to those who ask for any, of which other tests are many at
+// the same time: those begin at 32768, unless the host has another net.ipv4.ip_local_port_range.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		at := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_768))
+		if l, err := net.ListenPacket("udp4", at); err == nil {
+			l.Close()
+			return at
+		} else if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
 	}
-	defer l.Close()
-	return l.LocalAddr().String()
 }
 
 // TestStartFailures: each gives one line that says what is wrong, and the right exit status.

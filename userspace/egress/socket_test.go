@@ -23,12 +23,13 @@ func TestRefusedByARealHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	gone, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	// Connected elsewhere, it takes nothing from us, and nobody else can have its port meanwhile.
+	elsewhere, err := net.Dial("udp4", "127.0.0.1:9")
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed := gone.LocalAddr().String()
-	gone.Close()
+	defer elsewhere.Close()
+	closed := elsewhere.LocalAddr().String()
 
 	var fanOut atomic.Pointer[egress.Egress]
 	sender, err := socket.NewSender(context.Background(), netip.MustParseAddrPort("127.0.0.1:0"), socket.Config{

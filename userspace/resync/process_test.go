@@ -134,13 +134,13 @@ func seen(d dialog.Details) dialog.Details {
 }
 
 func TestNobodyListens(t *testing.T) {
-	// A port that was free a moment ago.
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	// Connected elsewhere, it takes nothing from us, and nobody else can have its port meanwhile.
+	conn, err := net.Dial("udp4", "127.0.0.1:9")
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer conn.Close()
 	closed := conn.LocalAddr().(*net.UDPAddr).AddrPort()
-	conn.Close()
 	for _, n := range []int{1, 5000} {
 		a := newAppliance(t, 0)
 		a.fill(newProxy(1, n), n)

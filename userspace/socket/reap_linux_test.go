@@ -4,6 +4,7 @@ package socket
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -14,15 +15,15 @@ import (
 	"binrepd/userspace/datagram"
 )
 
-// deadEndpoint is one where nobody listens.
+// deadEndpoint is one where nobody listens, until the end of the test: a socket that is connected elsewhere has its port, and takes nothing.
 func deadEndpoint(t *testing.T, local netip.AddrPort) datagram.Endpoint {
 	t.Helper()
-	s, err := Listen(t.Context(), local, Config{})
+	c, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(local), net.UDPAddrFromAddrPort(netip.AddrPortFrom(local.Addr(), 9)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	return endpoint(s)
+	t.Cleanup(func() { c.Close() })
+	return datagram.EndpointOf(c.LocalAddr().(*net.UDPAddr).AddrPort())
 }
 
 type report struct {
