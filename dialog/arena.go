@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -33,6 +34,8 @@ type arena struct {
 	next   int      // from here on nothing was dealt out yet
 	free   []uint32 // numbers of chunks that came back
 	backed int      // up to here the system has provided memory: see prepare
+
+	dealt, mapped atomic.Int64 // as of the last unlock
 
 	low chan struct{} // has an element when it is time for prepare
 }
@@ -64,7 +67,7 @@ func newArena(limit int64) (*arena, error) {
 // be left afterwards: new dialogs leave some to those that are known.
 func (a *arena) take(keep int) (chunk uint32, ok bool) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	if keep > 0 && a.limit-a.next+len(a.free)*chunkSize < keep+chunkSize {
 		return 0, false
 	}
@@ -100,7 +103,7 @@ func (a *arena) take(keep int) (chunk uint32, ok bool) {
 func (a *arena) put(chunk uint32) {
 	a.mu.Lock()
 	a.free = append(a.free, chunk)
-	a.mu.Unlock()
+	a.unlock()
 }
 
 // How much memory there is to be ahead of what is dealt out: a sixteenth of that, and at least and at most so much. A huge
@@ -132,7 +135,7 @@ func (a *arena) prepare() {
 			}
 			a.mu.Lock()
 			a.usable = max(a.usable, want)
-			a.mu.Unlock()
+			a.unlock()
 		}
 		a.mapping.populate(from, from+growStep)
 		a.mu.Lock()
@@ -141,12 +144,15 @@ func (a *arena) prepare() {
 	}
 }
 
-// sizes returns how many bytes are dealt out, and how many are usable.
-func (a *arena) sizes() (dealt, mapped int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.next - len(a.free)*chunkSize, a.usable
+// unlock gives up the lock, after it has shown what is dealt out.
+func (a *arena) unlock() {
+	a.dealt.Store(int64(a.next - len(a.free)*chunkSize))
+	a.mapped.Store(int64(a.usable))
+	a.mu.Unlock()
 }
+
+// sizes returns how many bytes are dealt out, and how many are usable. It takes no lock: see shown.
+func (a *arena) sizes() (dealt, mapped int) { return int(a.dealt.Load()), int(a.mapped.Load()) }
 
 func (a *arena) close() error {
 	a.mem = nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"sync"
+	"sync/atomic"
 )
 
 // Shard is one part of the table, with a lock, an index and records of its own. Its methods need the lock, which Table.Lock took.
@@ -14,7 +15,8 @@ type Shard struct {
 	index  index
 	slab   slab
 	counts counts
-	view   View // lent to the functions of Get and Scan
+	shown  shown // of counts, for those who have no lock
+	view   View  // lent to the functions of Get and Scan
 
 	maxPerCall int
 	keep       int // bytes of memory that new dialogs leave to known ones
@@ -33,6 +35,33 @@ type counts struct {
 	bytes        int
 	unremembered uint64
 	clamped      uint64
+}
+
+// shown is what was last shown of counts. Whoever changes a shard writes it, under the shard's lock, and anyone reads it: who looks at the table holds
+// nothing that those who change it wait for, even if the system stops it while it looks.
+type shown struct {
+	byState      [Ended + 1]atomic.Int64
+	bytes        atomic.Int64
+	unremembered atomic.Uint64
+	clamped      atomic.Uint64
+}
+
+// show brings t up to date. A store waits for all stores before it, so that only what has changed is stored.
+func (t *shown) show(c *counts) {
+	for i := range c.byState {
+		if n := int64(c.byState[i]); t.byState[i].Load() != n {
+			t.byState[i].Store(n)
+		}
+	}
+	if n := int64(c.bytes); t.bytes.Load() != n {
+		t.bytes.Store(n)
+	}
+	if t.unremembered.Load() != c.unremembered {
+		t.unremembered.Store(c.unremembered)
+	}
+	if t.clamped.Load() != c.clamped {
+		t.clamped.Store(c.clamped)
+	}
 }
 
 // add counts rec in, or out with n = -1.
@@ -62,7 +91,10 @@ func (s *Shard) init(t *Table, c *Config, z *sizes) error {
 }
 
 // Unlock gives the shard up; it must not be used any more.
-func (s *Shard) Unlock() { s.mu.Unlock() }
+func (s *Shard) Unlock() {
+	s.shown.show(&s.counts)
+	s.mu.Unlock()
+}
 
 // Apply plays events upon the shard in their order, and sets the Outcome of each. All must belong to this
 // shard. now is Unix seconds. It takes no memory from the heap, but for growing.
