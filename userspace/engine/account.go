@@ -3,6 +3,7 @@ package engine
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"binrepd/dialog"
 	"binrepd/userspace/bin"
@@ -78,19 +79,42 @@ type tally struct {
 	capabilities capabilities
 }
 
-// published is the copy of a tally that others may read. The worker writes it once a batch.
+// published lets others read a tally while its worker goes on. Neither waits for the other: of three copies the worker has one to write,
+// whoever reads has one, and the third, the latest that was published, changes hands by one atomic exchange.
 type published struct {
-	mu    sync.Mutex
-	tally tally
+	copies [3]tally
+	latest atomic.Uint32 // the number of the latest copy, and fresh if nobody has taken it yet
+	mine   uint32        // the worker's
+
+	mu    sync.Mutex // guards taken: one reads at a time. The worker doesn't take it
+	taken uint32
 }
 
+// fresh marks a copy that nobody has taken yet.
+const fresh = 1 << 8
+
+func (p *published) init() {
+	p.mine, p.taken = 1, 2
+}
+
+// publish is called by the worker, once a batch.
 func (p *published) publish(t *tally, listeners []netip.AddrPort) {
+	c := &p.copies[p.mine]
+	copy(c.listeners[:], t.listeners[:len(listeners)])
+	c.batches = t.batches
+	c.latency = t.latency
+	c.capabilities = t.capabilities
+	p.mine = p.latest.Swap(p.mine|fresh) &^ fresh
+}
+
+// read calls fn with what was published last.
+func (p *published) read(fn func(*tally)) {
 	p.mu.Lock()
-	copy(p.tally.listeners[:], t.listeners[:len(listeners)])
-	p.tally.batches = t.batches
-	p.tally.latency = t.latency
-	p.tally.capabilities = t.capabilities
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if p.latest.Load()&fresh != 0 {
+		p.taken = p.latest.Swap(p.taken) &^ fresh
+	}
+	fn(&p.copies[p.taken])
 }
 
 // maxCapabilities bounds the names that are counted one by one: the two that exist and some to come. Names are the

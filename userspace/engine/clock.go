@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,8 @@ type clock struct {
 	mu   sync.Mutex // guards what is below
 	last time.Duration
 	now  time.Time
+
+	ahead atomic.Int64 // of the wall clock, ns, when somebody last asked for the time
 }
 
 func newClock(wall func() time.Time, elapsed func() time.Duration) *clock {
@@ -41,5 +44,9 @@ func (c *clock) unix() (now int64, ahead time.Duration) {
 	ahead = c.wall().Round(0).Sub(c.now)
 	follow := min(max(ahead, -passed/slewing), passed/slewing)
 	c.now = c.now.Add(follow)
+	c.ahead.Store(int64(ahead - follow))
 	return c.now.Unix(), ahead - follow
 }
+
+// aheadOf returns how far the wall clock was ahead at the last look at the time, which is at most as old as the last Expire. It takes no lock.
+func (c *clock) aheadOf() time.Duration { return time.Duration(c.ahead.Load()) }

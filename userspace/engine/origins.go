@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,16 +18,21 @@ const OtherOrigin = 0
 // origins numbers the sources that sent at least one good packet, in the order in which they came. Numbers are never used
 // again, because dialogs carry them.
 type origins struct {
-	mu    sync.RWMutex // guards the fields below
+	mu    sync.RWMutex // guards byEnd, and is held to add to list
 	byEnd map[datagram.Endpoint]uint16
-	list  []datagram.Endpoint // by number; list[0] is the zero Endpoint
+
+	// list is by number; list[0] is the zero Endpoint. What it points to is never changed, only followed by a longer one.
+	list atomic.Pointer[[]datagram.Endpoint]
 
 	// restored is when live dialogs of a source came into the table from a file, by number, in ns since the epoch; 0: none did.
 	restored [MaxOrigins]atomic.Int64
 }
 
 func newOrigins() *origins {
-	return &origins{byEnd: map[datagram.Endpoint]uint16{}, list: make([]datagram.Endpoint, 1, 64)}
+	o := &origins{byEnd: map[datagram.Endpoint]uint16{}}
+	list := make([]datagram.Endpoint, 1, 64)
+	o.list.Store(&list)
+	return o
 }
 
 // number returns the number of ep, giving it one if there is room.
@@ -41,11 +45,13 @@ func (o *origins) number(ep datagram.Endpoint) uint16 {
 	if n, ok := o.byEnd[ep]; ok {
 		return n
 	}
-	if len(o.list) >= MaxOrigins {
+	list := o.endpoints()
+	if len(list) >= MaxOrigins {
 		return OtherOrigin
 	}
-	n := uint16(len(o.list))
-	o.list = append(o.list, ep)
+	n := uint16(len(list))
+	list = append(list, ep)
+	o.list.Store(&list)
 	o.byEnd[ep] = n
 	return n
 }
@@ -58,11 +64,8 @@ func (o *origins) known(ep datagram.Endpoint) (uint16, bool) {
 	return n, ok
 }
 
-func (o *origins) endpoints() []datagram.Endpoint {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	return slices.Clone(o.list)
-}
+// endpoints returns all by number. It is shared: nobody may change it.
+func (o *origins) endpoints() []datagram.Endpoint { return *o.list.Load() }
 
 // senderCounts is what one worker counts of one source. The worker is the only writer.
 type senderCounts struct {

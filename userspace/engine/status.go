@@ -42,7 +42,8 @@ type SourceStatus struct {
 	Skew *time.Duration
 }
 
-// Status takes the picture.
+// Status takes the picture. It takes no lock that a worker takes, and looks at no dialog: however many ask, and however long the system lets them
+// wait in the middle of it, ingest goes on.
 func (e *Engine) Status() Status {
 	s := Status{
 		Started:      e.started,
@@ -58,17 +59,17 @@ func (e *Engine) Status() Status {
 	s.Expired = e.expired
 	e.mu.Unlock()
 	for _, w := range workers {
-		w.mu.Lock()
-		for i := range s.Listeners {
-			s.Listeners[i].Add(&w.published.tally.listeners[i])
-		}
-		s.Batches.Add(&w.published.tally.batches)
-		s.Latency.Add(&w.published.tally.latency)
-		w.published.tally.capabilities.addTo(s.Capabilities)
-		w.mu.Unlock()
+		w.read(func(t *tally) {
+			for i := range s.Listeners {
+				s.Listeners[i].Add(&t.listeners[i])
+			}
+			s.Batches.Add(&t.batches)
+			s.Latency.Add(&t.latency)
+			t.capabilities.addTo(s.Capabilities)
+		})
 	}
 	s.Sources = e.sources(workers)
-	_, s.ClockAhead = e.clock.unix()
+	s.ClockAhead = e.clock.aheadOf()
 	// The table last: it then holds at least what the account tells.
 	s.Table = e.cfg.Table.Counts()
 	return s
@@ -84,12 +85,11 @@ func (s *Status) Total() (sum Account) {
 
 // Origin returns the address behind the origin number of a dialog; the zero value for OtherOrigin.
 func (e *Engine) Origin(number uint16) netip.AddrPort {
-	e.origins.mu.RLock()
-	defer e.origins.mu.RUnlock()
-	if number == OtherOrigin || int(number) >= len(e.origins.list) {
+	list := e.origins.endpoints()
+	if number == OtherOrigin || int(number) >= len(list) {
 		return netip.AddrPort{}
 	}
-	return e.origins.list[number].AddrPort()
+	return list[number].AddrPort()
 }
 
 // OriginNumber returns the number of a source, giving it one if there is room, OtherOrigin otherwise. It serves those who put

@@ -10,7 +10,7 @@ import (
 const none = -1
 
 // worker takes the batches of one source to the table. All its fields belong to its goroutine but
-// published, which has a lock of its own.
+// published, which others may read.
 type worker struct {
 	engine *Engine
 	input  Input
@@ -55,6 +55,7 @@ func newWorker(e *Engine, in Input) *worker {
 		w.group.head[i] = none
 	}
 	w.senders.init(e.origins)
+	w.published.init()
 	return w
 }
 
