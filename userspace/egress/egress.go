@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"binrepd/dialog"
 	"binrepd/userspace/datagram"
@@ -56,9 +57,9 @@ type Egress struct {
 	running sync.WaitGroup
 	closing chan struct{}
 
-	// The journal's lock guards these two.
+	// With the journal's lock held targets is used, and sent is written.
 	targets []datagram.Endpoint // one for each destination, the zero Endpoint if it is unknown
-	sent    [dialog.Delete + 1]uint64
+	sent    [dialog.Delete + 1]atomic.Uint64
 
 	mu           sync.RWMutex // guards what is below; may be held when the journal's lock is taken, not the reverse
 	destinations []*destination
@@ -100,6 +101,7 @@ func (e *Egress) Forward(events []*dialog.Event, datagrams []*datagram.Datagram)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	var sent [dialog.Delete + 1]uint64
 	for i, ev := range events {
 		d := datagrams[i]
 		j.appendLocked(ev.Kind, ev.Origin, &d.Source, d.Payload)
@@ -108,7 +110,12 @@ func (e *Egress) Forward(events []*dialog.Event, datagrams []*datagram.Datagram)
 			if ev.State == dialog.Ended {
 				kind = dialog.Delete
 			}
-			e.sent[kind]++
+			sent[kind]++
+		}
+	}
+	for kind, n := range sent {
+		if n > 0 {
+			e.sent[kind].Store(e.sent[kind].Load() + n)
 		}
 	}
 	j.wakeLocked()

@@ -38,6 +38,8 @@ type change struct {
 // Overflow policy: the oldest segment goes.
 type journal struct {
 	readers atomic.Int32 // number of open Tails, written with mu held
+	// For those who look and take no lock, written with mu held: the sequence numbers of the oldest change held and of the next one.
+	shownFirst, shownNext atomic.Uint64
 
 	mu      sync.Mutex
 	ring    []*segment // segment number n is at n modulo its length
@@ -104,6 +106,7 @@ func (j *journal) advanceLocked() *segment {
 	s := *slot
 	if s != nil {
 		j.oldest = s.number + 1
+		j.shownFirst.Store(j.ring[j.oldest%uint64(len(j.ring))].first)
 	}
 	if s == nil || s.pins > 0 {
 		if n := len(j.free); n > 0 {
@@ -117,8 +120,9 @@ func (j *journal) advanceLocked() *segment {
 	return s
 }
 
-// wakeLocked wakes the Tails that wait for something new.
+// wakeLocked shows how far the journal has come, and wakes the Tails that wait for something new.
 func (j *journal) wakeLocked() {
+	j.shownNext.Store(j.next)
 	for i, t := range j.waiting {
 		select {
 		case t.wake <- struct{}{}:

@@ -12,6 +12,7 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/userspace/datagram"
+	"binrepd/userspace/datagram/datagramtest"
 )
 
 // number makes a packet of size bytes that carries its number.
@@ -46,7 +47,7 @@ func (r *reader) check() (n uint64, err error) {
 	j.mu.Lock()
 	run, n := r.tail.takeLocked()
 	dropped := r.tail.dropped
-	j.mu.Unlock()
+	r.tail.unlock()
 	if dropped != foretold {
 		return 0, fmt.Errorf("%d were dropped, foretold were %d", dropped, foretold)
 	}
@@ -230,5 +231,18 @@ func TestTailRead(t *testing.T) {
 	lost, err = tail.Read(tail.Head(), func(dialog.Kind, uint16, []byte) error { seen++; return nil })
 	if err != nil || lost == 0 || lost+seen != 101 {
 		t.Fatalf("lost %d, saw %d of 101, %v", lost, seen, err)
+	}
+}
+
+// TestLookersDontWait: whoever looks how things stand takes no lock that Forward takes.
+func TestLookersDontWait(t *testing.T) {
+	e := newEgress(t, Config{Sink: datagramtest.NewSink()})
+	if err := e.Add(Destination{Address: "192.0.2.1:5556"}); err != nil {
+		t.Fatal(err)
+	}
+	e.journal.mu.Lock()
+	defer e.journal.mu.Unlock()
+	if s := e.Status(); len(s.Destinations) != 1 { // or this never ends
+		t.Errorf("%d destinations", len(s.Destinations))
 	}
 }

@@ -41,14 +41,14 @@ type DestinationStatus struct {
 	shield.Report
 }
 
-// Status takes the picture.
+// Status takes the picture. It doesn't take the journal's lock, so that Forward never waits for those who look.
 func (e *Egress) Status() Status {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	s := Status{Destinations: make([]DestinationStatus, 0, len(e.destinations))}
-	e.journal.mu.Lock()
-	s.Sent = e.sent
-	e.journal.mu.Unlock()
+	for kind := range s.Sent {
+		s.Sent[kind] = e.sent[kind].Load()
+	}
 	for _, d := range e.destinations {
 		s.Destinations = append(s.Destinations, d.status())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"sync"
 
 	"binrepd/dialog"
 )
@@ -21,6 +22,25 @@ type Tail struct {
 	dropped uint64 // changes overwritten before they were read
 	pinned  *segment
 	closed  bool
+
+	shown shown
+}
+
+// shown is how a Tail stands, for those who look. Its lock isn't held while anyone waits for the journal's, nor the reverse: whoever looks never keeps
+// up those who forward.
+type shown struct {
+	mu           sync.Mutex // guards what is below
+	seq, dropped uint64
+	most         uint64 // dropped changes, as they were told last: that number never falls
+}
+
+// unlock gives up the journal's lock, and then shows how the Tail stands.
+func (t *Tail) unlock() {
+	seq, dropped := t.seq, t.dropped
+	t.journal.mu.Unlock()
+	t.shown.mu.Lock()
+	t.shown.seq, t.shown.dropped = seq, dropped
+	t.shown.mu.Unlock()
 }
 
 func (j *journal) tail() *Tail {
@@ -29,7 +49,7 @@ func (j *journal) tail() *Tail {
 	j.furnishLocked()
 	s := j.ring[j.newest%uint64(len(j.ring))]
 	j.readers.Add(1)
-	return &Tail{journal: j, wake: make(chan struct{}, 1), segment: s.number, offset: s.used, seq: j.next}
+	return &Tail{journal: j, wake: make(chan struct{}, 1), segment: s.number, offset: s.used, seq: j.next, shown: shown{seq: j.next}}
 }
 
 // takeLocked returns the next run of changes, up to the end of a segment, and the number of them; nothing if all has been read. The run
@@ -77,7 +97,7 @@ func (t *Tail) take(ctx context.Context) (run []byte, n uint64, err error) {
 		if run == nil && !closed && !slices.Contains(j.waiting, t) {
 			j.waiting = append(j.waiting, t)
 		}
-		j.mu.Unlock()
+		t.unlock()
 		switch {
 		case run != nil:
 			return run, n, ctx.Err()
@@ -114,7 +134,7 @@ func (t *Tail) Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet [
 		}
 		lost += t.dropped - before
 		first := t.seq - n // of the run
-		j.mu.Unlock()
+		t.unlock()
 		if run == nil {
 			return lost, nil
 		}
@@ -129,23 +149,22 @@ func (t *Tail) Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet [
 			j.mu.Lock()
 			t.offset -= len(run)
 			t.seq -= n
-			j.mu.Unlock()
+			t.unlock()
 		}
 	}
 	return lost, err
 }
 
-// standing tells how many changes wait to be read, and how many were overwritten before they were.
+// standing tells how many changes wait to be taken, and how many were overwritten before they were. It doesn't take the journal's lock.
 func (t *Tail) standing() (queued, dropped uint64) {
-	j := t.journal
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	seq, dropped := t.seq, t.dropped
-	if first := j.ring[j.oldest%uint64(len(j.ring))].first; t.segment < j.oldest && seq < first {
-		dropped += first - seq
-		seq = first
-	}
-	return j.next - seq, dropped
+	s := &t.shown
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// In this order: first never overtakes next, nor does seq.
+	first, next := t.journal.shownFirst.Load(), t.journal.shownNext.Load()
+	seq := max(s.seq, first)
+	s.most = max(s.most, s.dropped+seq-s.seq)
+	return next - min(seq, next), s.most
 }
 
 // Close ends the Tail. It is idempotent.
