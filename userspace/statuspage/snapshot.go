@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,7 @@ func (s *snapshot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func send(w http.ResponseWriter, kind string, body []byte, packed bool) {
 	h := w.Header()
 	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Vary", "Accept-Encoding")
 	if packed {
 		h.Set("Content-Encoding", "gzip")
