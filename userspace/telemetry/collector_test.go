@@ -2,11 +2,15 @@ package telemetry
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"binrepd/userspace/control"
@@ -178,6 +182,52 @@ func TestRecent(t *testing.T) {
 		ask()
 		if want := [...]int{1, 1, 2, 3, 4}[i]; taken != want {
 			t.Errorf("step %d: %d pictures, want %d", i, taken, want)
+		}
+	}
+}
+
+// TestScrapersShare: however many scrape at a time, and in whatever form, series are made once for all of them.
+func TestScrapersShare(t *testing.T) {
+	now, collected := fixedTime, 0
+	p := fixture()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(NewCollector(func() *Picture { collected++; return &p }))
+	g := newGathering(registry)
+	var mu sync.Mutex
+	g.now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	page := exposition(slog.New(slog.DiscardHandler), g)
+	forms := [...]string{
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", "text/plain;version=0.0.4",
+		"text/plain;version=1.0.0;escaping=underscores", "application/openmetrics-text;version=1.0.0",
+	}
+	first := map[string]string{}
+	for round, step := range []time.Duration{0, fresh - 1, 1} {
+		mu.Lock()
+		now = now.Add(step)
+		mu.Unlock()
+		answers := make([]*httptest.ResponseRecorder, 3*len(forms)) // as many at once as there are places
+		for from := 0; from < len(answers); from += maxScrapes {
+			var all sync.WaitGroup
+			for i := from; i < from+maxScrapes; i++ {
+				all.Go(func() {
+					r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+					r.Header.Set("Accept", forms[i%len(forms)])
+					answers[i] = httptest.NewRecorder()
+					page.ServeHTTP(answers[i], r)
+				})
+			}
+			all.Wait()
+		}
+		for i, a := range answers {
+			form := forms[i%len(forms)]
+			if body := a.Body.String(); a.Code != http.StatusOK || body == "" || first[form] != "" && body != first[form] {
+				t.Errorf("round %d, %s: %d, %d bytes, at first %d", round, form, a.Code, len(body), len(first[form]))
+			} else {
+				first[form] = body
+			}
+		}
+		if want := [...]int{1, 1, 2}[round]; collected != want {
+			t.Errorf("round %d: collected %d times, want %d", round, collected, want)
 		}
 	}
 }

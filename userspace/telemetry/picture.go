@@ -31,30 +31,37 @@ type Settings struct {
 	SaveInterval time.Duration
 }
 
-// fresh is for how long a picture serves all who ask. It bounds what any number of them costs the appliance: taking a picture locks
-// each shard of the table once, as `binrepd status` does.
+// fresh is for how long what was found out for one serves all who ask. It bounds what any number of them costs the appliance: four pictures a second,
+// and as many times that series are made of one.
 const fresh = 250 * time.Millisecond
 
 // Recent takes pictures, at most four a second.
-type Recent struct {
-	take func() Picture
-	now  func() time.Time
-
-	mu   sync.Mutex
-	at   time.Time
-	last *Picture
-}
+type Recent struct{ shared[*Picture] }
 
 // NewRecent returns a Recent that takes pictures by take.
-func NewRecent(take func() Picture) *Recent { return &Recent{take: take, now: time.Now} }
+func NewRecent(take func() Picture) *Recent {
+	return &Recent{shared[*Picture]{now: time.Now, take: func() *Picture { p := take(); return &p }}}
+}
 
 // Picture returns one that is fresh. It is shared: nobody may change it.
-func (r *Recent) Picture() *Picture {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now := r.now(); r.last == nil || now.Sub(r.at) >= fresh || now.Before(r.at) {
-		p := r.take()
-		r.last, r.at = &p, now
+func (r *Recent) Picture() *Picture { return r.get() }
+
+// shared is something that is taken when somebody asks for it and the last one isn't fresh any more.
+type shared[T any] struct {
+	take func() T
+	now  func() time.Time
+
+	mu    sync.Mutex // guards what is below, and lets one take it for all
+	taken bool
+	at    time.Time
+	last  T
+}
+
+func (s *shared[T]) get() T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.now(); !s.taken || now.Sub(s.at) >= fresh || now.Before(s.at) {
+		s.last, s.at, s.taken = s.take(), now, true
 	}
-	return r.last
+	return s.last
 }
