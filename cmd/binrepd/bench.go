@@ -70,7 +70,8 @@ func runBench(c *cli.Context) error {
 		commit = v
 	}
 	cfg := bench.Config{
-		Dialogs: c.Int("dialogs"), Runs: c.Int("runs"), Large: c.Bool("large"), Commit: commit, Progress: c.App.ErrWriter,
+		Dialogs: c.Int("dialogs"), Runs: c.Int("runs"), Large: c.Bool("large"), Commit: commit,
+		Metrics: benchMetrics, Progress: c.App.ErrWriter,
 	}
 	if s := c.String("stages"); s != "" {
 		cfg.Stages = strings.Split(s, ",")

@@ -37,6 +37,8 @@ type Config struct {
 	Large bool
 	// Commit is what was built, for the report.
 	Commit string
+	// Metrics serves the metrics address for the stage that asks there. That stage can't do without.
+	Metrics MetricsFunc
 	// Progress is told what is being done; it may be nil.
 	Progress io.Writer
 
@@ -62,6 +64,7 @@ var stages = [...]stage{
 	{"socket", "socket to table, beside the naive receiver", false, socketStage},
 	{"live", "processor time of live traffic over veth, XDP and socket; loss at a million events a second", true, liveStage},
 	{"latency", "kernel's receipt to applied, at 100,000 events a second over veth; idle", true, latencyStage},
+	{"scrape", "ring to table while the metrics address is asked; what an answer costs", true, scrapeStage},
 	{"fanout", "changes to a destination", false, fanoutStage},
 	{"scan", "the whole table, read in steps", false, scanStage},
 	{"sync", "the whole table to a standby", false, syncStage},

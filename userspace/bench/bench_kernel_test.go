@@ -35,7 +35,7 @@ func TestStages(t *testing.T) {
 				requireKernel(t)
 			}
 			var progress bytes.Buffer
-			r, err := Run(t.Context(), Config{Stages: []string{st.name}, Dialogs: 5_000, Runs: 1, Progress: &progress, quick: true})
+			r, err := Run(t.Context(), Config{Stages: []string{st.name}, Dialogs: 5_000, Runs: 1, Metrics: serveMetrics, Progress: &progress, quick: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,7 +13,7 @@ import (
 //
 //	go test -run '^$' -bench Stages/whole -benchtime=1x -count=10 ./userspace/bench
 func BenchmarkStages(b *testing.B) {
-	cfg := Config{Dialogs: 20_000, Runs: 3}
+	cfg := Config{Dialogs: 20_000, Runs: 3, Metrics: serveMetrics}
 	if s := os.Getenv("BINREPD_BENCH_DIALOGS"); s != "" {
 		var err error
 		if cfg.Dialogs, err = strconv.Atoi(s); err != nil {

@@ -41,8 +41,8 @@ func (s *session) compare(ctx context.Context, list ...contender) ([]laps, error
 }
 
 // wall and cpu are medians, in nanoseconds an event.
-func (l laps) wall() float64 { return l.median(func(l lap) float64 { return per(l.wall, l.events) }) }
-func (l laps) cpu() float64  { return l.median(func(l lap) float64 { return per(l.cpu, l.events) }) }
+func (l laps) wall() float64 { return l.median(lap.wallEach) }
+func (l laps) cpu() float64  { return l.median(lap.cpuEach) }
 
 // allocs is the median of allocations an event.
 func (l laps) allocs() float64 {
@@ -62,6 +62,18 @@ func (l laps) fastest() float64 {
 	best := slices.MinFunc(l, func(a, b lap) int { return cmp.Compare(per(a.wall, a.events), per(b.wall, b.events)) })
 	return per(best.wall, best.events)
 }
+
+// against returns how fast other is beside l: the median of the ratios of the laps that were measured in turn.
+func (l laps) against(other laps, of func(lap) float64) float64 {
+	ratios := make([]float64, len(l))
+	for i := range l {
+		ratios[i] = of(l[i]) / of(other[i])
+	}
+	return median(ratios)
+}
+
+func (l lap) wallEach() float64 { return per(l.wall, l.events) }
+func (l lap) cpuEach() float64  { return per(l.cpu, l.events) }
 
 func per(d time.Duration, events int) float64 {
 	return float64(d.Nanoseconds()) / float64(max(events, 1))

@@ -45,10 +45,18 @@ func newTraffic() *traffic {
 	now := time.Now().Unix()
 	return &traffic{
 		start:  uint32(now),
-		proxy:  bintest.NewProxy(seed, bintest.Options{Now: now, Large: largeShare}),
+		proxy:  newProxy(now, 0),
 		random: rand.New(rand.NewPCG(seed, 0)),
 	}
 }
+
+// newProxy returns a proxy whose dialogs last so many seconds longer than usual.
+func newProxy(now int64, longer uint32) *bintest.Proxy {
+	return bintest.NewProxy(seed, bintest.Options{Now: now, Large: largeShare, Lifetime: lifetime + longer})
+}
+
+// lifetime is that of a dialog in OpenSIPS, in seconds.
+const lifetime = 12 * 3600
 
 // largeShare is the share of calls that have 28 routes.
 const largeShare = 0.03
