@@ -16,5 +16,5 @@
 // Before it sleeps, Receive looks for new records for a short time (Config.Spin), then sets its sleep flag and looks a last time.
 // The program wakes it only if the flag is set; why no wake-up gets lost is told in package bpf.
 //
-// The parts: ring.go walks, on any memory; ring_unsafe.go maps; poll.go sleeps; source.go puts them together.
+// The parts: ring.go walks, on any memory; ring_unsafe.go maps; wait.go waits for records; poll.go sleeps; source.go puts them together.
 package ring

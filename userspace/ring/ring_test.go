@@ -2,7 +2,6 @@ package ring
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -32,9 +31,10 @@ func (m *memory) write(at uint64, b []byte) {
 }
 
 func (m *memory) header(at uint64, word uint32) {
-	var b [4]byte
-	binary.NativeEndian.PutUint32(b[:], word)
-	m.write(at, b[:])
+	size := uint64(len(m.data) / 2)
+	at %= size
+	storeUint32(m.data, at, word)
+	storeUint32(m.data, at+size, word)
 }
 
 // reserve makes a busy record and returns its position, or false if there is no room.

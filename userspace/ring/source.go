@@ -33,14 +33,6 @@ const (
 	DefaultBackstop = time.Second
 )
 
-const (
-	// busyNap is how long to wait for a record that is reserved and still not submitted after Spin. Its processor is
-	// within the program, which takes a microsecond, unless a hypervisor has stopped it.
-	busyNap = 50 * time.Microsecond
-	// grace is how long a wake-up may take before the backstop counts as late.
-	grace = 100 * time.Millisecond
-)
-
 // Source reads one ring. It is a datagram.Source: Receive and Release belong to one goroutine, the other methods to any.
 type Source struct {
 	config  Config
@@ -49,6 +41,7 @@ type Source struct {
 	poller  *poller
 
 	ring  ring
+	stuck stuck
 	clock clock
 	limit uint64 // where the drain after Stop ends
 	tally tally
@@ -88,7 +81,7 @@ func Open(p *bpf.Program, index int, cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ring %d: %w", index, err), mapped.unmap(), buffer.Close())
 	}
-	s := &Source{config: cfg, buffer: buffer, mapping: mapped, poller: poller, ring: mapped.ring(), limit: math.MaxUint64}
+	s := &Source{config: cfg, buffer: buffer, mapping: mapped, poller: poller, ring: mapped.ring(), stuck: stuck{patience: patience}, limit: math.MaxUint64}
 	s.inherited = s.ring.producer.Load()
 	if mapped.tallies != nil {
 		s.tally = newTally(mapped.tallies[index*bpf.TallySize:], s.ring.next)
@@ -193,54 +186,6 @@ func view(sample []byte, d *datagram.Datagram) bool {
 	d.Hash = binary.NativeEndian.Uint32(header[bpf.RecordHash:])
 	d.Received = int64(binary.NativeEndian.Uint64(header[bpf.RecordReceived:]))
 	return true
-}
-
-// wait returns when there may be something to do: a record, or Stop.
-func (s *Source) wait() error {
-	if s.spin() {
-		return nil
-	}
-	if s.ring.busy() {
-		time.Sleep(busyNap)
-		return nil
-	}
-	// From here on whoever puts a record in wakes us. See package bpf for the order of steps.
-	s.mapping.flag.Swap(1)
-	if s.ring.look() || s.stopped.Load() {
-		s.mapping.flag.Swap(0)
-		return nil
-	}
-	add(&s.stats.sleeps, 1)
-	woken, err := s.poller.wait(s.config.Backstop)
-	if err == nil && !woken && s.overslept() {
-		// The program may be between its record and the look at the flag. Then it wakes us now.
-		if woken, err = s.poller.wait(grace); err == nil && !woken && s.overslept() {
-			add(&s.stats.late, 1)
-		}
-	}
-	s.mapping.flag.Swap(0)
-	return err
-}
-
-// overslept reports whether there is a record and nobody has taken it upon himself to wake us.
-func (s *Source) overslept() bool { return s.ring.look() && s.mapping.flag.Load() == 1 }
-
-// spin looks for a record that is ready, for a while.
-func (s *Source) spin() bool {
-	if s.config.Spin < 0 {
-		return false
-	}
-	start := time.Now()
-	for {
-		for range 32 {
-			if s.ring.look() && !s.ring.busy() {
-				return true
-			}
-		}
-		if s.stopped.Load() || time.Since(start) > s.config.Spin {
-			return false
-		}
-	}
 }
 
 // Stop ends the source: Receive delivers what is in the ring now and then returns net.ErrClosed. Whatever the

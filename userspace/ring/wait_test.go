@@ -1,0 +1,61 @@
+package ring
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+// TestStuckPatient waits for a record that is submitted late, without a nap as long as there is patience.
+func TestStuckPatient(t *testing.T) {
+	m := newMemory(4096)
+	r := m.ring()
+	w := stuck{patience: time.Hour}
+	one := sample("payload", 7, 8)
+	for range 100 {
+		at, ok := m.reserve(one)
+		if !ok || !r.look() || !r.busy() {
+			t.Fatal("no busy record")
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 100 { // while it is waited for, mostly
+				runtime.Gosched()
+			}
+			m.submit(at, len(one))
+		}()
+		w.wait(&r)
+		if r.busy() {
+			t.Fatal("the wait ended early")
+		}
+		<-done
+		if got, err := r.take(r.end); err != nil || string(got) != string(one) {
+			t.Fatalf("%v, took %q", err, got)
+		}
+		r.release()
+	}
+	if w.naps != 0 {
+		t.Errorf("%d naps", w.naps)
+	}
+}
+
+// TestStuck naps, once, when patience is at an end, and then lets the caller look at everything again. It doesn't allocate.
+func TestStuck(t *testing.T) {
+	m := newMemory(4096)
+	if _, ok := m.reserve(sample("payload", 7, 8)); !ok {
+		t.Fatal("no room")
+	}
+	r := m.ring()
+	if !r.look() || !r.busy() {
+		t.Fatal("the record isn't busy")
+	}
+	w := stuck{}
+	const runs = 10
+	if n := testing.AllocsPerRun(runs, func() { w.wait(&r) }); n != 0 {
+		t.Errorf("%v allocations a wait", n)
+	}
+	if want := runs + 1; w.naps != want { // one more to warm up
+		t.Errorf("%d naps, want %d", w.naps, want)
+	}
+}
