@@ -4,14 +4,17 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // clients is a listener that lets so many connections be open at a time. When all places are taken and one more client comes, the
-// connection goes that has waited longest for its next request: whoever keeps connections open only to have them can't keep others out. Only
-// if all are being answered, the client waits.
+// connection goes that has waited longest for its next request: whoever keeps connections open only to have them can't keep others out. If
+// all are being answered, the one goes to which something has been sent longest without being taken, for patience at least: whoever asks and doesn't read
+// can't keep others out either. Only if there is none, the client waits.
 type clients struct {
 	net.Listener
-	most int
+	most     int
+	patience time.Duration
 
 	mu     sync.Mutex // guards the fields below
 	freed  sync.Cond  // a place may have become free, or can be made so
@@ -24,21 +27,35 @@ type clients struct {
 // place is what is known of an open connection.
 type place struct {
 	waiting, ending bool
-	since           uint64 // the turn at which it began to wait
+	since           uint64    // the turn at which it began to wait
+	sending         time.Time // since when something is being sent; zero: nothing is
 }
 
-func newClients(l net.Listener, most int) *clients {
-	p := &clients{Listener: l, most: most, open: map[net.Conn]*place{}}
+// client is a connection that says when something is being sent.
+type client struct {
+	net.Conn
+	clients *clients
+}
+
+func (c *client) Write(b []byte) (int, error) {
+	c.clients.sending(c, time.Now())
+	defer c.clients.sending(c, time.Time{})
+	return c.Conn.Write(b)
+}
+
+func newClients(l net.Listener, most int, patience time.Duration) *clients {
+	p := &clients{Listener: l, most: most, patience: patience, open: map[net.Conn]*place{}}
 	p.freed.L = &p.mu
 	return p
 }
 
 // Accept returns the next connection when there is a place for it.
 func (p *clients) Accept() (net.Conn, error) {
-	c, err := p.Listener.Accept()
+	accepted, err := p.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
+	c := &client{accepted, p}
 	if !p.take(c) {
 		c.Close()
 		return nil, net.ErrClosed
@@ -54,7 +71,9 @@ func (p *clients) take(c net.Conn) bool {
 		if len(p.open)-p.ending >= p.most {
 			p.clear()
 		}
+		again := time.AfterFunc(p.patience, p.look) // somebody's time may be over then
 		p.freed.Wait()
+		again.Stop()
 	}
 	if p.closed {
 		return false
@@ -64,13 +83,40 @@ func (p *clients) take(c net.Conn) bool {
 	return true
 }
 
-// clear closes the connection that has waited longest, if any waits. Its place is free when the server has seen that.
+// look has those who wait for a place look for one.
+func (p *clients) look() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.freed.Broadcast()
+}
+
+// sending notes since when something is being sent to a client.
+func (p *clients) sending(c net.Conn, since time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at := p.open[c]; at != nil {
+		at.sending = since
+	}
+}
+
+// clear closes the connection that has waited longest, or if none waits the one that takes nothing. Its place is free when the server has seen that.
 func (p *clients) clear() {
-	var oldest net.Conn
+	var oldest, deaf net.Conn
 	for c, at := range p.open {
-		if at.waiting && !at.ending && (oldest == nil || at.since < p.open[oldest].since) {
-			oldest = c
+		switch {
+		case at.ending:
+		case at.waiting:
+			if oldest == nil || at.since < p.open[oldest].since {
+				oldest = c
+			}
+		case !at.sending.IsZero() && time.Since(at.sending) >= p.patience:
+			if deaf == nil || at.sending.Before(p.open[deaf].sending) {
+				deaf = c
+			}
 		}
+	}
+	if oldest == nil {
+		oldest = deaf
 	}
 	if oldest != nil {
 		p.open[oldest].ending = true

@@ -7,6 +7,6 @@
 // Nothing here is on the path of a packet. A scrape reads the same picture as `binrepd status`, which the parts put together on
 // request, and that is all that it costs them; scrapes that come at short intervals share one. The server bounds
 // connections, their number and their time. When all places are taken, the connection that has been idle longest makes room for the next
-// client; so nobody is kept out by connections that ask nothing. Those who ask without end and don't read can hold all places only while they
-// are being answered, which ends after 30 seconds.
+// client, or else the one that has taken nothing of its answer for longest; so nobody is kept out by connections that ask nothing, nor by those
+// that ask without end and don't read.
 package telemetry

@@ -18,6 +18,7 @@ import (
 type bounds struct {
 	connections               int // for one more, the longest idle one is closed
 	header, read, write, idle time.Duration
+	patience                  time.Duration // with a client that takes nothing, if another one needs its place
 	headerBytes               int
 }
 
@@ -27,7 +28,8 @@ func standard() bounds {
 	return bounds{
 		connections: 64, headerBytes: 16 << 10,
 		header: 5 * time.Second, read: 10 * time.Second, write: 30 * time.Second,
-		idle: 2 * time.Minute, // above the usual interval of scrapes, so that they find their connection open
+		patience: time.Second,     // a scraper gives up after ten
+		idle:     2 * time.Minute, // above the usual interval of scrapes, so that they find their connection open
 	}
 }
 
@@ -49,7 +51,7 @@ func listen(ctx context.Context, address netip.AddrPort, b bounds, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	p := newClients(l, b.connections)
+	p := newClients(l, b.connections, b.patience)
 	s := &Server{mux: http.NewServeMux(), listener: p}
 	s.http = http.Server{
 		Handler:           s.mux,
