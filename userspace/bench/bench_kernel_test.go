@@ -5,10 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"math"
+	"net"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
 
 	"binrepd/bpf"
@@ -154,6 +159,40 @@ func TestLivePath(t *testing.T) {
 	}
 }
 
+// TestNamedLink: who uses the appliance in the namespace finds it at 127.0.0.1, and a second one doesn't take it from under the first.
+func TestNamedLink(t *testing.T) {
+	requireKernel(t)
+	name := fmt.Sprintf("binrepd-test-%d", os.Getpid())
+	l, err := newLink(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newLink(name); err == nil || !strings.Contains(err.Error(), "ip netns delete "+name) {
+		t.Errorf("a second of that name: %v", err)
+	}
+	inside, err := netns.GetFromName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(inNamespace(inside, func() error {
+		c, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		d, err := net.Dial("tcp4", c.Addr().String())
+		if err != nil {
+			return err
+		}
+		return d.Close()
+	}), inside.Close(), l.close()); err != nil {
+		t.Error(err)
+	}
+	if _, err := netns.GetFromName(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the name is left behind: %v", err)
+	}
+}
+
 func TestGenerate(t *testing.T) {
 	requireKernel(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -166,7 +205,7 @@ func TestGenerate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := l.close(""); err != nil {
+		if err := l.close(); err != nil {
 			t.Error(err)
 		}
 	}()

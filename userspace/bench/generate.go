@@ -118,7 +118,7 @@ func Generate(ctx context.Context, cfg GenerateConfig) (r Generated, err error) 
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, l.close(GenerateNamespace)) }()
+	defer func() { err = errors.Join(err, l.close()) }()
 	// Sockets alone receive the frames, too.
 	if err := inNamespace(l.near, func() error { return enableGRO(nearName) }); err != nil {
 		return r, err
@@ -205,6 +205,7 @@ func (c *GenerateConfig) generate(ctx context.Context, index int, framer *framer
 		if c.Count > 0 {
 			n = min(n, c.Count-r.Events)
 		}
+		t.start = uint32(time.Now().Unix()) // the clock of a proxy goes on
 		if err := g.make(n, next); err != nil {
 			return r, err
 		}

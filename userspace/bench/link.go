@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"runtime"
 
@@ -21,6 +22,7 @@ const mtu = 9000
 
 // link is a veth pair between two network namespaces that nothing else is in: near, where the appliance is, and far.
 type link struct {
+	name                string // of near, if it has one
 	near, far           netns.NsHandle
 	nearIndex, farIndex int
 	nearMAC, farMAC     [6]byte
@@ -32,7 +34,7 @@ func newLink(name string) (_ *link, err error) {
 	l := &link{near: -1, far: -1}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.close(name))
+			err = errors.Join(err, l.close())
 		}
 	}()
 	err = keepNamespace(func() error {
@@ -41,10 +43,12 @@ func newLink(name string) (_ *link, err error) {
 		}
 		if name == "" {
 			l.near, err = netns.New()
-		} else {
-			l.near, err = netns.NewNamed(name)
+		} else if l.near, err = netns.NewNamed(name); err == nil {
+			l.name = name // ours from now on, to be removed
 		}
-		if err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("network namespace %s exists: another one is at work, or one was killed; then: ip netns delete %s", name, name)
+		} else if err != nil {
 			return fmt.Errorf("network namespace %s: %w", name, err)
 		}
 		veth := &netlink.Veth{
@@ -71,6 +75,14 @@ func newLink(name string) (_ *link, err error) {
 // up brings one end up, with lo, and returns its index and Ethernet address.
 func up(ns netns.NsHandle, name string, network *net.IPNet) (index int, mac [6]byte, err error) {
 	err = inNamespace(ns, func() error {
+		// Whoever looks at the appliance from inside does so at 127.0.0.1.
+		lo, err := netlink.LinkByName("lo")
+		if err == nil {
+			err = netlink.LinkSetUp(lo)
+		}
+		if err != nil {
+			return fmt.Errorf("lo: %w", err)
+		}
 		end, err := netlink.LinkByName(name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -90,7 +102,7 @@ func up(ns netns.NsHandle, name string, network *net.IPNet) (index int, mac [6]b
 }
 
 // close removes the pair and the namespaces.
-func (l *link) close(name string) error {
+func (l *link) close() error {
 	var errs []error
 	if l.nearIndex != 0 {
 		errs = append(errs, inNamespace(l.near, func() error {
@@ -106,8 +118,8 @@ func (l *link) close(name string) error {
 			errs = append(errs, ns.Close())
 		}
 	}
-	if name != "" {
-		errs = append(errs, netns.DeleteNamed(name))
+	if l.name != "" {
+		errs = append(errs, netns.DeleteNamed(l.name))
 	}
 	return errors.Join(errs...)
 }

@@ -60,7 +60,7 @@ func (p *path) close() error {
 		errs = append(errs, p.appliance.close())
 	}
 	if p.link != nil {
-		errs = append(errs, p.link.close(""))
+		errs = append(errs, p.link.close())
 	}
 	return errors.Join(errs...)
 }
