@@ -37,8 +37,8 @@ func startModel(t *testing.T, ns *bpftest.Namespace, listen string, args ...stri
 	var p *opensipstest.Process
 	start := func() (err error) {
 		p, err = opensipstest.Start(self, append([]string{"-listen", listen, "-sockets", standbySocket,
-			// Half a second at the default rate: a standstill of a busy test machine is not what is tested.
-			"-buffer", "4000000"}, args...)...)
+			// Room for all that a test sends: a standstill of a busy test machine is not what is tested. The pace is TestPace's.
+			"-buffer", "268435456"}, args...)...)
 		return err
 	}
 	if ns != nil {
