@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,8 @@ type GenerateConfig struct {
 
 	// Progress is told where to listen; it may be nil.
 	Progress io.Writer
+
+	namespace string // instead of GenerateNamespace, which may be in use on the host of a test
 }
 
 // GenerateTo is where the traffic goes unless an interface is named.
@@ -114,7 +117,7 @@ func Generate(ctx context.Context, cfg GenerateConfig) (r Generated, err error) 
 		}
 		return cfg.generate(ctx, dev.Attrs().Index, newFramer([6]byte(dev.Attrs().HardwareAddr), cfg.MAC, cfg.To))
 	}
-	l, err := newLink(GenerateNamespace)
+	l, err := newLink(cmp.Or(cfg.namespace, GenerateNamespace))
 	if err != nil {
 		return r, err
 	}
@@ -123,7 +126,7 @@ func Generate(ctx context.Context, cfg GenerateConfig) (r Generated, err error) 
 	if err := inNamespace(l.near, func() error { return enableGRO(nearName) }); err != nil {
 		return r, err
 	}
-	fmt.Fprintf(cfg.Progress, "waiting for a receiver: ip netns exec %s binrepd run --listen %s\n", GenerateNamespace, listener())
+	fmt.Fprintf(cfg.Progress, "waiting for a receiver: ip netns exec %s binrepd run --listen %s\n", l.name, listener())
 	if err := l.awaitReceiver(ctx, cfg.Wait); err != nil {
 		return r, err
 	}
@@ -156,7 +159,7 @@ func (l *link) awaitReceiver(ctx context.Context, wait time.Duration) error {
 			}
 			return nil
 		case time.Now().After(deadline):
-			return fmt.Errorf("nobody listened at %s in namespace %s for %v", listener(), GenerateNamespace, wait)
+			return fmt.Errorf("nobody listened at %s in namespace %s for %v", listener(), l.name, wait)
 		}
 		select {
 		case <-ctx.Done():

@@ -28,8 +28,8 @@ func latencyStage(ctx context.Context, s *session) (err error) {
 	var p50, p99, p999, rate []float64
 	for range min(s.cfg.Runs, 5) {
 		before := p.appliance.engine.Status().Latency
-		r, err := p.send(ctx, s.events(latencyEvents), latencyRate, latencyChunk, p.appliance.mixed)
-		if err = errors.Join(err, r.lost()); err != nil {
+		r, err := p.sendAll(ctx, s.events(latencyEvents), latencyRate, latencyChunk, p.appliance.mixed)
+		if err != nil {
 			return err
 		}
 		after := p.appliance.engine.Status().Latency

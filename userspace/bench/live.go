@@ -66,12 +66,9 @@ func liveStage(ctx context.Context, s *session) (err error) {
 	var kernel []float64 // what the XDP path costs in the kernel
 	send := func(p *path, next func([]byte) ([]byte, uint64)) func() (lap, error) {
 		return func() (lap, error) {
-			r, err := p.send(ctx, s.events(liveEvents), liveRate, liveChunk, next)
+			r, err := p.sendAll(ctx, s.events(liveEvents), liveRate, liveChunk, next)
 			if p == xdp {
 				kernel = append(kernel, per(r.sent.cpu, r.frames))
-			}
-			if err == nil && p.appliance != nil {
-				err = r.lost()
 			}
 			return r.lap(), err
 		}
