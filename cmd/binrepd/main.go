@@ -39,12 +39,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if status := exitWithStatus(0); errors.As(err, &status) {
 		return int(status)
 	}
+	if m := unknownTopic.FindStringSubmatch(err.Error()); m != nil {
+		err = usageErrorf("no command %q: binrepd --help lists them", m[1])
+	}
 	fmt.Fprintf(stderr, "binrepd: %s\n", oneLine(err))
 	var coder cli.ExitCoder
 	if !errors.As(err, &coder) {
 		return exitFailed
 	}
-	// The library's own codes, such as 3 for an unknown help topic, are all about usage.
+	// The library's own codes are all about usage.
 	if code := coder.ExitCode(); code == exitFailed {
 		return exitFailed
 	}

@@ -10,6 +10,9 @@ func TestRunWrongUsage(t *testing.T) {
 	checkUsage(t, []usageTest{
 		{"run", "--listen: say where packets come to"},
 		{"run --ringz 3", "no flag --ringz, did you mean --rings?"},
+		{"run --bogus", "no flag --bogus: see binrepd run --help"}, // there is nothing like it
+		{"run -v", "no flag -v: see binrepd run --help"},
+		{"help nope", `no command "nope": binrepd --help lists them`},
 		{"run --rings", "--rings needs a value"},
 		{"run --rings many " + listen, "--rings many: not a whole number"},
 		{"run --rings 0 " + listen, "--rings 0: choose 1 to 16"},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
 )
 
 // nameVariable lets a flag be given as an environment variable too: --ring-size as BINREPD_RING_SIZE.
@@ -31,21 +32,35 @@ func nameVariable(f cli.Flag, prefix string) {
 	}
 }
 
-// What the library says about a value, on the command line and in the environment.
+// What the library says about a value, on the command line and in the environment, and about help for what is no command.
 var (
-	badValue    = regexp.MustCompile(`^invalid (?:boolean )?value "?(.*?)"? for (?:flag )?-([\w-]+): `)
-	badVariable = regexp.MustCompile(`^could not parse "(.*)" as .* from environment variable "(\w+)" for flag ([\w-]+): `)
+	unknownTopic = regexp.MustCompile(`^No help topic for '(.*)'$`)
+	badValue     = regexp.MustCompile(`^invalid (?:boolean )?value "?(.*?)"? for (?:flag )?-([\w-]+): `)
+	badVariable  = regexp.MustCompile(`^could not parse "(.*)" as .* from environment variable "(\w+)" for flag ([\w-]+): `)
 )
+
+// alike are two names from which on one may be meant for the other: --ringz and --rings are by 0.92, --bogus and --cpus only by 0.63. The
+// library always finds one.
+const alike = 0.8
+
+// dashed is a flag as it is written.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
 
 // onUsageError words the errors of flag parsing as all others are: what is wrong, and what to do.
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	flags, self, text := c.Command.Flags, c.Command.HelpName, err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: "); ok {
 		name = strings.TrimLeft(name, "-")
-		if meant := cli.SuggestFlag(flags, name, false); meant != "" {
-			return usageErrorf("no flag --%s, did you mean %s? See %s --help", name, meant, self)
+		meant := cli.SuggestFlag(flags, name, false)
+		if smetrics.JaroWinkler(strings.TrimLeft(meant, "-"), name, 0.7, 4) >= alike {
+			return usageErrorf("no flag %s, did you mean %s? See %s --help", dashed(name), meant, self)
 		}
-		return usageErrorf("no flag --%s: see %s --help", name, self)
+		return usageErrorf("no flag %s: see %s --help", dashed(name), self)
 	}
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
 		return usageErrorf("--%s needs a value: see %s --help", strings.TrimLeft(name, "-"), self)

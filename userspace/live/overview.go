@@ -30,7 +30,7 @@ func (m *Model) Frame(width, height int, now time.Time) *Frame {
 	d := m.shown()
 	y := m.drawHead(f, d, now)
 	if width < leastX || height < leastY {
-		f.put(0, height-1, width, Faint, fmt.Sprintf("%dx%d is too small", width, height))
+		f.put(0, height-1, width, Faint, fmt.Sprintf("%dx%d is too small: at least %dx%d", width, height, leastX, leastY))
 		return f
 	}
 	bottom := height
