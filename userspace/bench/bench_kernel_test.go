@@ -28,8 +28,8 @@ func requireKernel(t testing.TB) {
 	bpftest.RequireKernel(t)
 }
 
-// TestStages runs every stage, small, and looks at what must hold at any speed: no allocation and no wait for a lock an event on the whole path, no
-// loss, every figure a number.
+// TestStages runs every stage, small, and looks at what must hold at any speed: no allocation and no wait for a lock an event on the whole path, every
+// figure a number. What is lost of a million events a second tells of the host: TestLivePath sends as many as any bears.
 func TestStages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: all stages take a while")
@@ -58,11 +58,6 @@ func TestStages(t *testing.T) {
 				}
 				if freeOfAllocation(row.Stage, row.Case) && row.Allocs > 0.05 { // the runtime and other goroutines have a few of their own
 					t.Errorf("%s: %.4f allocations an event", row.Case, row.Allocs)
-				}
-			}
-			for _, g := range r.Targets {
-				if strings.HasPrefix(g.Name, "lost") && !g.Met {
-					t.Errorf("%s: %v", g.Name, g.Value)
 				}
 			}
 			var text, object bytes.Buffer
