@@ -150,6 +150,6 @@ func (c *scraped) lap(ctx context.Context) (lap, error) {
 
 // note tells what happened beside the events.
 func (c *scraped) note() string {
-	return fmt.Sprintf("%.1f answers a second; %.2f collections; %.2f us waited for locks",
+	return fmt.Sprintf("a second: %.1f answers, %.2f collections, %.0f us waited for locks",
 		float64(c.answers)/c.wall.Seconds(), float64(c.collections)/c.wall.Seconds(), float64(c.waited.Nanoseconds())/1e3/c.wall.Seconds())
 }
