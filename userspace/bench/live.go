@@ -73,6 +73,7 @@ func liveStage(ctx context.Context, s *session) (err error) {
 			return r.lap(), err
 		}
 	}
+	xdpBefore, plainBefore := xdp.taken(), plain.taken()
 	all, err := s.compare(ctx,
 		contender{"made", send(nowhere, idle.mixed)},
 		contender{"dropped", send(dropped, idle.mixed)},
@@ -88,8 +89,8 @@ func liveStage(ctx context.Context, s *session) (err error) {
 	// Sending a frame and dropping it at the other end may cost less than dropping it unsent, which gives its memory back by a longer way.
 	s.row(Row{Case: "XDP_DROP of the same frames", CPU: max(drop, 0), Allocs: -1, Note: "kernel only, beyond what making them costs"})
 	s.row(Row{Case: "XDP path, kernel", CPU: median(kernel[1:]) - made, Allocs: -1, Note: "waking the consumer included"})
-	s.row(Row{Case: "XDP path", Dialogs: dialogs, CPU: viaXDP, Allocs: -1, Note: at})
-	s.row(Row{Case: "socket path", Dialogs: dialogs, CPU: viaSocket, Allocs: -1, Note: at})
+	s.row(Row{Case: "XDP path", Dialogs: dialogs, CPU: viaXDP, Allocs: -1, Note: at + "; " + xdp.taken().since(xdpBefore)})
+	s.row(Row{Case: "socket path", Dialogs: dialogs, CPU: viaSocket, Allocs: -1, Note: at + "; " + plain.taken().since(plainBefore)})
 	s.atMost("processor time an event, XDP path / socket path", viaXDP/viaSocket, 1.0/3)
 	return s.loss(ctx, xdp)
 }

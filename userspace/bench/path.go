@@ -111,6 +111,32 @@ func (p *path) received() int {
 	return int(total.Received)
 }
 
+// taken is in how many batches the appliance took how many events, and how often the consumers of its rings slept meanwhile.
+type taken struct{ events, batches, sleeps float64 }
+
+// taken is that since the begin.
+func (p *path) taken() (t taken) {
+	if p.appliance == nil {
+		return t
+	}
+	s := p.appliance.engine.Status()
+	t.events, t.batches = float64(s.Batches.Sum), float64(s.Batches.Count())
+	for _, r := range p.appliance.rings {
+		t.sleeps += float64(r.Stats().Sleeps)
+	}
+	return t
+}
+
+// since says how it went on average since before.
+func (t taken) since(before taken) string {
+	events, batches, sleeps := t.events-before.events, t.batches-before.batches, t.sleeps-before.sleeps
+	text := fmt.Sprintf("%.0f events a batch", events/max(batches, 1))
+	if sleeps > 0 {
+		text += fmt.Sprintf(", %.0f a sleep", events/sleeps)
+	}
+	return text
+}
+
 // settle waits until so many datagrams have been received, or nothing has come for a while: then some were lost.
 func (p *path) settle(ctx context.Context, want int) error {
 	const quiet, look = time.Second, 5 * time.Millisecond
