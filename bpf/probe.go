@@ -34,7 +34,7 @@ func ProbeHost() HostReport {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err == nil {
 		r.BTF = true
 	}
-	p, err := Load(Config{Rings: 1, RingSize: leastRingSize()})
+	p, err := Load(Config{Rings: 1, RingSize: LeastRingSize()})
 	if err != nil {
 		r.Load = err
 		return r

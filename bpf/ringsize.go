@@ -31,10 +31,10 @@ func DefaultRings() int { return min(runtime.NumCPU(), MaxRings) }
 // ValidateRingSize returns an error that names the nearest right sizes, unless size in bytes is one for a ring: a power of
 // two, a multiple of the page size, and large enough for one of the largest records from every processor, without
 // which a wake-up could get lost (see the package comment).
-func ValidateRingSize(size int) error { return validateRingSize(size, leastRingSize()) }
+func ValidateRingSize(size int) error { return validateRingSize(size, LeastRingSize()) }
 
-// leastRingSize returns the smallest right size on this machine.
-func leastRingSize() int {
+// LeastRingSize returns the smallest right size on this machine, in bytes.
+func LeastRingSize() int {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		cpus = runtime.NumCPU()

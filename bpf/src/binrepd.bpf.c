@@ -27,9 +27,9 @@ static __always_inline void count(__u32 row, enum verdict verdict)
 // memory barrier: either this sees the flag, or the consumer, which sets it and then looks, sees the record.
 //
 // Only a record can wake, so that a small one is made and dropped. It is reserved before the flag is taken: as long as
-// no processor has got one, every processor can have put just one record into the ring, which was empty when the
-// consumer fell asleep; so the first to try finds room in every ring of the least allowed size (../ringsize.go).
-// Who can't reserve leaves the flag to whoever can.
+// no processor has got one, every processor can have put just one record into the ring, in which the consumer left room
+// for them when it fell asleep: as much as every ring of the least allowed size has when it is empty (../ringsize.go);
+// so the first to try finds some. Who can't reserve leaves the flag to whoever can.
 static __always_inline void wake(void *ring, __u32 index)
 {
 	struct sleeper *s = bpf_map_lookup_elem(&sleepers, &index);

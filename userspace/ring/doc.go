@@ -16,5 +16,13 @@
 // Before it sleeps, Receive looks for new records for a short time (Config.Spin), then sets its sleep flag and looks a last time.
 // The program wakes it only if the flag is set; why no wake-up gets lost is told in package bpf.
 //
-// The parts: ring.go walks, on any memory; ring_unsafe.go maps; wait.go waits for records; poll.go sleeps; source.go puts them together.
+// With a Tail, a second reader behind the Source, records stay until both have read them, within limits:
+//
+//	         consumer           tail         position          next
+//	────────────┴─────────────────┴──────────────┴───────────────┴──
+//	    free    │ lent out by     │ the source   │ lent out by   │
+//	            │ the tail        │ is done      │ the source    │
+//
+// The parts: ring.go walks, on any memory; ring_unsafe.go maps; wait.go waits for records; poll.go sleeps; giveback.go moves the
+// consumer's position; source.go puts them together; tail.go reads once more.
 package ring

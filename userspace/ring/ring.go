@@ -93,13 +93,3 @@ func (r *ring) draw(end uint64) {
 func (r *ring) busy() bool {
 	return r.next < r.end && loadUint32(r.data, r.next&r.mask)&busyBit != 0
 }
-
-// release gives everything that was taken back to the kernel.
-func (r *ring) release() { r.consumer.Store(r.next) }
-
-// fill returns how many bytes of the ring are in use. It may be called from any goroutine.
-func (r *ring) fill() uint64 {
-	// In this order, so that the difference is never negative.
-	consumer := r.consumer.Load()
-	return r.producer.Load() - consumer
-}

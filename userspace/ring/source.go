@@ -44,8 +44,9 @@ type Source struct {
 	stuck stuck
 	clock clock
 	limit uint64 // where the drain after Stop ends
-	tally tally
+	taken counts // what lies before ring.next
 
+	back      giveBack
 	inherited uint64 // where what was in the ring at the opening ends
 
 	stats   counters
@@ -83,10 +84,12 @@ func Open(p *bpf.Program, index int, cfg Config) (*Source, error) {
 	}
 	s := &Source{config: cfg, buffer: buffer, mapping: mapped, poller: poller, ring: mapped.ring(), stuck: stuck{patience: patience}, limit: math.MaxUint64}
 	s.inherited = s.ring.producer.Load()
+	var kept []byte
 	if mapped.tallies != nil {
-		s.tally = newTally(mapped.tallies[index*bpf.TallySize:], s.ring.next)
-		s.stats.consumed.Store(s.tally.sum())
+		kept = mapped.tallies[index*bpf.TallySize:]
 	}
+	s.back.begin(s.ring.consumer, kept)
+	s.taken = s.back.tally.counts
 	return s, nil
 }
 
@@ -123,14 +126,7 @@ func (s *Source) Release(b *datagram.Batch) {
 	s.release()
 }
 
-func (s *Source) release() {
-	if s.ring.next == s.ring.consumer.Load() {
-		return
-	}
-	s.tally.write(s.ring.next)
-	s.ring.release()
-	s.stats.consumed.Store(s.tally.sum())
-}
+func (s *Source) release() { s.back.done(s.ring.next, &s.taken) }
 
 // fill appends what is ready to b.
 func (s *Source) fill(b *datagram.Batch) error {
@@ -158,7 +154,7 @@ func (s *Source) fill(b *datagram.Batch) error {
 			continue
 		}
 		d.Received = s.clock.epoch(d.Received)
-		s.tally.count(d.Listener)
+		s.taken.add(d.Listener)
 		bytes += uint64(len(d.Payload))
 	}
 	b.Datagrams = ds
@@ -207,15 +203,17 @@ func (s *Source) Stats() Stats {
 		Refused:     s.stats.refused.Load(),
 		Sleeps:      s.stats.sleeps.Load(),
 		LateWakeups: s.stats.late.Load(),
-		Consumed:    s.stats.consumed.Load(),
+		Consumed:    s.back.given.Load(),
 		HighWater:   s.stats.high.Load(),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Size = uint64(s.buffer.MaxEntries())
 	if !s.closed {
-		st.Fill = s.ring.fill()
-		st.Inherited = s.inherited - min(s.ring.consumer.Load(), s.inherited)
+		// In this order, so that the difference is never negative.
+		done := s.back.position.Load()
+		st.Fill = s.ring.producer.Load() - done
+		st.Inherited = s.inherited - min(done, s.inherited)
 	}
 	return st
 }
@@ -228,5 +226,6 @@ func (s *Source) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.back.end()
 	return errors.Join(s.poller.close(), s.mapping.unmap(), s.buffer.Close())
 }

@@ -25,7 +25,9 @@ func sample(payload string, length uint32, class int) []byte {
 
 // inMemory makes a Source over ordinary memory. It can't sleep.
 func inMemory(m *memory) *Source {
-	return &Source{mapping: &mapping{flag: new(atomic.Uint32)}, ring: m.ring(), limit: math.MaxUint64}
+	s := &Source{mapping: &mapping{flag: new(atomic.Uint32)}, ring: m.ring(), limit: math.MaxUint64}
+	s.back.begin(&m.consumer, nil)
+	return s
 }
 
 func (m *memory) put(sample []byte) {

@@ -13,7 +13,8 @@ type Stats struct {
 	// LateWakeups is how often it had to find out by itself that it should be awake. Never seen: a defect of
 	// the wake-up protocol.
 	LateWakeups uint64
-	// Size of the ring, Fill now and HighWater, the most that a look found in it, in bytes with headers and rounding.
+	// Size of the ring, Fill now and HighWater, the most that a look found in it, in bytes with headers and rounding. What only a Tail
+	// has still to read doesn't count.
 	Size, Fill, HighWater uint64
 	// Inherited is what is still there, in the same way, of what was in the ring when it was opened: of an earlier process.
 	Inherited uint64
@@ -23,7 +24,7 @@ type Stats struct {
 
 // counters are written by the goroutine of Receive and read by any.
 type counters struct {
-	records, bytes, refused, sleeps, late, high, consumed atomic.Uint64
+	records, bytes, refused, sleeps, late, high atomic.Uint64
 }
 
 // add is for words with one writer: no locked instruction is needed.

@@ -6,12 +6,25 @@ import (
 	"binrepd/bpf"
 )
 
-// tally keeps, where rings outlive the process, how many records of each listener have been read of one ring. See
-// bpf.TallySize for the form. The zero value keeps nothing.
+// counts are records by listener.
+type counts [bpf.MaxListeners]uint64
+
+func (c *counts) add(listener uint8) { c[listener%uint8(len(c))]++ }
+
+// sum returns how many records that are.
+func (c *counts) sum() (n uint64) {
+	for _, one := range c {
+		n += one
+	}
+	return n
+}
+
+// tally keeps how many records of each listener have been given back of one ring; where rings outlive the process, in memory that
+// does, too. See bpf.TallySize for the form.
 type tally struct {
-	slots  [2][]byte // mapped
-	turn   int       // the slot to write next
-	counts [bpf.MaxListeners]uint64
+	counts
+	slots [2][]byte // mapped; nil where nothing outlives the process
+	turn  int       // the slot to write next
 }
 
 // newTally goes on from the slot that belongs to position.
@@ -29,25 +42,16 @@ func newTally(memory []byte, position uint64) tally {
 	return t
 }
 
-func (t *tally) count(listener uint8) { t.counts[listener%uint8(len(t.counts))]++ }
-
 // write notes what was read before position, to which the consumer moves next.
-func (t *tally) write(position uint64) {
+func (t *tally) write(position uint64, c *counts) {
+	t.counts = *c
 	slot := t.slots[t.turn]
 	if slot == nil {
 		return
 	}
 	t.turn ^= 1
-	for i, n := range t.counts {
+	for i, n := range c {
 		binary.NativeEndian.PutUint64(slot[8+8*i:], n)
 	}
 	binary.NativeEndian.PutUint64(slot, position)
-}
-
-// sum returns how many records that are.
-func (t *tally) sum() (n uint64) {
-	for _, c := range t.counts {
-		n += c
-	}
-	return n
 }

@@ -26,6 +26,9 @@ func (s *Source) wait() error {
 		s.stuck.wait(&s.ring)
 		return nil
 	}
+	if !s.back.relieve() { // there must be room for a wake-up
+		return nil
+	}
 	// From here on whoever puts a record in wakes us. See package bpf for the order of steps.
 	s.mapping.flag.Swap(1)
 	if s.ring.look() || s.stopped.Load() {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"binrepd/bpf"
 	"binrepd/userspace/datagram"
 	"binrepd/userspace/ring"
 )
@@ -18,8 +19,11 @@ import (
 // wake-up. How often it falls asleep between frames is the scheduler's choice; far fewer than once in a thousand would be a fault.
 // A producer sends when what it sent before was received, which takes it some microseconds; the consumer pauses as long,
 // give or take, before it looks and falls asleep: so that frames come in at every point of that.
-func hammer(t *testing.T, producers, sleeps int, cfg ring.Config) {
-	p, s := open(t, 1<<18, cfg)
+func hammer(t *testing.T, producers, sleeps int, cfg ring.Config, tail bool) {
+	p, s := open(t, max(1<<16, 2*bpf.LeastRingSize()), cfg)
+	if tail {
+		s.Tail() // never reads: as much of the ring is held for it as may be
+	}
 	received := make([]atomic.Int64, producers)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -81,9 +85,10 @@ func TestWakeup(t *testing.T) {
 	if testing.Short() {
 		sleeps = 100
 	}
-	t.Run("one producer", func(t *testing.T) { hammer(t, 1, sleeps, ring.Config{Spin: -1, Backstop: time.Second}) })
-	t.Run("three producers", func(t *testing.T) { hammer(t, 3, sleeps/4, ring.Config{Spin: -1, Backstop: time.Second}) })
+	t.Run("one producer", func(t *testing.T) { hammer(t, 1, sleeps, ring.Config{Spin: -1, Backstop: time.Second}, false) })
+	t.Run("three producers", func(t *testing.T) { hammer(t, 3, sleeps/4, ring.Config{Spin: -1, Backstop: time.Second}, false) })
+	t.Run("a ring that is never empty", func(t *testing.T) { hammer(t, 3, sleeps/4, ring.Config{Spin: -1, Backstop: time.Second}, true) })
 	t.Run("spinning consumer", func(t *testing.T) {
-		hammer(t, 1, sleeps/4, ring.Config{Spin: time.Microsecond, Backstop: time.Second})
+		hammer(t, 1, sleeps/4, ring.Config{Spin: time.Microsecond, Backstop: time.Second}, false)
 	})
 }
