@@ -1,18 +1,20 @@
 // Package record is the flight recorder: it keeps the last datagrams, good and bad, in files that Wireshark opens.
 //
-//	worker --Record--> Tap: chunks of whole pcapng blocks --> writer --> DIR/binrepd-NUMBER-TIME.pcapng
+//	worker of a ring    --leaves records in the ring--> Trail -\
+//	worker of a socket  --Record--> Tap: chunks of blocks -------+--> writer --> DIR/binrepd-NUMBER-TIME.pcapng
 //
-// Recording must not slow down what it records. Each worker of the engine has a Tap of its own, which it shares with nobody but the
-// writer: it lays each datagram down in a buffer made beforehand, as the very block that goes to the file, and publishes the batch by one
-// atomic store. It takes no lock, makes no system call and wakes nobody: the writer, one goroutine for all taps, looks
-// for more every few milliseconds. When the disk is slow, full or gone, buffers fill, and what doesn't fit is dropped and
-// counted; the workers go on.
+// Recording must not slow down what it records. What lies in a ring is read there a second time by the writer, one goroutine for all, and
+// only then given back to the kernel: the worker does nothing for it (see Trail, and ring.Tail). What a socket delivers lies in memory that is
+// filled anew at once, so that the worker copies it: it has a Tap of its own, shared with nobody but the writer, lays each datagram
+// down in a buffer made beforehand, as the very block that goes to the file, and publishes the batch by one atomic store. Neither takes a lock,
+// makes a system call or wakes anybody: the writer looks for more every few milliseconds. When the disk is slow, full or gone, rings and buffers
+// hold what they have room for, and what has none is dropped and counted; the workers go on.
 //
 // A file begins with a section header and a description of one interface for each listen address, then come enhanced packet blocks. A datagram
 // has no frame any more, so its block holds an IP and a UDP header made up from its source and the listen address (LINKTYPE_RAW). The
 // headers of a file are written by gopacket's pcapgo, the blocks by our own encoder: pcapgo's takes a finished frame, copies it through a
 // bufio.Writer in four pieces, and belongs to one goroutine, while here the frame's headers are stamped from a template and
-// the payload is copied once on its way to the kernel. Blocks are written whole or taken back, so that a file ends with a whole
+// the payload is copied once on its way to the system. Blocks are written whole or taken back, so that a file ends with a whole
 // block, unless the host dies in the middle of a write.
 //
 // All files together never exceed the limit: before a new file is begun, as many of the oldest are deleted as it may need room. Files that

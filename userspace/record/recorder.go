@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"binrepd/userspace/datagram"
 )
 
 const (
@@ -39,8 +41,10 @@ type Config struct {
 	Limit int64
 	// Listeners are the listen addresses, in the order that datagram.Datagram.Listener counts.
 	Listeners []netip.AddrPort
-	// Taps is how many there will be, one for each worker.
+	// Taps is how many there will be, one for each worker that has no trail.
 	Taps int
+	// Trails are what the other workers leave behind them. Receive and Release are called until Close has returned nil.
+	Trails []Trail
 	// Buffer is the size of the buffer of each tap in bytes; 0 means DefaultBuffer.
 	Buffer int
 	// Application is what files say that they were made by.
@@ -72,10 +76,18 @@ type Recorder struct {
 	stop   chan struct{}
 	done   chan struct{}
 	once   sync.Once
+	closed bool
 
 	failing atomic.Bool
 
+	// What the trails lost, by reason.
+	missed [reasons]atomic.Uint64
+
 	// The writer's.
+	moulds  []mould
+	trails  []followed
+	batch   *datagram.Batch
+	sheet   sheet
 	folder  *folder
 	file    file
 	size    int64
@@ -91,7 +103,7 @@ func Open(cfg Config) (*Recorder, error) {
 	switch {
 	case cfg.Limit < LeastLimit:
 		return nil, fmt.Errorf("limit of %d bytes: at least %d", cfg.Limit, LeastLimit)
-	case len(cfg.Listeners) == 0 || cfg.Taps < 1:
+	case len(cfg.Listeners) == 0 || cfg.Taps+len(cfg.Trails) < 1:
 		return nil, errors.New("record: nothing to record")
 	}
 	if cfg.Buffer == 0 {
@@ -111,20 +123,26 @@ func Open(cfg Config) (*Recorder, error) {
 	if r.folder, err = openFolder(cfg.Dir, cfg.Limit); err != nil {
 		return nil, err
 	}
-	// Outside of Go's heap, whose size it would double, and with all its pages: the workers shouldn't have to wait for those.
 	size := max(cfg.Buffer/chunkSize, 2) * chunkSize
-	r.memory, err = unix.Mmap(-1, 0, cfg.Taps*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("buffers: %w", err), r.folder.close())
+	if cfg.Taps > 0 {
+		// Outside of Go's heap, whose size it would double, and with all its pages: the workers shouldn't have to wait for those.
+		r.memory, err = unix.Mmap(-1, 0, cfg.Taps*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("buffers: %w", err), r.folder.close())
+		}
 	}
-	moulds := make([]mould, len(cfg.Listeners))
+	r.moulds = make([]mould, len(cfg.Listeners))
 	for i, l := range cfg.Listeners {
-		moulds[i] = newMould(i, l)
-		r.ipv6 = r.ipv6 || moulds[i].ipv6
+		r.moulds[i] = newMould(i, l)
+		r.ipv6 = r.ipv6 || r.moulds[i].ipv6
 	}
 	for i := range cfg.Taps {
-		r.taps = append(r.taps, newTap(moulds, r.memory[i*size:][:size:size], &r.failing))
+		r.taps = append(r.taps, newTap(r.moulds, r.memory[i*size:][:size:size], &r.failing))
 	}
+	for _, t := range cfg.Trails {
+		r.trails = append(r.trails, followed{Trail: t})
+	}
+	r.batch = datagram.NewBatch(trailBatch)
 	r.tell()
 	go r.write()
 	return r, nil
@@ -133,7 +151,7 @@ func Open(cfg Config) (*Recorder, error) {
 // Tap returns the tap of the worker with that number, 0 to Config.Taps - 1.
 func (r *Recorder) Tap(worker int) *Tap { return r.taps[worker] }
 
-// Close writes what is left and ends the writer. No tap may be in use any more. When the disk doesn't answer before ctx ends, it returns that
+// Close writes what is left and ends the writer. No worker may be at work any more. When the disk doesn't answer before ctx ends, it returns that
 // error, and the writer ends when the disk answers.
 func (r *Recorder) Close(ctx context.Context) error {
 	r.once.Do(func() { close(r.stop) })
@@ -142,11 +160,14 @@ func (r *Recorder) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("record: the disk doesn't answer: %w", ctx.Err())
 	}
-	if r.memory == nil {
+	if r.closed {
 		return nil
 	}
-	err := errors.Join(r.folder.close(), unix.Munmap(r.memory))
-	r.memory = nil
+	r.closed = true
+	err := r.folder.close()
+	if r.memory != nil {
+		err = errors.Join(err, unix.Munmap(r.memory))
+	}
 	return err
 }
 
@@ -172,7 +193,7 @@ func (r *Recorder) write() {
 	}
 }
 
-// drain writes what the taps have, in turn, until they have nothing more or the disk refuses it, and returns how many bytes that were. That
+// drain writes what taps and trails have, in turn, until they have nothing more or the disk refuses it, and returns how many bytes that were. That
 // may take long: the workers go on meanwhile.
 func (r *Recorder) drain() (bytes int) {
 	if !r.retryAt.IsZero() && time.Now().Before(r.retryAt) {
@@ -195,6 +216,16 @@ func (r *Recorder) drain() (bytes int) {
 			bytes += len(blocks)
 			more = true
 			r.written(n, len(blocks))
+		}
+		for i := range r.trails {
+			n, err := r.follow(&r.trails[i])
+			if err != nil {
+				r.retryAt = time.Now().Add(retryAfter)
+				r.trouble(err)
+				return bytes
+			}
+			bytes += n
+			more = more || n > 0
 		}
 	}
 	return bytes
@@ -288,5 +319,10 @@ func (r *Recorder) finish() {
 			t.take(blocks, n)
 			t.drops[atStop].Add(uint64(n))
 		}
+	}
+	r.missed[atStop].Add(uint64(r.sheet.datagrams))
+	r.sheet.clear()
+	for i := range r.trails {
+		r.skip(&r.trails[i])
 	}
 }

@@ -31,7 +31,7 @@ func (r *Recorder) Status() Status {
 	s.Dir, s.Limit = r.cfg.Dir, r.cfg.Limit
 	s.Dropped = map[string]uint64{}
 	for why, name := range reasonNames {
-		n := uint64(0)
+		n := r.missed[why].Load()
 		for _, t := range r.taps {
 			n += t.drops[why].Load()
 		}
@@ -69,6 +69,9 @@ func (r *Recorder) written(datagrams, bytes int) {
 // trouble notes an error of the disk, and logs it when it is another one than before.
 func (r *Recorder) trouble(err error) {
 	r.failing.Store(true)
+	for i := range r.trails {
+		r.trails[i].refused = true
+	}
 	r.mu.Lock()
 	before := r.status.Error
 	r.status.Errors++
