@@ -78,7 +78,7 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 	if a.metrics, err = a.openMetrics(ctx, log); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	if a.recorder, err = openRecorder(&a.options, log); err != nil {
+	if a.recorder, err = openRecorder(&a.options, a.input.rings, log); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil

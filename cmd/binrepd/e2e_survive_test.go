@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -16,6 +17,8 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/capture"
+	"binrepd/userspace/record"
 )
 
 // wantedRate is how many events a second the tests here send, as far as the machine lets them.
@@ -126,13 +129,34 @@ func (d *daemon) logged(msg, name string) uint64 {
 }
 
 // TestRestartLosesNothing stops and starts the appliance several times while a proxy goes on sending: at the end the table is
-// what the proxy has, and the accounts of all processes together are every event that was sent.
+// what the proxy has, and the accounts of all processes together are every event that was sent; and so are the recordings, if the rings are read
+// for them, too.
 func TestRestartLosesNothing(t *testing.T) {
 	bpftest.RequireKernel(t)
+	t.Run("plain", func(t *testing.T) { restartLosesNothing(t) })
+	records := t.TempDir()
+	t.Run("recorded", func(t *testing.T) {
+		d, sent := restartLosesNothing(t, "--record", records)
+		missing := uint64(0)
+		for _, process := range d {
+			missing += process.logged("final account", "not_recorded")
+		}
+		files, err := record.Files(records)
+		if err != nil || len(files) != len(d) {
+			t.Fatal(files, err)
+		}
+		if n := recordedIn(t, files); n+missing != sent {
+			t.Errorf("%d are recorded, %d are missing, %d were sent", n, missing, sent)
+		}
+	})
+}
+
+func restartLosesNothing(t *testing.T, more ...string) (all []*daemon, sent uint64) {
 	p := newWidePair(t)
 	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
 	binary := builtStatic(t)
-	d := survivor(t, p, binary, pins, states)
+	d := survivor(t, p, binary, pins, states, more...)
+	all = append(all, d)
 	s := startProxy(t, p, 0)
 	var accounted, waited uint64
 	for range 4 {
@@ -140,7 +164,8 @@ func TestRestartLosesNothing(t *testing.T) {
 		d.await("load", func() bool { return s.sent.Load() > before+10_000 })
 		d.stop()
 		accounted += d.logged("final account", "seen") - d.logged("left pinned", "waiting")
-		d = survivor(t, p, binary, pins, states)
+		d = survivor(t, p, binary, pins, states, more...)
+		all = append(all, d)
 		st := d.status()
 		if !st.Pin.Adopted || st.Pin.Unsaved != 0 || st.State.Restored.IsZero() {
 			t.Errorf("%+v, %+v", st.Pin, st.State)
@@ -164,6 +189,26 @@ func TestRestartLosesNothing(t *testing.T) {
 	}
 	d.stop()
 	checkUnpin(t, p, pins)
+	return all, sent
+}
+
+// recordedIn counts the datagrams in the files of a recording.
+func recordedIn(t *testing.T, files []record.File) (n uint64) {
+	t.Helper()
+	r := capture.NewReader()
+	defer r.Close()
+	for _, f := range files {
+		r.AddRecording(f.Path)
+	}
+	for {
+		var d capture.Datagram
+		if err := r.Next(&d); errors.Is(err, io.EOF) {
+			return n
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
 }
 
 func checkNoRingFull(t *testing.T, d *daemon) {

@@ -82,7 +82,7 @@ func (o *options) settleMemory(h host) error {
 	if o.MaxMemory < leastMemory {
 		takers := "rings and --replicate-queue"
 		if n := o.recordBuffers(); n > 0 {
-			takers = fmt.Sprintf("rings, --replicate-queue and --record (%s of buffers, for fewer --rings less)", humanize.IBytes(n))
+			takers = fmt.Sprintf("rings, --replicate-queue and --record (%s of buffers, for fewer addresses less)", humanize.IBytes(n))
 		}
 		return fmt.Errorf("of %s %s, %s take %s, and the process itself %s: nothing is left for dialogs; choose smaller ones",
 			whose, humanize.IBytes(all), takers, humanize.IBytes(taken), humanize.IBytes(leastRest))

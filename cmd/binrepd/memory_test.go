@@ -101,8 +101,8 @@ func TestSettleMemory(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, o.MaxMemory, c.want)
 		}
 	}
-	// The recorder has 16 MiB for each of two rings and an address.
-	o := options{XDP: xdpAuto, Rings: 2, RingSize: 64 << 20, Listen: make([]netip.AddrPort, 1), recording: recording{Record: "d"}}
+	// The recorder has 16 MiB for each of three addresses, and nothing of its own for rings.
+	o := options{XDP: xdpAuto, Rings: 2, RingSize: 64 << 20, Listen: make([]netip.AddrPort, 3), recording: recording{Record: "d"}}
 	err := o.settleMemory(host{Memory: (128 + 64 + 40) << 20})
 	if err == nil || !strings.Contains(err.Error(), "rings, --replicate-queue and --record (48 MiB of buffers") {
 		t.Errorf("with --record: %v", err)

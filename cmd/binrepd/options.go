@@ -102,6 +102,9 @@ func (o *options) validate() error {
 	if err := bpf.ValidateRingSize(o.RingSize); err != nil {
 		return fmt.Errorf("--ring-size %s: %w", humanize.IBytes(uint64(o.RingSize)), err)
 	}
+	if err := o.validateRecording(); err != nil {
+		return err
+	}
 	if err := o.settleShards(); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"binrepd/bpf"
@@ -124,6 +126,10 @@ func TestRefusedOptions(t *testing.T) {
 		{"--listen=192.0.2.1:5556 --expiry-grace=1500ms", "--expiry-grace 1.5s: choose whole seconds"},
 		{"--listen=192.0.2.1:5556 --early-timeout=25h", "--early-timeout 25h0m0s: choose whole seconds"},
 		{"--listen=192.0.2.1:5556 --log-format=xml", "--log-format xml: choose text or json"},
+		{
+			fmt.Sprintf("--listen=192.0.2.1:5556 --record=d --ring-size=%d", bpf.LeastRingSize()),
+			fmt.Sprintf("with --record at least %s,", humanize.IBytes(uint64(2*bpf.LeastRingSize()))),
+		},
 	} {
 		_, err := parse(t, strings.Fields(test.args)...)
 		if err == nil {

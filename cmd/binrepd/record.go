@@ -13,9 +13,11 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
+	"binrepd/bpf"
 	"binrepd/userspace/control"
 	"binrepd/userspace/engine"
 	"binrepd/userspace/record"
+	"binrepd/userspace/ring"
 )
 
 const categoryRecord = "Flight recorder"
@@ -59,6 +61,15 @@ func parseRecording(c *cli.Context) (recording, error) {
 	return o, nil
 }
 
+// validateRecording refuses a ring so small that nothing in it may wait for the recorder.
+func (o *options) validateRecording() error {
+	least := 2 * bpf.LeastRingSize()
+	if o.Record == "" || o.XDP == xdpOff || o.RingSize >= least {
+		return nil
+	}
+	return fmt.Errorf("--ring-size %s: with --record at least %s, of which a part waits for the recorder", humanize.IBytes(uint64(o.RingSize)), humanize.IBytes(uint64(least)))
+}
+
 // sameFolder tells whether two flags name one folder, which may not exist yet.
 func sameFolder(a, b string) bool {
 	if a == "" || b == "" {
@@ -72,30 +83,27 @@ func sameFolder(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(first, second)
 }
 
-// recordBuffers is the memory for what waits for the disk.
+// recordBuffers is the memory for what waits for the disk. What is in rings waits there.
 func (o *options) recordBuffers() uint64 {
 	if o.Record == "" {
 		return 0
 	}
-	return uint64(o.recordTaps()) * record.DefaultBuffer
+	return uint64(len(o.Listen)) * record.DefaultBuffer
 }
 
-// recordTaps is how many workers there may be: one for each ring and each socket.
-func (o *options) recordTaps() int {
-	if o.XDP == xdpOff {
-		return len(o.Listen)
-	}
-	return o.Rings + len(o.Listen)
-}
-
-// openRecorder starts the recorder, if there is to be one.
-func openRecorder(o *options, log *slog.Logger) (*record.Recorder, error) {
+// openRecorder starts the recorder, if there is to be one: with a tap for each socket, and what the rings leave behind them.
+func openRecorder(o *options, rings []*ring.Source, log *slog.Logger) (*record.Recorder, error) {
 	if o.Record == "" {
 		return nil, nil
 	}
+	var trails []record.Trail
+	for _, r := range rings {
+		trails = append(trails, r.Tail())
+	}
 	version, _ := buildVersion()
 	r, err := record.Open(record.Config{
-		Dir: o.Record, Limit: o.RecordSize, Listeners: o.Listen, Taps: o.recordTaps(), Application: "binrepd " + version, Log: log,
+		Dir: o.Record, Limit: o.RecordSize, Listeners: o.Listen, Taps: len(o.Listen), Trails: trails,
+		Application: "binrepd " + version, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--record: %w", err)
@@ -103,12 +111,14 @@ func openRecorder(o *options, log *slog.Logger) (*record.Recorder, error) {
 	return r, nil
 }
 
-// recorded has every input recorded, if there is a recorder.
+// recorded has the sockets among the inputs recorded, which come behind the rings, if there is a recorder. It reads the rings by itself.
 func (a *appliance) recorded(inputs []engine.Input) []engine.Input {
-	for i := range inputs {
-		if a.recorder != nil {
-			inputs[i].Recorder = a.recorder.Tap(i)
-		}
+	if a.recorder == nil {
+		return inputs
+	}
+	sockets := inputs[len(a.input.rings):]
+	for i := range sockets {
+		sockets[i].Recorder = a.recorder.Tap(i)
 	}
 	return inputs
 }
@@ -140,6 +150,14 @@ func (a *appliance) recordStatus(s *control.Status) {
 	if st.Error != nil {
 		s.Record.Error = st.Error.Error()
 	}
+}
+
+// notRecorded is how many datagrams are missing from the recording.
+func notRecorded(s *control.Status) uint64 {
+	if s.Record == nil {
+		return 0
+	}
+	return sum(s.Record.Dropped)
 }
 
 // recordRows writes how the recording stands.

@@ -90,7 +90,7 @@ func logAccount(log *slog.Logger, s control.Status) {
 	log.Info("final account", "seen", s.Seen, "applied", s.Applied, "recovered", s.Recovered, "early", s.BeganEarly,
 		"duplicate", s.Duplicate, "stale", s.Stale, "late", s.Late, "unknown", s.Unknown,
 		"other_capability", s.OtherCapability, "rejected", sum(s.Rejected), "lost", sum(s.Lost),
-		"dialogs", s.Dialogs)
+		"dialogs", s.Dialogs, "not_recorded", notRecorded(&s))
 	if sum := s.Sum(); s.Pin != nil && sum < s.Seen {
 		log.Info("left pinned: the rings go on filling for the next process", "waiting", s.Seen-sum, "pin", s.Pin.Dir)
 	} else if sum != s.Seen {
