@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	// The page shows what control tells, in its types.
 	"userspace/statuspage": {"userspace/control"},
 	// The bench measures everything, with the traffic that the tests use.
-	"userspace/bench": {"bpf", "dialog", "userspace/datagram", "userspace/bin", "userspace/bin/bintest", "userspace/ring", "userspace/socket",
+	"userspace/bench": {"bpf", "dialog", "userspace/datagram", "userspace/bin", "userspace/bin/bintest", "userspace/ring", "userspace/record", "userspace/socket",
 		"userspace/engine", "userspace/egress", "userspace/resync", "userspace/thread"},
 }
 

@@ -61,6 +61,7 @@ var stages = [...]stage{
 	{"growth", "apply, with 10,000 dialogs and more", false, growthStage},
 	{"whole", "ring to table: receive, decode, apply, account", true, wholeStage},
 	{"rings", "the same with one and two rings; contention", true, ringsStage},
+	{"record", "ring to table without and with the flight recorder", true, recordStage},
 	{"socket", "socket to table, beside the naive receiver", false, socketStage},
 	{"live", "processor time of live traffic over veth, XDP and socket; loss at a million events a second", true, liveStage},
 	{"latency", "kernel's receipt to applied, at 100,000 events a second over veth; idle", true, latencyStage},
