@@ -3,6 +3,7 @@ package deb
 import (
 	"bytes"
 	"debug/elf"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,6 +77,7 @@ func TestPackages(t *testing.T) {
 			t.Errorf("%s: a program for %s with libraries %v, %v", architecture, program.Machine, libraries, err)
 		}
 		checkFiles(t, file)
+		checkLinks(t, filepath.Join(root, "usr/share/doc/binrepd"))
 	}
 	again := makeDeb(t, "v1.2.0-rc1-3-gabcdef", runtime.GOARCH)[runtime.GOARCH]
 	if a, b := read(t, packages[runtime.GOARCH]), read(t, again); !bytes.Equal(a, b) {
@@ -103,6 +105,28 @@ func checkFiles(t *testing.T, file string) {
 	}
 	if conffiles := tooltest.Run(t, ".", nil, "dpkg-deb", "--info", file, "conffiles"); strings.TrimSpace(conffiles) != "/etc/default/binrepd" {
 		t.Errorf("conffiles: %s", conffiles)
+	}
+}
+
+// checkLinks: what the documents in a folder refer to is there, too.
+func checkLinks(t *testing.T, folder string) {
+	t.Helper()
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`) // none to other hosts
+	links := 0
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".md" {
+			return err
+		}
+		for _, m := range link.FindAllStringSubmatch(string(read(t, path)), -1) {
+			links++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+				t.Errorf("%s refers to %s, which is not in the package", filepath.Base(path), m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil || links == 0 {
+		t.Errorf("%d links, %v", links, err)
 	}
 }
 
