@@ -14,8 +14,8 @@ import (
 const (
 	// liveDialogs is how many dialogs are live where traffic crosses a link.
 	liveDialogs = 200_000
-	// liveRate and liveEvents are the traffic that the two ways in are compared with: what the socket path can bear.
-	liveRate, liveEvents = 200_000, 100_000
+	// liveEvents is how many events are in a round of the traffic that the two ways in are compared with.
+	liveEvents = 100_000
 	// lossRate and lossEvents are the traffic that must not be lost.
 	lossRate, lossEvents = 1_000_000, 1_000_000
 	// liveChunk is how many frames come in one burst.
@@ -24,6 +24,9 @@ const (
 	// again.
 	lossChunk = 1024
 )
+
+// liveRates are the events a second that the two ways in are compared at: from a busy site's to what the socket path can bear.
+var liveRates = [...]int{50_000, 200_000, 400_000}
 
 // liveStage sends live frames over veth pairs and measures all processor time that they cost, in the kernel and in user space. What it
 // costs to make a frame is found by dropping it instead of sending it, and is taken off.
@@ -63,36 +66,57 @@ func liveStage(ctx context.Context, s *session) (err error) {
 	idle := newTraffic()
 	var ignore packets
 	ignore.make(s.events(liveEvents), idle.create)
+	t := liveTrial{nowhere: nowhere, dropped: dropped, xdp: xdp, plain: plain, idle: idle.mixed}
+	for _, t.rate = range liveRates {
+		if err := s.livePaths(ctx, &t); err != nil {
+			return err
+		}
+	}
+	return s.loss(ctx, xdp)
+}
+
+// liveTrial is the comparison at one rate: of frames that go nowhere, are dropped at the other end, or reach an appliance by XDP or by its socket.
+type liveTrial struct {
+	rate                         int
+	nowhere, dropped, xdp, plain *path
+	idle                         func([]byte) ([]byte, uint64) // frames for the first two
+}
+
+func (s *session) livePaths(ctx context.Context, t *liveTrial) error {
 	var kernel []float64 // what the XDP path costs in the kernel
+	n := s.events(liveEvents)
+	if t.rate < liveRates[1] {
+		n /= 2 // the same bursts take longer
+	}
 	send := func(p *path, next func([]byte) ([]byte, uint64)) func() (lap, error) {
 		return func() (lap, error) {
-			r, err := p.sendAll(ctx, s.events(liveEvents), liveRate, liveChunk, next)
-			if p == xdp {
+			r, err := p.sendAll(ctx, n, t.rate, liveChunk, next)
+			if p == t.xdp {
 				kernel = append(kernel, per(r.sent.cpu, r.frames))
 			}
 			return r.lap(), err
 		}
 	}
-	xdpBefore, plainBefore := xdp.taken(), plain.taken()
+	xdpBefore, plainBefore := t.xdp.taken(), t.plain.taken()
 	all, err := s.compare(ctx,
-		contender{"made", send(nowhere, idle.mixed)},
-		contender{"dropped", send(dropped, idle.mixed)},
-		contender{"xdp", send(xdp, xdp.appliance.mixed)},
-		contender{"socket", send(plain, plain.appliance.mixed)},
+		contender{"made", send(t.nowhere, t.idle)},
+		contender{"dropped", send(t.dropped, t.idle)},
+		contender{"xdp", send(t.xdp, t.xdp.appliance.mixed)},
+		contender{"socket", send(t.plain, t.plain.appliance.mixed)},
 	)
 	if err != nil {
 		return err
 	}
 	made := all[0].cpu()
 	drop, viaXDP, viaSocket := all[1].cpu()-made, all[2].cpu()-made, all[3].cpu()-made
-	at := fmt.Sprintf("at %d events a second; kernel and user space", liveRate)
+	at, dialogs := fmt.Sprintf("at %d events a second", t.rate), len(t.xdp.appliance.live)
 	// Sending a frame and dropping it at the other end may cost less than dropping it unsent, which gives its memory back by a longer way.
-	s.row(Row{Case: "XDP_DROP of the same frames", CPU: max(drop, 0), Allocs: -1, Note: "kernel only, beyond what making them costs"})
-	s.row(Row{Case: "XDP path, kernel", CPU: median(kernel[1:]) - made, Allocs: -1, Note: "waking the consumer included"})
-	s.row(Row{Case: "XDP path", Dialogs: dialogs, CPU: viaXDP, Allocs: -1, Note: at + "; " + xdp.taken().since(xdpBefore)})
-	s.row(Row{Case: "socket path", Dialogs: dialogs, CPU: viaSocket, Allocs: -1, Note: at + "; " + plain.taken().since(plainBefore)})
-	s.atMost("processor time an event, XDP path / socket path", viaXDP/viaSocket, 1.0/3)
-	return s.loss(ctx, xdp)
+	s.row(Row{Case: "XDP_DROP of the same frames", CPU: max(drop, 0), Allocs: -1, Note: at + ", kernel only, beyond what making them costs"})
+	s.row(Row{Case: "XDP path, kernel", CPU: median(kernel[1:]) - made, Allocs: -1, Note: at + "; waking the consumer included"})
+	s.row(Row{Case: "XDP path", Dialogs: dialogs, CPU: viaXDP, Allocs: -1, Note: at + ", kernel and user space; " + t.xdp.taken().since(xdpBefore)})
+	s.row(Row{Case: "socket path", Dialogs: dialogs, CPU: viaSocket, Allocs: -1, Note: at + ", kernel and user space; " + t.plain.taken().since(plainBefore)})
+	s.atMost(fmt.Sprintf("processor time an event, XDP path / socket path, %s", at), viaXDP/viaSocket, 1.0/3)
+	return nil
 }
 
 // attachDrop puts a program on the near end that drops everything.
