@@ -21,7 +21,7 @@ import (
 //
 //	meta      what all this is for: layout, steering key, rings, listen addresses; and up to where it was saved
 //	rings, ring_0, ...   sleepers   verdicts
-//	tally     how many records of each ring have been read, by listener (see Tally)
+//	tally     how many records of each ring have been given back, by listener (see Tally)
 //	link_2    the attachment to the interface with index 2; the program and all its other maps live by it
 //
 // A folder belongs to one process at a time, by a lock on it.

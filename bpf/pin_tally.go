@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tally of a ring: what has been read of it, by listener, so that the counters of the program can be told apart into
-// what an earlier process has accounted for and what this one has to. It is two slots of a u64 and MaxListeners u64 each:
-// the position up to which the ring had been read, and how many records of each listener came before. Before the consumer moves
+// The tally of a ring: what has been given back of it, by listener, so that the counters of the program can be told apart into
+// what is gone with an earlier process and what this one has to account for. It is two slots of a u64 and MaxListeners u64 each:
+// the consumer's position, and how many records of each listener came before. Before the consumer moves
 // its position it writes the slot that doesn't hold the present one. Whenever it dies, one of the slots has the position that the kernel knows,
 // and with it the right numbers.
 const (

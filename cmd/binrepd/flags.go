@@ -47,7 +47,7 @@ func runFlags() []cli.Flag {
 		},
 		&cli.StringFlag{
 			Name: "ring-size", Category: categoryXDP, Value: "64MiB",
-			Usage: "`SIZE` of each ring buffer, a power of two: 64MiB, 1GiB, or a number of bytes",
+			Usage: "`SIZE` of each ring buffer, a power of two: 64MiB, 1GiB, or a number of bytes; with --record at least twice the smallest",
 		},
 		&cli.IntFlag{
 			Name: "shards", Category: categoryTable,

@@ -67,7 +67,8 @@ func (o *options) validateRecording() error {
 	if o.Record == "" || o.XDP == xdpOff || o.RingSize >= least {
 		return nil
 	}
-	return fmt.Errorf("--ring-size %s: with --record at least %s, of which a part waits for the recorder", humanize.IBytes(uint64(o.RingSize)), humanize.IBytes(uint64(least)))
+	return fmt.Errorf("--ring-size %s: with --record at least %s, of which a part waits for the recorder",
+		humanize.IBytes(uint64(o.RingSize)), humanize.IBytes(uint64(least)))
 }
 
 // sameFolder tells whether two flags name one folder, which may not exist yet.
@@ -131,6 +132,9 @@ func (a *appliance) closeRecorder() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	err := a.recorder.Close(ctx)
+	for _, r := range a.input.rings { // what the recorder had no time for is done with: the last save and the next process count on that
+		r.EndTail()
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		a.log.Warn("the last datagrams are not recorded", "error", err)
 		return nil // the appliance has done its work

@@ -88,7 +88,7 @@ func recordStage(ctx context.Context, s *session) (err error) {
 	st := recorder.Status()
 	s.add("ring to table", s.cfg.Dialogs, all[0])
 	s.add("ring to table, recorded", s.cfg.Dialogs, all[1]).Note = fmt.Sprintf("%.0f %% of them are in the files",
-		100*float64(st.Recorded)/float64(st.Recorded+st.Dropped["slow_disk"]))
+		100*float64(st.Recorded)/float64(st.Recorded+lost(st)))
 	s.add("ring to table, not recorded", s.cfg.Dialogs, all[2]).Note = "while something else writes as many bytes"
 	s.atMost("processor time an event, recorded / not", all[1].cpu()/all[0].cpu(), 1.05)
 	s.atMost("the same / while something else writes as much", all[1].cpu()/all[2].cpu(), 1.05)
@@ -125,7 +125,7 @@ func recorderRest(ctx context.Context, r *record.Recorder, shown uint64) error {
 		if st.Error != nil {
 			return fmt.Errorf("recorder: %w", st.Error)
 		}
-		if done := st.Recorded + st.Dropped["slow_disk"]; done >= shown {
+		if done := st.Recorded + lost(st); done >= shown {
 			return nil
 		}
 		select {
@@ -134,4 +134,11 @@ func recorderRest(ctx context.Context, r *record.Recorder, shown uint64) error {
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+func lost(st record.Status) (n uint64) {
+	for _, one := range st.Dropped {
+		n += one
+	}
+	return n
 }

@@ -6,9 +6,10 @@
 // Recording must not slow down what it records. What lies in a ring is read there a second time by the writer, one goroutine for all, and
 // only then given back to the kernel: the worker does nothing for it (see Trail, and ring.Tail). What a socket delivers lies in memory that is
 // filled anew at once, so that the worker copies it: it has a Tap of its own, shared with nobody but the writer, lays each datagram
-// down in a buffer made beforehand, as the very block that goes to the file, and publishes the batch by one atomic store. Neither takes a lock,
-// makes a system call or wakes anybody: the writer looks for more every few milliseconds. When the disk is slow, full or gone, rings and buffers
-// hold what they have room for, and what has none is dropped and counted; the workers go on.
+// down in a buffer made beforehand, as the very block that goes to the file, and publishes the batch by one atomic store. Neither waits for
+// anything: the writer looks for more every few milliseconds. While the disk is slow, rings and buffers
+// hold what they have room for, and what has none is dropped and counted; the workers go on. While it refuses, only buffers keep
+// something: what lies in a ring is missing there as room, and would come once more to the next process.
 //
 // A file begins with a section header and a description of one interface for each listen address, then come enhanced packet blocks. A datagram
 // has no frame any more, so its block holds an IP and a UDP header made up from its source and the listen address (LINKTYPE_RAW). The

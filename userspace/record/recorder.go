@@ -27,7 +27,6 @@ const (
 	// two or three times the cost.
 	idlePoll = 10 * time.Millisecond
 	busyPoll = time.Millisecond
-	busy     = 2 * chunkSize // bytes at one look
 	// retryAfter is how long the writer leaves a disk alone that has refused something.
 	retryAfter = time.Second
 	// lookAfter is how often the writer looks whether its file still has a name.
@@ -84,6 +83,7 @@ type Recorder struct {
 	missed [reasons]atomic.Uint64
 
 	// The writer's.
+	busy    int // bytes at one look from which on a lot comes
 	moulds  []mould
 	trails  []followed
 	batch   *datagram.Batch
@@ -139,8 +139,10 @@ func Open(cfg Config) (*Recorder, error) {
 	for i := range cfg.Taps {
 		r.taps = append(r.taps, newTap(r.moulds, r.memory[i*size:][:size:size], &r.failing))
 	}
+	r.busy = 2 * chunkSize
 	for _, t := range cfg.Trails {
 		r.trails = append(r.trails, followed{Trail: t})
+		r.busy = min(r.busy, t.Room()/4) // before one is full
 	}
 	r.batch = datagram.NewBatch(trailBatch)
 	r.tell()
@@ -186,7 +188,7 @@ func (r *Recorder) write() {
 			return
 		}
 		pause := idlePoll
-		if r.drain() >= busy {
+		if r.drain() >= r.busy {
 			pause = busyPoll
 		}
 		timer.Reset(pause)
@@ -208,8 +210,7 @@ func (r *Recorder) drain() (bytes int) {
 				continue
 			}
 			if err := r.put(blocks); err != nil {
-				r.retryAt = time.Now().Add(retryAfter)
-				r.trouble(err)
+				r.refused(err)
 				return bytes
 			}
 			t.take(blocks, n)
@@ -220,8 +221,7 @@ func (r *Recorder) drain() (bytes int) {
 		for i := range r.trails {
 			n, err := r.follow(&r.trails[i])
 			if err != nil {
-				r.retryAt = time.Now().Add(retryAfter)
-				r.trouble(err)
+				r.refused(err)
 				return bytes
 			}
 			bytes += n
@@ -229,6 +229,13 @@ func (r *Recorder) drain() (bytes int) {
 		}
 	}
 	return bytes
+}
+
+// refused leaves the disk alone for a while.
+func (r *Recorder) refused(err error) {
+	r.retryAt = time.Now().Add(retryAfter)
+	r.trouble(err)
+	r.letGo(diskError)
 }
 
 // put writes whole blocks into the file, or takes them back.
@@ -320,9 +327,10 @@ func (r *Recorder) finish() {
 			t.drops[atStop].Add(uint64(n))
 		}
 	}
-	r.missed[atStop].Add(uint64(r.sheet.datagrams))
-	r.sheet.clear()
-	for i := range r.trails {
-		r.skip(&r.trails[i])
+	for len(r.sheet.blocks) > 0 {
+		blocks, n := r.sheet.next()
+		r.sheet.written(blocks)
+		r.missed[atStop].Add(uint64(n))
 	}
+	r.letGo(atStop)
 }

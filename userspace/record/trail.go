@@ -1,6 +1,10 @@
 package record
 
-import "binrepd/userspace/datagram"
+import (
+	"encoding/binary"
+
+	"binrepd/userspace/datagram"
+)
 
 // Trail is what a worker leaves behind it: all that it was done with, to be read once more, where that lies in memory that can be given back later.
 // The worker copies nothing then. ring.Tail is one.
@@ -10,6 +14,8 @@ type Trail interface {
 	Receive(b *datagram.Batch) (missed uint64)
 	// Release gives back what b has. It follows Receive unless b is empty. It reports whether the payloads were what they should be until now.
 	Release(b *datagram.Batch) (intact bool)
+	// Room is how many bytes may wait there.
+	Room() int
 }
 
 // trailBatch is how many datagrams of a trail are lent out at once.
@@ -17,11 +23,9 @@ const trailBatch = 64
 
 // sheet is where blocks of trails are laid down, as in a chunk of a tap. The same few pages go around, and stay in the cache.
 type sheet struct {
-	blocks    []byte
-	datagrams int
+	blocks []byte
+	done   int // bytes of it that are written
 }
-
-func (s *sheet) clear() { s.blocks, s.datagrams = s.blocks[:0], 0 }
 
 // lay appends the blocks of a batch.
 func (s *sheet) lay(batch []datagram.Datagram, moulds []mould) {
@@ -35,7 +39,27 @@ func (s *sheet) lay(batch []datagram.Datagram, moulds []mould) {
 		s.blocks = s.blocks[:from+n]
 		m.cast(s.blocks[from:], d)
 	}
-	s.datagrams += len(batch)
+}
+
+// next returns as many blocks of what is not yet written as go to the file at once, and how many that are.
+func (s *sheet) next() (blocks []byte, datagrams int) {
+	rest, end := s.blocks[s.done:], 0
+	for end < len(rest) {
+		n := int(binary.LittleEndian.Uint32(rest[end+4:]))
+		if end+n > chunkSize {
+			break
+		}
+		end += n
+		datagrams++
+	}
+	return rest[:end], datagrams
+}
+
+// written takes off what next returned.
+func (s *sheet) written(blocks []byte) {
+	if s.done += len(blocks); s.done == len(s.blocks) {
+		s.blocks, s.done = s.blocks[:0], 0
+	}
 }
 
 // followed is a trail, and whether the disk has been refusing since it was read last: what it missed is the disk's fault then.
@@ -44,48 +68,53 @@ type followed struct {
 	refused bool
 }
 
+// receive takes what comes next, and counts what was missed before it.
+func (r *Recorder) receive(t *followed) (datagrams int) {
+	why := slowDisk
+	if t.refused {
+		why = diskError
+	}
+	r.missed[why].Add(t.Receive(r.batch))
+	t.refused = false
+	return len(r.batch.Datagrams)
+}
+
 // follow writes some of what a trail has, and returns how many bytes that were. What the disk refused stays on the sheet for the next time.
 func (r *Recorder) follow(t *followed) (bytes int, err error) {
 	s := &r.sheet
 	for len(s.blocks) < chunkSize {
-		why := slowDisk
-		if t.refused {
-			why = diskError
-		}
-		r.missed[why].Add(t.Receive(r.batch))
-		t.refused = false
-		n := len(r.batch.Datagrams)
+		n := r.receive(t)
 		if n == 0 {
 			break
 		}
-		before := *s
+		before := len(s.blocks)
 		s.lay(r.batch.Datagrams, r.moulds)
 		if !t.Release(r.batch) {
-			s.blocks, s.datagrams = s.blocks[:len(before.blocks)], before.datagrams
+			s.blocks = s.blocks[:before]
 			r.missed[slowDisk].Add(uint64(n))
 		}
 	}
-	bytes = len(s.blocks)
-	if bytes == 0 {
-		return 0, nil
+	for len(s.blocks) > 0 {
+		blocks, n := s.next()
+		if err := r.put(blocks); err != nil {
+			return bytes, err
+		}
+		s.written(blocks)
+		r.written(n, len(blocks))
+		bytes += len(blocks)
 	}
-	if err := r.put(s.blocks); err != nil {
-		return 0, err
-	}
-	r.written(s.datagrams, bytes)
-	s.clear()
 	return bytes, nil
 }
 
-// skip counts what a trail has left when nobody will write it any more.
-func (r *Recorder) skip(t *followed) {
-	for {
-		missed := t.Receive(r.batch)
-		n := len(r.batch.Datagrams)
-		r.missed[atStop].Add(missed + uint64(n))
-		if n == 0 {
-			return
+// letGo gives back what the trails have and nobody will write, so that nothing waits there for a disk that refuses: the next process would get
+// it all once more from rings that are pinned, and in this one it takes room.
+func (r *Recorder) letGo(why reason) {
+	for i := range r.trails {
+		t := &r.trails[i]
+		for n := r.receive(t); n > 0; n = r.receive(t) {
+			t.Release(r.batch)
+			r.missed[why].Add(uint64(n))
 		}
-		t.Release(r.batch)
+		t.refused = why == diskError
 	}
 }

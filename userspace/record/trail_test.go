@@ -29,6 +29,15 @@ func (w *way) add(batch []datagram.Datagram) {
 	}
 }
 
+// left is how many wait.
+func (w *way) left() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.waiting)
+}
+
+func (w *way) Room() int { return 1 << 20 }
+
 func (w *way) spoilNext() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,36 +122,65 @@ func TestTrails(t *testing.T) {
 	}
 }
 
-// TestTrailsOnFailingDisk: while the disk refuses, a trail keeps what it has room for; what was read of it before is written when the disk goes on.
+// TestTrailsOnFailingDisk: while the disk refuses, what was laid down waits for it, and nothing else: a trail isn't there to keep things. Then the
+// recording goes on.
 func TestTrailsOnFailingDisk(t *testing.T) {
 	dir := t.TempDir()
 	d, w := &disk{err: syscall.ENOSPC}, &way{room: 500}
 	r := openTrails(t, dir, d, w)
 	w.add(batchOf(0, 400, 4000)) // more than is laid down at once
 	await(t, "a second error", func() bool { return r.Status().Errors >= 2 })
-	w.add(batchOf(400, 1000, 400))
+	if n := w.left(); n > 0 {
+		t.Errorf("%d wait in the trail", n)
+	}
+	w.add(batchOf(400, 1000, 400)) // it has no room for the first 500
 	d.set(nil, nil)
-	const kept = 500
-	await(t, "the rest", func() bool { return r.Status().Recorded > kept })
+	await(t, "the end", func() bool { return r.Status().shown() == 1400 })
+	w.add(batchOf(1400, 100, 400))
 	closeRecorder(t, r)
 	s := r.Status()
-	if s.shown() != 1400 || s.Dropped["disk_error"] == 0 || s.Dropped["slow_disk"]+s.Dropped["at_stop"] != 0 || s.Error != nil {
+	if s.shown() != 1500 || s.Dropped["disk_error"] == 0 || s.Dropped["slow_disk"]+s.Dropped["at_stop"] != 0 || s.Error != nil {
 		t.Errorf("%+v", s)
 	}
 	packets := readFiles(t, dir)
 	if uint64(len(packets)) != s.Recorded || binary.BigEndian.Uint32(packets[0].payload) != 0 ||
-		binary.BigEndian.Uint32(packets[len(packets)-1].payload) != 1399 {
+		binary.BigEndian.Uint32(packets[len(packets)-1].payload) != 1499 {
 		t.Errorf("%d packets", len(packets))
 	}
 }
 
-// TestTrailsStopWhileFailing: what is on the sheet and what is left in a trail is counted when it can't be written at the end.
+// TestTrailsStopWhileFailing: what is on the sheet and what is left in a trail is counted when it can't be written at the end, once.
 func TestTrailsStopWhileFailing(t *testing.T) {
-	w := &way{room: 1000}
-	r := openTrails(t, t.TempDir(), &disk{err: syscall.EIO}, w)
+	d, w := &disk{err: syscall.EIO}, &way{room: 1000}
+	r := openTrails(t, t.TempDir(), d, w)
 	w.add(batchOf(0, 700, 4000))
+	await(t, "an error", func() bool { return r.Status().Errors >= 1 && w.left() == 0 })
+	w.add(batchOf(700, 1100, 40)) // 100 are missed
 	closeRecorder(t, r)
-	if s := r.Status(); s.Dropped["at_stop"] != 700 || s.shown() != 700 {
+	if s := r.Status(); s.Dropped["at_stop"] == 0 || s.Dropped["slow_disk"] != 0 || s.shown() != 1800 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestTrailsKeepTheLimit: with the largest datagrams, too, all files together stay below the limit, and each below its share.
+func TestTrailsKeepTheLimit(t *testing.T) {
+	dir, w := t.TempDir(), &way{room: 1 << 20}
+	r := open(t, dir, func(c *Config) { c.Taps, c.Trails = 0, []Trail{w} })
+	for i := range uint32(20) {
+		w.add(batchOf(i*40, 40, 8690))
+		await(t, "the writer", func() bool { return r.Status().shown() == uint64(i+1)*40 })
+		files, err := Files(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := int64(0)
+		for _, f := range files {
+			if sum += f.Size; f.Size > LeastLimit/filesPerLimit {
+				t.Fatalf("a file of %d bytes", f.Size)
+			}
+		}
+		if sum > LeastLimit {
+			t.Fatalf("%d bytes in %d files", sum, len(files))
+		}
 	}
 }

@@ -133,7 +133,7 @@ func (s *Source) fill(b *datagram.Batch) error {
 	if !s.ring.look() {
 		return nil
 	}
-	if used := s.ring.end - s.ring.next; used > s.stats.high.Load() {
+	if used := s.ring.end - s.back.consumer.Load(); used > s.stats.high.Load() {
 		s.stats.high.Store(used)
 	}
 	var bytes, refused uint64

@@ -13,8 +13,8 @@ type Stats struct {
 	// LateWakeups is how often it had to find out by itself that it should be awake. Never seen: a defect of
 	// the wake-up protocol.
 	LateWakeups uint64
-	// Size of the ring, Fill now and HighWater, the most that a look found in it, in bytes with headers and rounding. What only a Tail
-	// has still to read doesn't count.
+	// Size of the ring, Fill, what the source has still to read, and HighWater, the most that a look found in use, in bytes with headers
+	// and rounding. What only a Tail has still to read is in HighWater, for it leaves less room, and not in Fill.
 	Size, Fill, HighWater uint64
 	// Inherited is what is still there, in the same way, of what was in the ring when it was opened: of an earlier process.
 	Inherited uint64

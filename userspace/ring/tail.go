@@ -30,8 +30,11 @@ type Tail struct {
 	cut   bool       // the source is closed
 }
 
-// Tail returns the one tail of s. It must be called before the first Receive.
+// Tail returns the one tail of s. The first call must come before the first Receive.
 func (s *Source) Tail() *Tail {
+	if s.back.tail != nil {
+		return s.back.tail
+	}
 	size, least := uint64(s.buffer.MaxEntries()), uint64(bpf.LeastRingSize())
 	return newTail(&s.back, s.mapping.ring(), min(size/tailShare, size-least))
 }
@@ -41,6 +44,13 @@ func newTail(g *giveBack, r ring, most uint64) *Tail {
 	g.tail, g.most = &Tail{back: g, ring: r, read: g.tally.counts}, most
 	return g.tail
 }
+
+// EndTail cuts the tail off, if there is one, and gives back what it has not read: the source is done with it. It waits for a batch that is lent
+// out. Receive must have ended.
+func (s *Source) EndTail() { s.back.end() }
+
+// Room is how many bytes may wait for the tail alone.
+func (t *Tail) Room() int { return int(t.back.most) }
 
 // Receive empties b and fills it with views of what the source has been done with since, up to its capacity; with nothing if there is nothing
 // more, or the source is closed. It doesn't wait. missed is how many datagrams came before those of b and were gone already. If there is

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"binrepd/bpf"
 	"binrepd/userspace/datagram"
 	"binrepd/userspace/ring"
 )
@@ -16,13 +17,15 @@ import (
 // hand until that is given back behind its back. It sees whole datagrams, in order, those that it missed are counted, and the source gets
 // all of them and waits for nothing.
 func TestTailUnderLoad(t *testing.T) {
-	const frames, size = 4_000, 600
-	p, s := open(t, 1<<16, ring.Config{})
+	const size = 600
+	ringSize := max(1<<16, 2*bpf.LeastRingSize())
+	p, s := open(t, ringSize, ring.Config{})
 	tail := s.Tail()
 	var wg sync.WaitGroup
-	var taken, done atomic.Uint64 // by the source; done when it has ended
+	var taken, seen, missed, spoilt atomic.Uint64
+	var ended atomic.Bool // the source
 	wg.Go(func() {
-		defer done.Store(1)
+		defer ended.Store(true)
 		b := datagram.NewBatch(16)
 		for {
 			if err := s.Receive(b); err != nil {
@@ -40,32 +43,39 @@ func TestTailUnderLoad(t *testing.T) {
 			s.Release(b)
 		}
 	})
-	var seen, missed, spoilt uint64
+	// dawdling until the source has gone on by half a ring, of which less may wait for the tail.
+	dawdle := func() {
+		for from := taken.Load(); taken.Load() < from+uint64(ringSize/2/size) && !ended.Load(); {
+			runtime.Gosched()
+		}
+	}
 	wg.Go(func() {
 		b := datagram.NewBatch(8)
 		for batches := 0; ; {
-			end := done.Load() == 1 // before the look
-			missed += tail.Receive(b)
+			last := ended.Load() // before the look
+			missed.Add(tail.Receive(b))
 			n := uint64(len(b.Datagrams))
 			if n == 0 {
-				if end {
+				if last {
 					return
 				}
 				runtime.Gosched()
 				continue
 			}
-			first := seen + missed + spoilt
+			first := seen.Load() + missed.Load() + spoilt.Load()
 			var copies [8][size]byte
 			for i, d := range b.Datagrams {
 				copy(copies[i][:], d.Payload)
 			}
-			if batches++; batches%20 == 0 { // half a ring: more than what may wait for the tail
-				for from := taken.Load(); taken.Load() < from+(1<<15)/size && done.Load() == 0; {
-					runtime.Gosched()
-				}
+			if batches++; batches%5 == 0 {
+				dawdle()
 			}
-			if !tail.Release(b) {
-				spoilt += n
+			intact := tail.Release(b)
+			if batches%5 == 1 {
+				dawdle() // nothing in hand: what is given back now is missed at the next Receive
+			}
+			if !intact {
+				spoilt.Add(n)
 				continue
 			}
 			for i := range n {
@@ -74,26 +84,76 @@ func TestTailUnderLoad(t *testing.T) {
 					return
 				}
 			}
-			seen += n
+			seen.Add(n)
 		}
 	})
-	for i := uint32(0); i < frames && !t.Failed(); {
-		answer, err := send(p, frame(i, size))
-		if err != nil {
-			t.Error(err)
-			break
-		}
-		if answer == xdpDrop {
-			i++
+	sent := uint32(0)
+	const least, most = 2_000, 2_000_000
+	for ; sent < most && !t.Failed() && (sent < least || seen.Load() < 50 || missed.Load() == 0 || spoilt.Load() == 0); sent++ {
+		for {
+			answer, err := send(p, frame(sent, size))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer == xdpDrop {
+				break
+			}
+			runtime.Gosched() // the ring is full
 		}
 	}
 	s.Stop()
 	wg.Wait()
-	if got := seen + missed + spoilt; taken.Load() != frames || got != frames || seen == 0 || missed == 0 || spoilt == 0 {
-		t.Errorf("the source took %d; the tail saw %d, missed %d, spoilt %d", taken.Load(), seen, missed, spoilt)
+	t.Logf("sent %d, seen %d, missed %d, spoilt %d", sent, seen.Load(), missed.Load(), spoilt.Load())
+	if got := seen.Load() + missed.Load() + spoilt.Load(); taken.Load() != uint64(sent) || got != uint64(sent) || sent == most {
+		t.Errorf("the source took %d, the tail has an account of %d", taken.Load(), got)
 	}
-	if st := s.Stats(); st.Consumed != frames || st.Fill != 0 {
+	if st := s.Stats(); st.Consumed != uint64(sent) || st.Fill != 0 {
 		t.Errorf("%+v", st)
 	}
-	t.Logf("seen %d, missed %d, spoilt %d", seen, missed, spoilt)
+}
+
+// TestCloseAwaitsTail: the ring isn't unmapped while somebody reads of it; afterwards there is nothing more, and nothing waits.
+func TestCloseAwaitsTail(t *testing.T) {
+	p, s := open(t, max(1<<16, 2*bpf.LeastRingSize()), ring.Config{})
+	tail := s.Tail()
+	for i := range uint32(20) {
+		if answer, err := send(p, frame(i, 600)); err != nil || answer != xdpDrop {
+			t.Fatal(answer, err)
+		}
+	}
+	b := datagram.NewBatch(100)
+	if err := s.Receive(b); err != nil {
+		t.Fatal(err)
+	}
+	s.Release(b)
+	if missed := tail.Receive(b); missed != 0 || len(b.Datagrams) != 20 {
+		t.Fatal(missed, len(b.Datagrams))
+	}
+	var released atomic.Bool
+	closed := make(chan error)
+	go func() {
+		err := s.Close()
+		if !released.Load() {
+			err = errors.Join(err, errors.New("closed while the tail had a batch"))
+		}
+		closed <- err
+	}()
+	for range 100 {
+		for i, d := range b.Datagrams { // a fault if it is unmapped
+			if number(d) != uint32(i) {
+				t.Fatalf("number %d is %d", i, number(d))
+			}
+		}
+		runtime.Gosched()
+	}
+	released.Store(true)
+	if !tail.Release(b) {
+		t.Error("what was read has been given back meanwhile")
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if missed := tail.Receive(b); missed != 0 || len(b.Datagrams) != 0 {
+		t.Errorf("missed %d, got %d behind the end", missed, len(b.Datagrams))
+	}
 }
