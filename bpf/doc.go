@@ -39,9 +39,9 @@
 // the consumer has taken all up to the producer's position: a record that is reserved but not submitted is waited for awake.
 //
 // A wake-up is itself a small discarded record, since only the end of a record can wake. It is reserved before the
-// flag is cleared. At that time the ring has room: when the consumer fell asleep it was empty, or had
-// as much room as the smallest one has, and every processor puts in one record before it tries to wake, so that the least allowed ring has room for one of the largest records from each
-// (ValidateRingSize). A processor that finds no room can only have been overtaken by one that found it.
+// flag is cleared. At that time the ring has room: when the consumer fell asleep it was empty, or had as much room as the smallest
+// one has, and every processor puts in one record before it tries to wake, so that there is room for one of the largest records
+// from each (ValidateRingSize). A processor that finds no room can only have been overtaken by one that found it.
 //
 // # Attaching
 //
