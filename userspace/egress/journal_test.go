@@ -47,7 +47,7 @@ func (r *reader) check() (n uint64, err error) {
 	j.mu.Lock()
 	run, n := r.tail.takeLocked()
 	dropped := r.tail.dropped
-	r.tail.unlock()
+	j.mu.Unlock()
 	if dropped != foretold {
 		return 0, fmt.Errorf("%d were dropped, foretold were %d", dropped, foretold)
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"binrepd/dialog"
 )
@@ -26,21 +27,27 @@ type Tail struct {
 	shown shown
 }
 
-// shown is how a Tail stands, for those who look. Its lock isn't held while anyone waits for the journal's, nor the reverse: whoever looks never keeps
-// up those who forward.
+// shown is how a Tail stands, for those who look: they take no lock that those wait for who forward or read. It holds that at the end of each change
+//
+//	seq = taken + dropped
+//
+// taken is written before seq, and read after it. So whoever looks in between sees too few dropped changes, never too many.
 type shown struct {
-	mu           sync.Mutex // guards what is below
-	seq, dropped uint64
-	most         uint64 // dropped changes, as they were told last: that number never falls
+	// Written with the journal's lock held: the sequence number of the change to read next; and that less the dropped changes, which only grows. It is
+	// ahead of what was read by the changes that Read gave back, until they are read again.
+	seq, taken atomic.Uint64
+
+	mu   sync.Mutex // only those who look take it; guards what is below
+	most uint64     // dropped changes, as they were told last: that number never falls
 }
 
-// unlock gives up the journal's lock, and then shows how the Tail stands.
-func (t *Tail) unlock() {
-	seq, dropped := t.seq, t.dropped
-	t.journal.mu.Unlock()
-	t.shown.mu.Lock()
-	t.shown.seq, t.shown.dropped = seq, dropped
-	t.shown.mu.Unlock()
+// showLocked shows how the Tail stands. What was taken is shown before the journal's lock goes: as soon as it is free its segment may be
+// overwritten, and whoever looked then would count what was read among the dropped changes.
+func (t *Tail) showLocked() {
+	if taken := t.seq - t.dropped; taken > t.shown.taken.Load() {
+		t.shown.taken.Store(taken)
+	}
+	t.shown.seq.Store(t.seq)
 }
 
 func (j *journal) tail() *Tail {
@@ -49,13 +56,16 @@ func (j *journal) tail() *Tail {
 	j.furnishLocked()
 	s := j.ring[j.newest%uint64(len(j.ring))]
 	j.readers.Add(1)
-	return &Tail{journal: j, wake: make(chan struct{}, 1), segment: s.number, offset: s.used, seq: j.next, shown: shown{seq: j.next}}
+	t := &Tail{journal: j, wake: make(chan struct{}, 1), segment: s.number, offset: s.used, seq: j.next}
+	t.showLocked()
+	return t
 }
 
 // takeLocked returns the next run of changes, up to the end of a segment, and the number of them; nothing if all has been read. The run
 // is a view, valid until the next take or Close.
 func (t *Tail) takeLocked() (run []byte, n uint64) {
 	j := t.journal
+	defer t.showLocked()
 	t.unpinLocked()
 	if t.segment < j.oldest {
 		s := j.ring[j.oldest%uint64(len(j.ring))]
@@ -97,7 +107,7 @@ func (t *Tail) take(ctx context.Context) (run []byte, n uint64, err error) {
 		if run == nil && !closed && !slices.Contains(j.waiting, t) {
 			j.waiting = append(j.waiting, t)
 		}
-		t.unlock()
+		j.mu.Unlock()
 		switch {
 		case run != nil:
 			return run, n, ctx.Err()
@@ -134,7 +144,7 @@ func (t *Tail) Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet [
 		}
 		lost += t.dropped - before
 		first := t.seq - n // of the run
-		t.unlock()
+		j.mu.Unlock()
 		if run == nil {
 			return lost, nil
 		}
@@ -149,7 +159,8 @@ func (t *Tail) Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet [
 			j.mu.Lock()
 			t.offset -= len(run)
 			t.seq -= n
-			t.unlock()
+			t.showLocked()
+			j.mu.Unlock()
 		}
 	}
 	return lost, err
@@ -160,10 +171,13 @@ func (t *Tail) standing() (queued, dropped uint64) {
 	s := &t.shown
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// In this order: first never overtakes next, nor does seq.
-	first, next := t.journal.shownFirst.Load(), t.journal.shownNext.Load()
-	seq := max(s.seq, first)
-	s.most = max(s.most, s.dropped+seq-s.seq)
+	// In this order: what was taken when first and seq were as they are read is in taken then, and seq never overtakes next.
+	first := t.journal.shownFirst.Load()
+	seq := max(first, s.seq.Load())
+	taken, next := s.taken.Load(), t.journal.shownNext.Load()
+	if taken < seq {
+		s.most = max(s.most, seq-taken)
+	}
 	return next - min(seq, next), s.most
 }
 
