@@ -349,6 +349,7 @@ func TestNoAllocation(t *testing.T) {
 		w.decode()
 		w.apply(testNow)
 		w.account()
+		w.replaced()
 	}
 	for range 150 { // the table's own growth
 		step()

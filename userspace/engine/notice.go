@@ -8,12 +8,14 @@ import (
 	"binrepd/userspace/datagram"
 )
 
-// notices tells of the first datagram of each kind of bad input. Workers only leave the notice; the house-keeping goroutine
+// notices tells of the first datagram of each kind of bad input, and of sources that replace what is here. Workers only leave the notice; the house-keeping goroutine
 // logs it, so that a log that blocks costs ingest nothing.
 type notices struct {
 	seen [bin.Verdicts]atomic.Bool
 	left [bin.Verdicts]atomic.Pointer[notice]
-	wake chan struct{}
+	// sources that replace what is here, by origin.
+	sources [MaxOrigins]replacing
+	wake    chan struct{}
 }
 
 type notice struct {
@@ -30,6 +32,11 @@ func (n *notices) first(v bin.Verdict, d *datagram.Datagram) {
 		return
 	}
 	n.left[v].Store(&notice{source: d.Source, listener: d.Listener, size: len(d.Payload)})
+	n.rouse()
+}
+
+// rouse has the notices flushed soon.
+func (n *notices) rouse() {
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -45,4 +52,5 @@ func (n *notices) flush(log *slog.Logger) {
 				"listener", got.listener, "bytes", got.size)
 		}
 	}
+	n.flushReplacing(log)
 }

@@ -25,6 +25,7 @@ type worker struct {
 	senders senders
 	count   tally
 	published
+	replacements replacements
 }
 
 // group sorts the events of a batch by shard without moving them: lists threaded through next.
@@ -72,6 +73,7 @@ func (w *worker) run() error {
 		w.decode()
 		w.apply(now)
 		w.account()
+		w.replaced()
 		w.input.Source.Release(w.batch)
 	}
 }
