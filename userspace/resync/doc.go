@@ -41,7 +41,9 @@
 // is still remembered goes as a deletion, so that calls go away whose end the standby missed. An update leaves things
 // behind, however: variables and profiles that the dialog has no longer, and a route set, contact or socket that was wrong
 // from the beginning. With Replace each dialog goes as a deletion and a creation, which leaves nothing; the price is that a lost
-// creation leaves the standby without the call, until the next pass. Dialogs that are being set up are not sent, nor those
+// creation leaves the standby without the call, until the next pass. That is for an OpenSIPS only. Another binrepd remembers the deletion, by the
+// rules of package dialog the creation, whose start is the same, is late there, and every call ends. It needs no Replace: an update is a whole
+// snapshot to it, so that a plain session leaves nothing behind. Dialogs that are being set up are not sent, nor those
 // whose timeout has passed: OpenSIPS would keep either too long. Everything passes package shield.
 //
 // # A file
