@@ -36,7 +36,8 @@ func syncCommand() *cli.Command {
 		Usage: "have the running appliance send its dialogs to a standby",
 		Description: "Sends every live dialog as an update, which an OpenSIPS builds if it lacks the dialog and else refreshes\n" +
 			"from, and every end that is still remembered as a deletion. What changes meanwhile is sent behind, so that\n" +
-			"the standby ends up with the state of the end. Ctrl-C stops it.",
+			"the standby ends up with the state of the end. Ctrl-C stops it.\n" +
+			"Another binrepd is made right by this alone: never use --replace there, it would end every call.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "the standby, `HOST:PORT`: an OpenSIPS or another binrepd"},
 			&cli.StringFlag{
@@ -47,8 +48,8 @@ func syncCommand() *cli.Command {
 				Name: "passes", Value: defaultPasses, Usage: "send everything `N` times: each further pass sends what the earlier ones may have lost",
 			},
 			&cli.BoolFlag{
-				Name: "replace", Usage: "send each dialog as a deletion and a creation, for a standby that must be made exact; " +
-					"for a moment it lacks the call", DisableDefaultText: true,
+				Name: "replace", Usage: "for OpenSIPS only: send each dialog as a deletion and a creation, for a standby that must be made exact; " +
+					"for a moment it lacks the call. At another binrepd it would end every call: there a plain sync does", DisableDefaultText: true,
 			},
 			&cli.BoolFlag{Name: "dry-run", Usage: "send nothing, only say what would be sent and held back", DisableDefaultText: true},
 			&cli.StringSliceFlag{
@@ -106,6 +107,10 @@ func parseSync(c *cli.Context) (control.SyncRequest, error) {
 			return req, fmt.Errorf("--rate %s: not a number of packets a second, at least 1, nor \"max\"", rate)
 		}
 		req.Rate = n
+	}
+	if req.Replace && req.Rate == 0 {
+		return req, errors.New("--replace with --rate max: no OpenSIPS takes that rate, and another binrepd would end every call; " +
+			"leave out --replace for a binrepd, and --rate for an OpenSIPS")
 	}
 	if req.Passes < 1 {
 		return req, fmt.Errorf("--passes %d: at least 1", req.Passes)

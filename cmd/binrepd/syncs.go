@@ -123,8 +123,25 @@ func (a *appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 	if err != nil {
 		return resync.Config{}, err
 	}
+	if req.Replace && a.isOwn(to) {
+		return resync.Config{}, fmt.Errorf("--replace to %s, where this binrepd itself listens, would end every call", req.To)
+	}
 	cfg.To = datagram.EndpointOf(to)
 	return cfg, nil
+}
+
+// isOwn tells whether this appliance listens there. Of no other address it knows what is behind it.
+func (a *appliance) isOwn(to netip.AddrPort) bool {
+	return slices.ContainsFunc(a.options.Listen, func(l netip.AddrPort) bool {
+		if l.Port() != to.Port() || !l.Addr().IsUnspecified() {
+			return l == to
+		}
+		local, err := net.InterfaceAddrs()
+		return err == nil && slices.ContainsFunc(local, func(n net.Addr) bool {
+			prefix, err := netip.ParsePrefix(n.String())
+			return err == nil && prefix.Addr().Unmap() == to.Addr()
+		})
+	})
 }
 
 // resolve finds the address of HOST:PORT, an IPv4 one if there is a choice.
