@@ -80,7 +80,8 @@ func destinationStatus(d *egress.DestinationStatus) control.DestinationStatus {
 		Address: d.Address, State: d.State.String(), Since: d.Since, Rate: d.Rate, Bytes: d.Bytes,
 		Queued: d.Queued, Dropped: d.Dropped, Own: d.Own, Lost: d.Lost,
 		NoSocket: d.NoSocket, Unmatched: d.Unmatched,
-		Held: heldBack(&d.Report), Sockets: unmatchedSockets(&d.Report),
+		Errors: d.Errors, Refusals: d.Refusals, Unreachables: d.Unreachables,
+		Held: heldBack(&d.Report), Sockets: unmatchedSockets(&d.Report), MoreSockets: d.MoreSockets,
 	}
 	for _, n := range d.Sent {
 		out.Sent += n

@@ -182,7 +182,10 @@ func printBackups(out io.Writer, s *control.Status, now time.Time) error {
 			if held := nonZero(d.Held); held != "" {
 				fmt.Fprintf(w, "held back from %s: %s\n", d.Address, held)
 			}
-			if sockets := nonZero(d.Sockets); sockets != "" {
+			if errs := sendErrors(&d); errs != "" {
+				fmt.Fprintf(w, "errors of sending to %s: %s\n", d.Address, errs)
+			}
+			if sockets := listSockets(d.Sockets, d.MoreSockets); sockets != "" {
 				fmt.Fprintf(w, "sockets that no rule for %s names: %s\n", d.Address, sockets)
 			}
 		}
@@ -218,6 +221,22 @@ func sum(counts map[string]uint64) (n uint64) {
 		n += c
 	}
 	return n
+}
+
+// sendErrors lists the errors of sending to a backup, by what the network said.
+func sendErrors(d *control.DestinationStatus) string {
+	return nonZero(map[string]uint64{
+		"refused": d.Refusals, "unreachable": d.Unreachables, "other": d.Errors - min(d.Errors, d.Refusals+d.Unreachables),
+	})
+}
+
+// listSockets lists how often which socket occurred, and how often others.
+func listSockets(sockets map[string]uint64, more uint64) string {
+	text := nonZero(sockets)
+	if more > 0 {
+		text += fmt.Sprintf(", and %d of further sockets that aren't listed", more)
+	}
+	return text
 }
 
 // nonZero lists the counts that aren't zero, by name.

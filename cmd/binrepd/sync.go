@@ -150,7 +150,8 @@ func printSummary(w io.Writer, s *control.SyncSummary) {
 	line(sum(s.Held), "held back, because they would harm an OpenSIPS: %s", nonZero(s.Held))
 	line(s.Expired, "not sent, because their timeout has passed")
 	line(s.NoSocket, "without two sockets: answered by the proxy itself; an OpenSIPS refuses them")
-	line(s.Unmatched, "with a socket that no --rewrite-socket names, which the standby refuses unless it is its own: %s", nonZero(s.Sockets))
+	line(s.Unmatched, "with a socket that no --rewrite-socket names, which the standby refuses unless it is its own: %s", listSockets(s.Sockets, s.MoreSockets))
+	line(s.ChangesUnmatched, "of the changes with such a socket: %s", listSockets(s.ChangesSockets, s.ChangesMoreSockets))
 	line(s.SendErrors, "packets that this host could not send")
 }
 

@@ -190,8 +190,9 @@ func syncSummary(req control.SyncRequest, s *resync.Summary) control.SyncSummary
 	return control.SyncSummary{
 		To: req.To, Complete: s.Complete, DryRun: req.DryRun, Passes: s.Passes,
 		Dialogs: s.Dialogs, Deletions: s.Deletions, Filtered: s.Filtered, Expired: s.Expired,
-		Held: heldBack(&s.Report), NoSocket: s.NoSocket, Unmatched: s.Unmatched, Sockets: unmatchedSockets(&s.Report),
-		Packets: s.Packets, Bytes: s.Bytes, Changes: s.TailEvents, ChangesHeld: s.TailHeld, Lost: s.TailLost, SendErrors: s.SendErrors,
+		Held: heldBack(&s.Report), NoSocket: s.NoSocket, Unmatched: s.Unmatched, Sockets: unmatchedSockets(&s.Report), MoreSockets: s.MoreSockets,
+		Packets: s.Packets, Bytes: s.Bytes, Changes: s.TailEvents, ChangesHeld: s.Tail.HeldBack(), Lost: s.TailLost, SendErrors: s.SendErrors,
+		ChangesUnmatched: s.Tail.Unmatched, ChangesSockets: unmatchedSockets(&s.Tail), ChangesMoreSockets: s.Tail.MoreSockets,
 		Seconds: s.Duration.Seconds(),
 	}
 }

@@ -175,22 +175,30 @@ type SourceStatus struct {
 // DestinationStatus is the account of one backup. At rest, of the events since it was added,
 // forwarded = sent + queued + dropped + own + lost + every reason of held.
 type DestinationStatus struct {
-	Address   string            `json:"address"`  // as it was named
-	Endpoint  string            `json:"endpoint"` // what the name stands for; empty while it is not resolved
-	State     string            `json:"state"`    // resolving, up, refused or unreachable
-	Since     time.Time         `json:"since"`
-	Cause     string            `json:"cause,omitempty"` // the last error
-	Rate      int               `json:"rate_limit"`      // packets a second, 0: none
-	Sent      uint64            `json:"sent"`
-	Bytes     uint64            `json:"bytes"`
-	Queued    uint64            `json:"queued"`
-	Dropped   uint64            `json:"dropped"` // overwritten in the queue before they could be sent
-	Own       uint64            `json:"own"`     // came from there and don't go back
-	Lost      uint64            `json:"lost"`    // refused by this host for good
-	Held      map[string]uint64 `json:"held"`    // held back by the shield, by reason
+	Address  string            `json:"address"`  // as it was named
+	Endpoint string            `json:"endpoint"` // what the name stands for; empty while it is not resolved
+	State    string            `json:"state"`    // resolving, up, refused or unreachable
+	Since    time.Time         `json:"since"`
+	Cause    string            `json:"cause,omitempty"` // the last error
+	Rate     int               `json:"rate_limit"`      // packets a second, 0: none
+	Sent     uint64            `json:"sent"`
+	Bytes    uint64            `json:"bytes"`
+	Queued   uint64            `json:"queued"`
+	Dropped  uint64            `json:"dropped"` // overwritten in the queue before they could be sent
+	Own      uint64            `json:"own"`     // came from there and don't go back
+	Lost     uint64            `json:"lost"`    // refused by this host for good
+	Held     map[string]uint64 `json:"held"`    // held back by the shield, by reason
+	// Errors are those of sending, those that a repetition cured and those that the network told of later included; Refusals and Unreachables are
+	// parts of them: nobody listened there, and there was no way.
+	Errors       uint64 `json:"send_errors"`
+	Refusals     uint64 `json:"refusals"`
+	Unreachables uint64 `json:"unreachables"`
+
 	NoSocket  uint64            `json:"no_socket"`
 	Unmatched uint64            `json:"unmatched"`         // dialogs with a socket that no rule names
-	Sockets   map[string]uint64 `json:"unmatched_sockets"` // those sockets
+	Sockets   map[string]uint64 `json:"unmatched_sockets"` // those sockets, up to 32
+	// MoreSockets is how often others than those of Sockets occurred.
+	MoreSockets uint64 `json:"more_sockets"`
 }
 
 // NewSource renders what the engine counted of a source.

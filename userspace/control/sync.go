@@ -44,22 +44,28 @@ type SyncSummary struct {
 	DryRun   bool `json:"dry_run"`
 	Passes   int  `json:"passes"` // finished ones
 	// Of the last pass:
-	Dialogs   uint64            `json:"dialogs"`   // live ones sent
-	Deletions uint64            `json:"deletions"` // ends that are remembered, sent
-	Filtered  uint64            `json:"filtered"`  // not chosen
-	Expired   uint64            `json:"expired"`   // not sent because their timeout has passed
-	Held      map[string]uint64 `json:"held"`      // held back by the shield, by reason
-	NoSocket  uint64            `json:"no_socket"` // without two sockets: OpenSIPS refuses them
-	Unmatched uint64            `json:"unmatched"` // with a socket that no rule names
-	Sockets   map[string]uint64 `json:"unmatched_sockets"`
+	Dialogs   uint64            `json:"dialogs"`           // live ones sent
+	Deletions uint64            `json:"deletions"`         // ends that are remembered, sent
+	Filtered  uint64            `json:"filtered"`          // not chosen
+	Expired   uint64            `json:"expired"`           // not sent because their timeout has passed
+	Held      map[string]uint64 `json:"held"`              // held back by the shield, by reason
+	NoSocket  uint64            `json:"no_socket"`         // without two sockets: OpenSIPS refuses them
+	Unmatched uint64            `json:"unmatched"`         // with a socket that no rule names
+	Sockets   map[string]uint64 `json:"unmatched_sockets"` // those sockets, up to 32
+	// MoreSockets is how often others than those of Sockets occurred.
+	MoreSockets uint64 `json:"more_sockets"`
 	// Of all passes:
-	Packets     uint64  `json:"packets"`
-	Bytes       uint64  `json:"bytes"`
-	Changes     uint64  `json:"changes"`      // events during the sync, sent behind
-	ChangesHeld uint64  `json:"changes_held"` // of these, held back by the shield
-	Lost        uint64  `json:"lost"`         // of these, overwritten before they could be sent, and made good by a further pass
-	SendErrors  uint64  `json:"send_errors"`
-	Seconds     float64 `json:"seconds"`
+	Packets     uint64 `json:"packets"`
+	Bytes       uint64 `json:"bytes"`
+	Changes     uint64 `json:"changes"`      // events during the sync, sent behind
+	ChangesHeld uint64 `json:"changes_held"` // of these, held back by the shield
+	// Of these, snapshots with a socket that no rule names, and the sockets, as above.
+	ChangesUnmatched   uint64            `json:"changes_unmatched"`
+	ChangesSockets     map[string]uint64 `json:"changes_unmatched_sockets"`
+	ChangesMoreSockets uint64            `json:"changes_more_sockets"`
+	Lost               uint64            `json:"lost"` // of these, overwritten before they could be sent, and made good by a further pass
+	SendErrors         uint64            `json:"send_errors"`
+	Seconds            float64           `json:"seconds"`
 }
 
 // SyncStatus is a sync that is running.

@@ -169,8 +169,7 @@ func (s *Session) Run(ctx context.Context) (Summary, error) {
 	}
 	s.summary.Packets, s.summary.Bytes = s.line.packets.Load(), s.line.bytes.Load()
 	s.summary.SendErrors = s.line.failures.Load()
-	report := s.live.Report()
-	s.summary.TailHeld = report.HeldBack()
+	s.summary.Tail = s.live.Report()
 	s.report(true)
 	return s.summary, err
 }

@@ -18,10 +18,11 @@ type Summary struct {
 	Packets, Bytes uint64 // of all passes, with what the tail told
 	SendErrors     uint64 // packets that this host refused to send
 	TailEvents     uint64 // changes during the run, sent behind
-	TailHeld       uint64 // of these, held back by the shield
 	TailLost       uint64 // changes that were overwritten before they were sent; a further pass made up for them
 	Overruns       uint64 // times that this happened
-	Duration       time.Duration
+	// Tail is the shield's report about the changes: what was held back of them, and sockets that no rule names.
+	Tail     shield.Report
+	Duration time.Duration
 }
 
 // PassSummary tells what one pass over the table met.

@@ -77,6 +77,7 @@ func fixtureStatus(account control.Account) control.Status {
 		},
 		Destinations: []control.DestinationStatus{{
 			Address: "standby.example.net:5556", State: "refused", Sent: 1400, Bytes: 420_000, Queued: 11, Dropped: 5, Own: 3, Lost: 2,
+			Errors: 21, Refusals: 12, Unreachables: 8,
 			Held: map[string]uint64{"too_many_routes": 4, "expired": 0}, Unmatched: 6,
 		}},
 		Syncs: []control.SyncStatus{{To: "10.0.0.3:5556"}},

@@ -90,6 +90,7 @@ const (
 	destinationQueued
 	destinationDropped
 	destinationLost
+	destinationErrors
 	destinationOwn
 	destinationHeld
 	destinationUnmatched
@@ -187,6 +188,8 @@ var metrics = [...]metric{
 	destinationQueued:    {"destination_queued_events", gauge, "destination", "Events that wait to be sent to a backup."},
 	destinationDropped:   {"destination_dropped_total", counter, "destination", "Events overwritten in the queue before they could be sent to a backup."},
 	destinationLost:      {"destination_lost_total", counter, "destination", "Events that this host refused for good to send to a backup."},
+	destinationErrors: {"destination_send_errors_total", counter, "destination kind",
+		"Errors of sending to a backup: refused (nobody listened there), unreachable (there was no way), other. Many cost no event: what is lost is in destination_lost_total."},
 	destinationOwn:       {"destination_own_total", counter, "destination", "Events that came from a backup, and so don't go back."},
 	destinationHeld:      {"destination_held_total", counter, "destination reason", "Events held back from a backup, because they would harm an OpenSIPS."},
 	destinationUnmatched: {"destination_unmatched_sockets_total", counter, "destination", "Events with a socket that no --rewrite-socket names, though there are some: the standby would refuse the dialog."},

@@ -170,6 +170,9 @@ func (s *scrape) byDestination() {
 		s.count(destinationQueued, d.Queued, d.Address)
 		s.count(destinationDropped, d.Dropped, d.Address)
 		s.count(destinationLost, d.Lost, d.Address)
+		s.count(destinationErrors, d.Refusals, d.Address, "refused")
+		s.count(destinationErrors, d.Unreachables, d.Address, "unreachable")
+		s.count(destinationErrors, d.Errors-min(d.Errors, d.Refusals+d.Unreachables), d.Address, "other")
 		s.count(destinationOwn, d.Own, d.Address)
 		for reason, n := range d.Held {
 			s.count(destinationHeld, n, d.Address, reason)
