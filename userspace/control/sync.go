@@ -164,7 +164,10 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(SyncPr
 			return *line.Summary, nil
 		}
 	}
-	partial := SyncSummary{To: req.To, Packets: last.Packets, Bytes: last.Bytes, Seconds: last.Elapsed}
+	partial := SyncSummary{
+		To: req.To, DryRun: req.DryRun, Packets: last.Packets, Bytes: last.Bytes, Seconds: last.Elapsed,
+		Held: map[string]uint64{}, Sockets: map[string]uint64{}, ChangesSockets: map[string]uint64{},
+	}
 	if ctx.Err() != nil {
 		return partial, ctx.Err()
 	}
