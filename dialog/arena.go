@@ -144,15 +144,19 @@ func (a *arena) prepare() {
 	}
 }
 
-// unlock gives up the lock, after it has shown what is dealt out.
+// unlock gives up the lock, after it has shown what is usable, and then what of that is dealt out: see sizes.
 func (a *arena) unlock() {
-	a.dealt.Store(int64(a.next - len(a.free)*chunkSize))
 	a.mapped.Store(int64(a.usable))
+	a.dealt.Store(int64(a.next - len(a.free)*chunkSize))
 	a.mu.Unlock()
 }
 
-// sizes returns how many bytes are dealt out, and how many are usable. It takes no lock: see shown.
-func (a *arena) sizes() (dealt, mapped int) { return int(a.dealt.Load()), int(a.mapped.Load()) }
+// sizes returns how many bytes are dealt out, and how many are usable. It takes no lock, for the same reason as those who read a shard's shown.
+// dealt is read before mapped, which is written before it and never falls: so it is never the greater one.
+func (a *arena) sizes() (dealt, mapped int) {
+	dealt = int(a.dealt.Load())
+	return dealt, int(a.mapped.Load())
+}
 
 func (a *arena) close() error {
 	a.mem = nil

@@ -191,7 +191,9 @@ type Counts struct {
 // Live is the number of live dialogs.
 func (c *Counts) Live() int { return c.Answered + c.Confirmed }
 
-// Counts sums over the shards, one after the other: with changes under way it is no snapshot. It takes no lock that a change takes, and looks at no dialog.
+// Counts sums over the shards, one number after the other, and takes no lock that a change takes: with changes under way it is no snapshot. A call
+// that goes from one state to another while it looks may be in both numbers, or in neither; of those that stay as they are none is missing or
+// counted twice. Dealt is never more than Mapped. It looks at no dialog.
 func (t *Table) Counts() Counts {
 	var sum Counts
 	for i := range t.shards {
