@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -65,20 +66,41 @@ func (i *item) bytes(t *testing.T) []byte {
 // dissect has tshark dissect a capture file, and returns what the dissector made of each datagram that it took.
 func dissect(t *testing.T, file string, flags ...string) []item {
 	t.Helper()
+	return decode(t, essential(details(t, file, flags...)))
+}
+
+// details has tshark dissect a capture file, and returns the packet details in XML.
+func details(t *testing.T, file string, flags ...string) []byte {
+	t.Helper()
 	tooltest.Require(t, "tshark")
 	cmd := exec.CommandContext(t.Context(), "tshark",
 		append([]string{"-n", "-X", "lua_script:binrepd.lua", "-r", file, "-T", "pdml", "-J", "bin"}, flags...)...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // nobody's own settings
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	// Into a file, as it may be tens of megabytes: a buffer would be copied each time that it grows.
+	stdout, err := os.Create(filepath.Join(t.TempDir(), "details.xml"))
 	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdout.Close()
+	cmd.Stdout = stdout
+	if err := cmd.Run(); err != nil {
 		t.Fatalf("tshark: %v\n%s", err, &stderr)
 	}
-	if strings.Contains(stderr.String()+string(out), "Lua Error") {
-		at := strings.Index(string(out), "Lua Error")
+	out, err := os.ReadFile(stdout.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := bytes.Index(out, []byte("Lua Error")); at >= 0 || strings.Contains(stderr.String(), "Lua Error") {
 		t.Fatalf("tshark: %s%s", &stderr, out[max(at, 0):min(max(at, 0)+300, len(out))])
 	}
+	return out
+}
+
+// decode returns what the dissector made of each datagram that it took.
+func decode(t *testing.T, out []byte) []item {
+	t.Helper()
 	var document struct {
 		Packets []item `xml:"packet"`
 	}
@@ -94,6 +116,43 @@ func dissect(t *testing.T, file string, flags ...string) []item {
 		}
 	}
 	return taken
+}
+
+// essential leaves out of each packet what comes before the dissector's part, and of each field what it is called in words, its size and
+// its position. That is more than half of all, and nobody looks at it; to decode XML takes longer than to dissect, above all under the race
+// detector. Quotes and angle brackets in values are escaped, so that what is looked for is nothing that came in a packet.
+func essential(out []byte) (kept []byte) {
+	begin, end, part := []byte("<packet>"), []byte("</packet>"), []byte(`<proto name="bin"`)
+	for {
+		packet, rest, found := bytes.Cut(out, end)
+		if !found {
+			return append(kept, out...)
+		}
+		if at := bytes.Index(packet, begin); at >= 0 {
+			kept = append(kept, packet[:at+len(begin)]...)
+			packet = packet[at+len(begin):]
+		}
+		if at := bytes.Index(packet, part); at >= 0 {
+			kept = appendWithout(kept, packet[at:], ` showname="`, ` size="`, ` pos="`)
+		}
+		kept, out = append(kept, end...), rest
+	}
+}
+
+// appendWithout appends text to b, without the attributes named. Those behind the first stand behind it, if they are there.
+func appendWithout(b, text []byte, attributes ...string) []byte {
+	for {
+		at := bytes.Index(text, []byte(attributes[0]))
+		if at < 0 {
+			return append(b, text...)
+		}
+		b, text = append(b, text[:at]...), text[at:]
+		for _, attribute := range attributes {
+			if rest, ok := bytes.CutPrefix(text, []byte(attribute)); ok {
+				text = rest[bytes.IndexByte(rest, '"')+1:]
+			}
+		}
+	}
 }
 
 // legible replaces what XML can't hold and tshark prints all the same: packets may have any bytes in their strings.
@@ -137,4 +196,20 @@ func writeCapture(t *testing.T, payloads [][]byte, captured int) (file string) {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// TestEssential: what is left out makes no difference to what is looked at.
+func TestEssential(t *testing.T) {
+	var packets [][]byte
+	for _, packet := range vectors(t) {
+		packets = append(packets, packet, packet[:len(packet)/2])
+	}
+	all := details(t, writeCapture(t, packets, 0), "-d", "udp.port==5556,bin")
+	short := essential(all)
+	if want, got := decode(t, all), decode(t, short); len(got) != len(packets) || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d datagrams, want %d; other fields than of the whole", len(got), len(want))
+	}
+	if len(short) > len(all)/2 || len(essential(all[:len(all)/2])) == 0 {
+		t.Errorf("%d bytes left of %d", len(short), len(all))
+	}
 }
