@@ -1,6 +1,9 @@
 package dialog
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // TestCountsHoldUpNobody: whoever counts takes no lock that a change takes, and looks at no dialog, so that it doesn't matter how many there are.
 func TestCountsHoldUpNobody(t *testing.T) {
@@ -28,13 +31,21 @@ func TestCountsHoldUpNobody(t *testing.T) {
 		s.slab.mem, s.index.mem = nil, nil // to look at a dialog would panic
 	}
 	table.arena.mu.Lock()
-	got := table.Counts() // with a lock this would never end
+	var got Counts
+	counted := make(chan struct{})
+	go func() { got = table.Counts(); close(counted) }()
+	select {
+	case <-counted:
+	case <-time.After(time.Minute): // no measure of speed
+		t.Error("whoever counts waits for a lock that a change takes")
+	}
 	table.arena.mu.Unlock()
 	for i, m := range taken {
 		s := &table.shards[i]
 		s.slab.mem, s.index.mem = m.slab, m.index
 		s.Unlock()
 	}
+	<-counted
 	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

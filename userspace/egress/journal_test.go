@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -241,8 +242,17 @@ func TestLookersDontWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.journal.mu.Lock()
-	defer e.journal.mu.Unlock()
-	if s := e.Status(); len(s.Destinations) != 1 { // or this never ends
-		t.Errorf("%d destinations", len(s.Destinations))
+	looked := make(chan Status, 1)
+	go func() { looked <- e.Status() }()
+	select {
+	case s := <-looked:
+		e.journal.mu.Unlock()
+		if len(s.Destinations) != 1 {
+			t.Errorf("%d destinations", len(s.Destinations))
+		}
+	case <-time.After(time.Minute): // no measure of speed
+		e.journal.mu.Unlock()
+		<-looked
+		t.Error("whoever looks waits for a lock that Forward takes")
 	}
 }

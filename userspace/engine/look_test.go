@@ -4,11 +4,30 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"binrepd/dialog"
 	"binrepd/userspace/bin/bintest"
 	"binrepd/userspace/datagram"
 )
+
+// patience bounds each wait for something. It is no measure of speed: it only ends a test that would hang.
+const patience = time.Minute
+
+// endsUnder runs f while locks are held, and lets go of them when it has ended, or when there is no more hope of that without.
+func endsUnder(t *testing.T, what string, f, unlock func()) {
+	t.Helper()
+	ended := make(chan struct{})
+	go func() { f(); close(ended) }()
+	select {
+	case <-ended:
+		unlock()
+	case <-time.After(patience):
+		t.Errorf("%s waits for a lock", what)
+		unlock()
+		<-ended
+	}
+}
 
 // stalled is an Outlet that stops the worker in the middle of a batch, with a shard locked.
 type stalled struct{ stopped, goOn chan struct{} }
@@ -19,7 +38,7 @@ func (s *stalled) Forward([]*dialog.Event, []*datagram.Datagram) {
 }
 
 // TestLookersAndWorkersDontWait: a picture is taken without any of the locks that a worker takes, and a worker goes on while a picture is being
-// taken. Otherwise this test would never end.
+// taken.
 func TestLookersAndWorkersDontWait(t *testing.T) {
 	outlet := &stalled{stopped: make(chan struct{}), goOn: make(chan struct{})}
 	r := newRig(t, 1, func(c *Config) { c.Outlet = outlet })
@@ -32,9 +51,11 @@ func TestLookersAndWorkersDontWait(t *testing.T) {
 	<-outlet.stopped
 	r.origins.mu.Lock()
 	r.clock.mu.Lock()
-	s := r.Status()
-	r.clock.mu.Unlock()
-	r.origins.mu.Unlock()
+	var s Status
+	endsUnder(t, "Status", func() { s = r.Status() }, func() {
+		r.clock.mu.Unlock()
+		r.origins.mu.Unlock()
+	})
 	if total := s.Total(); total.Received != 0 || len(s.Sources) != 1 { // the source is known before the table changes
 		t.Errorf("in the middle of the first batch: %+v", s)
 	}
@@ -42,19 +63,25 @@ func TestLookersAndWorkersDontWait(t *testing.T) {
 	if err := r.sources[0].WaitReleased(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.workers[0].read(func(c *tally) {
+	reading, read := make(chan *tally), make(chan struct{})
+	go r.workers[0].read(func(c *tally) {
+		reading <- c
+		<-read
+	})
+	c := <-reading
+	endsUnder(t, "a worker", func() {
 		for call := range uint64(3) {
 			feed(2 + call)
 			<-outlet.stopped
 			outlet.goOn <- struct{}{}
 			if err := r.sources[0].WaitReleased(t.Context()); err != nil {
-				t.Fatal(err)
+				t.Error(err)
 			}
 		}
 		if c.listeners[0].Received != 1 {
 			t.Errorf("what is being read has changed: %+v", c.listeners[0])
 		}
-	})
+	}, func() { close(read) })
 	s = r.finish(t)
 	if total := s.Total(); total.Received != 4 || s.Table.Live() != 4 {
 		t.Errorf("at the end: %+v", s)
