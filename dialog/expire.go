@@ -32,17 +32,26 @@ func (t *Table) Expire(now int64) Expired {
 	var sum Expired
 	clock := uint32(min(max(now, 0), maxDeadline)) // what a free slot has for a deadline stays ahead
 	for i := range t.shards {
-		s := t.Lock(i)
+		s := t.lockToExpire(i)
 		next := len(s.slab.chunks)
 		for next > 0 {
 			next = s.expire(next, clock, &sum)
 			s.Unlock() // lets the others in
-			s = t.Lock(i)
+			s = t.lockToExpire(i)
 		}
 		s.Unlock()
 	}
 	return sum
 }
+
+func (t *Table) lockToExpire(shard int) *Shard {
+	s := t.Lock(shard)
+	t.expiryLocks.Add(1)
+	return s
+}
+
+// ExpiryLocks is how many locks Expire has taken so far: it grows while Expire goes on, and not while it waits for one.
+func (t *Table) ExpiryLocks() uint64 { return t.expiryLocks.Load() }
 
 // expire goes on with the chunks below place n, backwards, and returns where to go on. A chunk that leaves is
 // replaced by the last one, which was visited or is new; so no other is missed.

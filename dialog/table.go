@@ -55,6 +55,8 @@ type Table struct {
 
 	dialogs    atomic.Int64 // what is left of MaxDialogs and not lent to a shard
 	tombstones atomic.Int64
+
+	expiryLocks atomic.Uint64
 }
 
 // NewTable returns an empty table.

@@ -15,5 +15,5 @@
 // The account adds up: datagrams received = one verdict or one outcome each. A test checks it after every run.
 //
 // Two more goroutines keep house: one expires what is due, once a second, and one writes the notices that workers left, so that
-// a blocked log never reaches a worker.
+// a blocked log never reaches a worker. A worker that hangs, and a lock that hangs for expiry, show by Progress.
 package engine

@@ -81,6 +81,7 @@ type Engine struct {
 	expired dialog.Expired
 
 	ended atomic.Uint64 // by End
+	steps steps         // of expiry
 }
 
 // New returns an engine that is not running yet.
@@ -196,6 +197,8 @@ func (e *Engine) keepNoticing(done <-chan struct{}) {
 
 // Expire removes what is due by the engine's clock, which doesn't jump when somebody sets the wall clock. Run does it once a second.
 func (e *Engine) Expire() {
+	e.steps.begin()
+	defer e.steps.end()
 	now, _ := e.clock.unix()
 	gone := e.cfg.Table.Expire(now)
 	e.mu.Lock()

@@ -10,7 +10,7 @@ import (
 const none = -1
 
 // worker takes the batches of one source to the table. All its fields belong to its goroutine but
-// published, which others may read.
+// published and steps, which others may read.
 type worker struct {
 	engine *Engine
 	input  Input
@@ -26,6 +26,7 @@ type worker struct {
 	count   tally
 	published
 	replacements replacements
+	steps        steps
 }
 
 // group sorts the events of a batch by shard without moving them: lists threaded through next.
@@ -66,6 +67,7 @@ func (w *worker) run() error {
 		if err := w.input.Source.Receive(w.batch); err != nil {
 			return err
 		}
+		w.steps.begin()
 		if w.input.Recorder != nil {
 			w.input.Recorder.Record(w.batch.Datagrams)
 		}
@@ -75,6 +77,7 @@ func (w *worker) run() error {
 		w.account()
 		w.replaced()
 		w.input.Source.Release(w.batch)
+		w.steps.end()
 	}
 }
 
