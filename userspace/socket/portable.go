@@ -65,6 +65,7 @@ func (s *Socket) Receive(b *datagram.Batch) error {
 				return net.ErrClosed
 			}
 		}
+		s.rcv.reads.Add(1)
 		n, from, err := s.conn.ReadFromUDPAddrPort(s.buffer)
 		switch {
 		case errors.Is(err, net.ErrClosed):

@@ -131,7 +131,9 @@ const maxFruitless = 100
 // tryReceive reads what there is. False means that there is nothing and the poller should wait.
 func (s *Socket) tryReceive(fd uintptr) bool {
 	r := &s.rx
-	if r.calls++; r.calls%meminfoEvery == 0 {
+	r.calls++
+	s.rcv.reads.Store(r.calls)
+	if r.calls%meminfoEvery == 0 {
 		s.kernel.read(int(fd))
 	}
 	for fruitless := 0; ; {

@@ -6,6 +6,8 @@ import "sync/atomic"
 type Stats struct {
 	// Received datagrams were delivered, with ReceivedBytes of payload in Batches batches.
 	Received, ReceivedBytes, Batches uint64
+	// Reads is how often somebody looked for datagrams, with or without finding any.
+	Reads uint64
 	// Truncated datagrams were longer than Config.MaxDatagram and were not delivered.
 	Truncated uint64
 	// Denied and RateLimited datagrams were not delivered because Config.Admit said so.
@@ -31,7 +33,7 @@ type Stats struct {
 type receiveCounters struct {
 	_                                    [128]byte
 	datagrams, bytes, batches, truncated atomic.Uint64
-	denied, limited                      atomic.Uint64
+	denied, limited, reads               atomic.Uint64
 }
 
 type sendCounters struct {
@@ -49,6 +51,7 @@ func (s *Socket) Stats() Stats {
 		Received:      s.rcv.datagrams.Load(),
 		ReceivedBytes: s.rcv.bytes.Load(),
 		Batches:       s.rcv.batches.Load(),
+		Reads:         s.rcv.reads.Load(),
 		Truncated:     s.rcv.truncated.Load(),
 		Denied:        s.rcv.denied.Load(),
 		RateLimited:   s.rcv.limited.Load(),
