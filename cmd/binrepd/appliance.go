@@ -97,10 +97,10 @@ func (a *appliance) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			s := a.counters()
+			s, consumers := a.look()
 			a.history.Sample(now, &s)
 			a.trend.Sample(now, &s)
-			a.health.Sample(now, &s)
+			a.health.Sample(now, consumers)
 		}
 	}
 }

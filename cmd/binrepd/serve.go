@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"binrepd/userspace/control"
+	"binrepd/userspace/telemetry"
 )
 
 // serve runs the appliance until ctx ends: it starts the parts from the table outwards, and stops them from the
@@ -53,7 +54,9 @@ func serve(ctx context.Context, o options, log *slog.Logger) (err error) {
 	var watching sync.WaitGroup
 	watching.Go(func() { a.watch(answering) })
 	watching.Go(func() { a.serveMetrics(answering, log) })
-	watching.Go(func() { supervisor.reassure(ctx, a.counters) }) // not while stopping: rings that stay pinned aren't read then
+	watching.Go(func() { // not while stopping: rings that stay pinned aren't read then
+		supervisor.reassure(ctx, func() []telemetry.Consumer { _, consumers := a.look(); return consumers })
+	})
 	stopSaving := a.keepSaving(answering, &watching)
 	defer func() {
 		stopAnswering()

@@ -8,7 +8,7 @@ import (
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
-	"binrepd/userspace/control"
+	"binrepd/userspace/telemetry"
 )
 
 // supervisor is who started the daemon and wants to know how it is: systemd with Type=notify, sd_notify(3). Without one
@@ -36,38 +36,29 @@ func (s *supervisor) say(state string) {
 	}
 }
 
-// reassure gives signs of life until ctx ends, as long as the packet path makes progress. Taking the counters is half of the
-// proof: it takes every lock of that path, one after the other, so that it hangs if a consumer hangs with one of them.
-// The other half is that no ring with records in it stands still.
-func (s *supervisor) reassure(ctx context.Context, counters func() control.Status) {
+// reassure gives signs of life until ctx ends, as long as look returns, and shows no consumer that did no step since the look before
+// although something waited for it.
+func (s *supervisor) reassure(ctx context.Context, look func() []telemetry.Consumer) {
 	if s.deadline <= 0 {
 		return
 	}
 	tick := time.NewTicker(s.deadline / 3) // two may come late
 	defer tick.Stop()
-	var before []control.RingStatus
+	var before []telemetry.Consumer
 	for {
-		rings := counters().Rings
-		if i := stuck(before, rings); i < 0 {
-			s.say(systemd.SdNotifyWatchdog)
-		} else {
-			s.log.Error("a ring is not read: no sign of life for the supervisor", "ring", i, "fill", rings[i].Fill)
+		now := look()
+		stuck := telemetry.Stuck(before, now)
+		for _, c := range stuck {
+			s.log.Error("a consumer stands still: no sign of life for the supervisor", "consumer", c.Name, "waits", c.Waits)
 		}
-		before = rings
+		if len(stuck) == 0 {
+			s.say(systemd.SdNotifyWatchdog)
+		}
+		before = now
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
-}
-
-// stuck returns the first ring that had records at both times and of which none was read in between, or -1.
-func stuck(before, now []control.RingStatus) int {
-	for i := range min(len(before), len(now)) {
-		if before[i].Fill > 0 && now[i].Fill > 0 && before[i].Records == now[i].Records {
-			return i
-		}
-	}
-	return -1
 }

@@ -13,36 +13,37 @@ import (
 // is short of processor time.
 const hung = 10 * time.Second
 
-// Health tells whether the process works. It never waits for a lock of the packet path itself, so that it can tell of one that
-// hangs: somebody calls Sample about once a second, and when those calls cease, that is the sign.
+// Health tells whether the process works. It looks at nothing itself and so waits for nobody: somebody calls Sample about once a
+// second, and when those calls cease, that is a sign, too.
 type Health struct {
-	mu       sync.Mutex
-	at       time.Time // of the last sample
-	rings    []progress
-	stopping bool
+	mu        sync.Mutex
+	at        time.Time // of the last sample
+	consumers []standing
+	stopping  bool
 }
 
-// progress of one ring.
-type progress struct {
-	records uint64
-	at      time.Time // when it was last seen to be empty, or to have been read
-	fill    uint64
+// standing is a consumer, and since when it has done no step although something waits for it.
+type standing struct {
+	Consumer
+	since time.Time
 }
 
-// Sample takes over how far the consumers are. Taking s has shown that no lock of the packet path hangs.
-func (h *Health) Sample(now time.Time, s *control.Status) {
+// Sample takes over how far the consumers are. They come in the same order each time, new ones behind.
+func (h *Health) Sample(now time.Time, consumers []Consumer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.at = now
-	if len(h.rings) != len(s.Rings) {
-		h.rings = make([]progress, len(s.Rings))
-	}
-	for i, r := range s.Rings {
-		p := &h.rings[i]
-		if p.at.IsZero() || r.Fill == 0 || r.Records != p.records {
-			p.at = now
+	h.consumers = h.consumers[:min(len(h.consumers), len(consumers))]
+	for i, c := range consumers {
+		if i == len(h.consumers) {
+			h.consumers = append(h.consumers, standing{c, now})
+			continue
 		}
-		p.records, p.fill = r.Records, r.Fill
+		s := &h.consumers[i]
+		if !c.stands(&s.Consumer) {
+			s.since = now
+		}
+		s.Consumer = c
 	}
 }
 
@@ -61,11 +62,11 @@ func (h *Health) Check(now time.Time) error {
 		return nil
 	}
 	if since := now.Sub(h.at); since >= hung {
-		return fmt.Errorf("the counters could not be read for %s: a consumer hangs", since.Truncate(time.Second))
+		return fmt.Errorf("the counters could not be read for %s: a lock hangs", since.Truncate(time.Second))
 	}
-	for i, p := range h.rings {
-		if since := h.at.Sub(p.at); since >= hung {
-			return fmt.Errorf("ring %d has not been read for %s, and %d bytes wait in it", i, since.Truncate(time.Second), p.fill)
+	for _, c := range h.consumers {
+		if since := h.at.Sub(c.since); since >= hung {
+			return fmt.Errorf("%s has stood still for %s: %s", c.Name, since.Truncate(time.Second), c.Waits)
 		}
 	}
 	return nil

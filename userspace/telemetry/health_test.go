@@ -13,7 +13,9 @@ import (
 func TestHealth(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
 	at := func(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.Second) }
-	rings := func(list ...control.RingStatus) *control.Status { return &control.Status{Rings: list} }
+	look := func(steps0, steps1 uint64, waits0, waits1 string) []Consumer {
+		return []Consumer{{Name: "ring 0", Steps: steps0, Waits: waits0}, {Name: "ring 1", Steps: steps1, Waits: waits1}}
+	}
 	var h Health
 	check := func(seconds int, want string) {
 		t.Helper()
@@ -23,16 +25,21 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	check(100, "") // nothing is known yet
-	h.Sample(at(100), rings(control.RingStatus{Records: 5, Fill: 0}, control.RingStatus{Records: 7, Fill: 100}))
+	h.Sample(at(100), look(5, 7, "", "100 bytes"))
 	check(101, "")
-	h.Sample(at(105), rings(control.RingStatus{Records: 5, Fill: 0}, control.RingStatus{Records: 8, Fill: 100}))
-	h.Sample(at(114), rings(control.RingStatus{Records: 5, Fill: 0}, control.RingStatus{Records: 8, Fill: 900}))
-	check(114, "") // an empty ring may stand still for ever, and the other has stood for 9 s
-	h.Sample(at(116), rings(control.RingStatus{Records: 5, Fill: 0}, control.RingStatus{Records: 8, Fill: 900}))
-	check(116, "ring 1 has not been read for 11s, and 900 bytes wait")
-	h.Sample(at(117), rings(control.RingStatus{Records: 6, Fill: 50}, control.RingStatus{Records: 9, Fill: 900}))
+	h.Sample(at(105), look(5, 8, "", "100 bytes"))
+	h.Sample(at(114), look(5, 8, "", "900 bytes"))
+	check(114, "") // where nothing waits nothing moves, and the other has stood for 9 s
+	h.Sample(at(116), look(5, 8, "", "900 bytes"))
+	check(116, "ring 1 has stood still for 11s: 900 bytes")
+	h.Sample(at(117), append(look(6, 9, "50 bytes", "900 bytes"), Consumer{Name: "expiry", Waits: "a round"}))
 	check(117, "")
-	// The watch itself hangs, as it does when a consumer dies with a lock.
+	h.Sample(at(127), append(look(7, 10, "50 bytes", ""), Consumer{Name: "expiry", Waits: "a round"}))
+	check(127, "expiry has stood still for 10s: a round")
+	h.Sample(at(128), look(7, 10, "50 bytes", ""))
+	check(128, "") // who has gone hangs no more
+	h.Sample(at(117), look(7, 11, "50 bytes", ""))
+	// The watch itself hangs.
 	check(126, "")
 	check(127, "could not be read for 10s")
 	h.Stopping()
@@ -69,7 +76,7 @@ func TestProbes(t *testing.T) {
 		check("readyz", ready, c.code, c.text)
 	}
 	check("healthz", &h, http.StatusOK, "ok")
-	h.Sample(time.Now().Add(-time.Hour), &s)
+	h.Sample(time.Now().Add(-time.Hour), nil)
 	if code, _ := ask(&h); code != http.StatusServiceUnavailable {
 		t.Errorf("healthz of one that hangs: %d", code)
 	}

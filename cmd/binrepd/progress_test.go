@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/telemetry"
+)
+
+// hanging is an appliance in this process without XDP, so that a test can hold a lock of its table.
+type hanging struct {
+	*appliance
+	t     *testing.T
+	conn  net.Conn
+	proxy *bintest.Proxy
+}
+
+func newHanging(t *testing.T) *hanging {
+	t.Helper()
+	listen := freePort(t)
+	o, err := parse(t, "--listen", listen, "--xdp", "off", "--metrics", "off")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := newAppliance(t.Context(), o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.close() })
+	conn, err := net.Dial("udp", listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &hanging{a, t, conn, bintest.NewProxy(7, bintest.Options{Now: nowUnix()})}
+}
+
+func (h *hanging) send() {
+	h.t.Helper()
+	if _, err := h.conn.Write(h.proxy.Next(nil)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *hanging) run() {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.engine.Run(ctx, h.input.inputs(ctx)) }()
+	h.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			h.t.Error(err)
+		}
+	})
+}
+
+// hang takes the locks of which the worker needs one, and sends it something to do. It returns what lets it go on, which the end of the
+// test does, too.
+func (h *hanging) hang() (goOn func()) {
+	var shards []*dialog.Shard
+	for i := range h.table.Shards() {
+		shards = append(shards, h.table.Lock(i))
+	}
+	goOn = sync.OnceFunc(func() {
+		for _, s := range shards {
+			s.Unlock()
+		}
+	})
+	h.t.Cleanup(goOn)
+	h.send()
+	return goOn
+}
+
+// await looks until done says so, of what stands still between two looks.
+func (h *hanging) await(what string, done func(stuck []telemetry.Consumer) bool) (now []telemetry.Consumer) {
+	h.t.Helper()
+	var before []telemetry.Consumer
+	for deadline := time.Now().Add(patience); ; before = now {
+		if _, now = h.look(); before != nil && done(telemetry.Stuck(before, now)) {
+			return now
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatalf("waited in vain for %s: %v", what, now)
+		}
+		time.Sleep(2 * time.Millisecond) // between two looks at a condition
+	}
+}
+
+func names(list []telemetry.Consumer, name string) bool {
+	for _, c := range list {
+		if strings.HasPrefix(c.Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func nothingStuck(stuck []telemetry.Consumer) bool { return len(stuck) == 0 }
+
+// TestSupervisorMissesWorker: when a worker of a socket hangs, in the middle of a batch, its supervisor hears nothing any more; as soon as it
+// goes on, it does.
+func TestSupervisorMissesWorker(t *testing.T) {
+	systemd := newNotified(t)
+	t.Setenv("NOTIFY_SOCKET", systemd.path)
+	h := newHanging(t)
+	h.run()
+	var log lockedBuffer
+	s := &supervisor{deadline: 30 * time.Millisecond, log: slog.New(slog.NewTextHandler(&log, nil))}
+	ctx, cancel := context.WithCancel(t.Context())
+	var reassuring sync.WaitGroup
+	reassuring.Go(func() { s.reassure(ctx, func() []telemetry.Consumer { _, consumers := h.look(); return consumers }) })
+	defer func() {
+		cancel()
+		systemd.conn.Close() // or who sends to it may wait
+		reassuring.Wait()
+	}()
+	systemd.read()
+
+	goOn := h.hang()
+	missed := func() int { return strings.Count(log.String(), `consumer="worker of socket`) }
+	h.await("a worker that is missed", func([]telemetry.Consumer) bool {
+		systemd.discard() // what was said before; few messages fit
+		return missed() > 0
+	})
+	systemd.discard()
+	begun := missed()
+	h.await("more looks", func([]telemetry.Consumer) bool { return missed() >= begun+3 })
+	if n := systemd.discard(); n > 0 {
+		t.Errorf("%d signs of life while a worker hangs", n)
+	}
+	goOn()
+	if said := systemd.read(); said != "WATCHDOG=1" {
+		t.Errorf("when it goes on: %q", said)
+	}
+}
+
+// TestHealthMissesWorker: the probe tells of a worker that hangs, and when it goes on, no more.
+func TestHealthMissesWorker(t *testing.T) {
+	h := newHanging(t)
+	h.run()
+	begin := time.Now()
+	goOn := h.hang()
+	now := h.await("a worker that hangs", func(stuck []telemetry.Consumer) bool { return names(stuck, "worker of socket") })
+	check := func(after time.Duration, want string) {
+		t.Helper()
+		h.health.Sample(begin.Add(after), now)
+		if err := h.health.Check(begin.Add(after)); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("after %s: %v, want %q", after, err, want)
+		}
+	}
+	check(0, "")
+	check(9*time.Second, "")
+	_, now = h.look()
+	check(10*time.Second, "worker of socket "+h.options.Listen[0].String()+" has stood still for 10s")
+	goOn()
+	now = h.await("a worker that goes on", nothingStuck)
+	check(11*time.Second, "")
+}
+
+// TestUnreadSocket: a socket that nobody reads is seen, though no worker has anything in hand; and one is not that somebody reads.
+func TestUnreadSocket(t *testing.T) {
+	h := newHanging(t)
+	h.await("a quiet socket", nothingStuck)
+	h.send()
+	name := "socket " + netip.MustParseAddrPort(h.conn.RemoteAddr().String()).String()
+	h.await("a socket that nobody reads", func(stuck []telemetry.Consumer) bool { return names(stuck, name) })
+	h.run()
+	h.await("a socket that is read", nothingStuck)
+}
