@@ -16,11 +16,13 @@ const grace = time.Second
 // Shutdown nor Close of http.Server waits for those of connections that it cuts. It closes l, and wraps s.Handler. The error is that of
 // http.Server.Serve; an end by ctx is none.
 func Until(ctx context.Context, s *http.Server, l net.Listener) error {
-	var handlers sync.WaitGroup
+	var handlers handlers
 	answer := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handlers.Add(1)
-		defer handlers.Done()
+		if !handlers.begin() {
+			panic(http.ErrAbortHandler) // closes the connection, without a word in the log
+		}
+		defer handlers.running.Done()
 		answer.ServeHTTP(w, r)
 	})
 	down := make(chan struct{})
@@ -36,9 +38,35 @@ func Until(ctx context.Context, s *http.Server, l net.Listener) error {
 	if !stop() {
 		<-down
 	}
-	handlers.Wait()
+	handlers.end()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
+}
+
+// handlers counts those that run. A connection that has read its request just before it is closed comes late; it is not let in after the end.
+type handlers struct {
+	mu      sync.Mutex // guards ended, and running against an addition beside Wait
+	ended   bool
+	running sync.WaitGroup
+}
+
+// begin counts one more, unless the end has come.
+func (h *handlers) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended {
+		return false
+	}
+	h.running.Add(1)
+	return true
+}
+
+// end lets no more begin, and waits for those that run.
+func (h *handlers) end() {
+	h.mu.Lock()
+	h.ended = true
+	h.mu.Unlock()
+	h.running.Wait()
 }

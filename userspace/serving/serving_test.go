@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 
@@ -58,4 +59,24 @@ func TestUntilItFails(t *testing.T) {
 	if err := serving.Until(context.Background(), &http.Server{Handler: http.NotFoundHandler()}, l); err == nil {
 		t.Error("a listener that is closed is no error")
 	}
+}
+
+// TestLateRequest: a connection that comes with its request when the server has ended finds no handler any more, but is closed.
+func TestLateRequest(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a handler runs after the end") })}
+	if err := serving.Until(ctx, s, l); err != nil {
+		t.Error(err)
+	}
+	defer func() {
+		if p := recover(); p != http.ErrAbortHandler {
+			t.Errorf("it was ended by %v, want %v", p, http.ErrAbortHandler)
+		}
+	}()
+	s.Handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 }
