@@ -9,8 +9,8 @@ import (
 
 // clients is a listener that lets so many connections be open at a time. When all places are taken and one more client comes, the
 // connection goes that has waited longest for its next request: whoever keeps connections open only to have them can't keep others out. If
-// all are being answered, the one goes to which something has been sent longest without being taken, for patience at least: whoever asks and doesn't read
-// can't keep others out either. Only if there is none, the client waits.
+// all are being answered, the one goes that has been at one write for longest, for patience at least: whoever asks and doesn't read can't keep
+// others out either, nor can whoever reads so slowly that one write, of a whole answer often, takes that long. Only if there is none, the client waits.
 type clients struct {
 	net.Listener
 	most     int
@@ -43,6 +43,16 @@ func (c *client) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// CloseWrite lets the client read to the end what it was sent, before the server closes the whole: net/http does so after a request that it didn't
+// read to its end, where else the rest of that would make the kernel throw the answer away.
+func (c *client) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return nil
+	}
+	return half.CloseWrite()
+}
+
 func newClients(l net.Listener, most int, patience time.Duration) *clients {
 	p := &clients{Listener: l, most: most, patience: patience, open: map[net.Conn]*place{}}
 	p.freed.L = &p.mu
@@ -68,10 +78,11 @@ func (p *clients) take(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.open) >= p.most && !p.closed {
-		if len(p.open)-p.ending >= p.most {
-			p.clear()
+		if len(p.open)-p.ending < p.most || p.clear() {
+			p.freed.Wait()
+			continue
 		}
-		again := time.AfterFunc(p.patience, p.look) // somebody's time may be over then
+		again := time.AfterFunc(p.due(time.Now()), p.look)
 		p.freed.Wait()
 		again.Stop()
 	}
@@ -81,6 +92,17 @@ func (p *clients) take(c net.Conn) bool {
 	p.turn++
 	p.open[c] = &place{waiting: true, since: p.turn}
 	return true
+}
+
+// due is in how long the time of somebody may be over. Whoever begins to send later has until then at least.
+func (p *clients) due(now time.Time) time.Duration {
+	in := p.patience
+	for _, at := range p.open {
+		if !at.ending && !at.sending.IsZero() {
+			in = min(in, at.sending.Add(p.patience).Sub(now))
+		}
+	}
+	return in
 }
 
 // look has those who wait for a place look for one.
@@ -99,8 +121,9 @@ func (p *clients) sending(c net.Conn, since time.Time) {
 	}
 }
 
-// clear closes the connection that has waited longest, or if none waits the one that takes nothing. Its place is free when the server has seen that.
-func (p *clients) clear() {
+// clear closes the connection that has waited longest, or if none waits the one that has been at one write for longest. Its place is free when the server has seen that.
+// It tells whether there was one.
+func (p *clients) clear() bool {
 	var oldest, deaf net.Conn
 	for c, at := range p.open {
 		switch {
@@ -118,11 +141,13 @@ func (p *clients) clear() {
 	if oldest == nil {
 		oldest = deaf
 	}
-	if oldest != nil {
-		p.open[oldest].ending = true
-		p.ending++
-		oldest.Close()
+	if oldest == nil {
+		return false
 	}
+	p.open[oldest].ending = true
+	p.ending++
+	oldest.Close()
+	return true
 }
 
 // changed is the server's http.Server.ConnState. A connection is new until a whole request has come, so that one which sends

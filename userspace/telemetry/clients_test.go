@@ -67,3 +67,66 @@ func TestDeafClientsGiveWay(t *testing.T) {
 		t.Errorf("%d deaf clients were cut off for one", cut)
 	}
 }
+
+// TestDue: who waits for a place looks again when the first of those that take nothing is due, not a whole patience later.
+func TestDue(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	p := newClients(nil, 3, time.Second)
+	check := func(what string, want time.Duration) {
+		t.Helper()
+		if got := p.due(now); got != want {
+			t.Errorf("%s: due in %s, want %s", what, got, want)
+		}
+	}
+	p.open[&client{}] = &place{}
+	check("nothing is being sent", time.Second)
+	p.open[&client{}] = &place{sending: now.Add(-300 * time.Millisecond)}
+	check("one", 700*time.Millisecond)
+	p.open[&client{}] = &place{sending: now.Add(-900 * time.Millisecond), ending: true}
+	check("one that ends already", 700*time.Millisecond)
+	p.open[&client{}] = &place{sending: now.Add(-800 * time.Millisecond)}
+	check("the first of two", 200*time.Millisecond)
+}
+
+// TestHalfClose: the server can end what it sends and go on reading, as net/http does when it has refused a request that is still coming.
+func TestHalfClose(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newClients(l, 1, patience)
+	defer p.Close()
+	there, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close()
+	here, err := p.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer here.Close()
+	half, ok := here.(interface{ CloseWrite() error }) // what net/http asks for
+	if !ok {
+		t.Fatal("net/http can't close one half")
+	}
+	if err := half.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(patience)
+	for _, c := range []net.Conn{here, there} {
+		if err := c.SetDeadline(deadline); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := there.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the client reads %d bytes, %v, want %v", n, err, io.EOF)
+	}
+	if _, err := there.Write([]byte("rest")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 4)
+	if _, err := io.ReadFull(here, b); err != nil || string(b) != "rest" {
+		t.Errorf("the server reads %q, %v", b, err)
+	}
+}
