@@ -64,7 +64,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 
 # Each test says in one line what it tried and what was lost; RELIABILITY.md has a run of it. A short form of each is in make test.
 # CHAOS chooses among them, as in make chaos CHAOS='Killed|Flood' TESTFLAGS=-count=3.
-CHAOS ?= Killed|OverflowWhileAway|Restart|BadNetwork|Flood|SourceRate|Flapping|TinyRing|TwoOnOneInterface|MemoryGroup|FullTable|FullDisk|DamagedState|StuckSurroundings|Soak|SyncToOpenSIPS|FramesMutated|DamageIsFound|TheStandbyHasTheStateOfTheEnd|HashFlood
+CHAOS ?= Killed|SyncAtFullRate|OverflowWhileAway|Restart|BadNetwork|Flood|SourceRate|Flapping|TinyRing|TwoOnOneInterface|MemoryGroup|FullTable|FullDisk|DamagedState|StuckSurroundings|Soak|SyncToOpenSIPS|FramesMutated|DamageIsFound|TheStandbyHasTheStateOfTheEnd|HashFlood
 chaos: ## as root: the long form of tests of faults, such as 100 kills under load; a quarter of an hour
 	BINREPD_CHAOS=1 BINREPD_REQUIRE_KERNEL=1 $(GO) test -p 1 -count=1 -timeout 60m -v -run '^Test($(CHAOS))' $(TESTFLAGS) ./cmd/binrepd ./bpf ./userspace/resync ./dialog
 

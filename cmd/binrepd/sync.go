@@ -42,7 +42,7 @@ func syncCommand() *cli.Command {
 			&cli.StringFlag{Name: "to", Usage: "the standby, `HOST:PORT`: an OpenSIPS or another binrepd"},
 			&cli.StringFlag{
 				Name: "rate", Value: defaultRate,
-				Usage: "send `N` packets a second. OpenSIPS begins to lose between 5,000 and 10,000; another binrepd takes 200000, and \"max\" if it has processors to spare",
+				Usage: "send `N` packets a second. OpenSIPS begins to lose between 5,000 and 10,000; \"max\" is for another binrepd: as fast as this host can, and what overruns the other one comes with the next pass",
 			},
 			&cli.IntFlag{
 				Name: "passes", Value: defaultPasses, Usage: "send everything `N` times: each further pass sends what the earlier ones may have lost",
