@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -39,6 +40,21 @@ func TestRequireKernel(t *testing.T) {
 				t.Errorf("%s=1 %v: %+v", RequireEnv, forbidden, v)
 			}
 		})
+	}
+}
+
+// TestMissing skips, or fails if that is forbidden.
+func TestMissing(t *testing.T) {
+	for _, forbidden := range []bool{false, true} {
+		t.Setenv(RequireEnv, map[bool]string{false: "", true: "1"}[forbidden])
+		v := &verdict{TB: t}
+		func() {
+			defer func() { _ = recover() }()
+			Missing(v, "a moon", os.ErrNotExist)
+		}()
+		if v.failed != forbidden || v.skipped == forbidden {
+			t.Errorf("%s=1 %v: %+v", RequireEnv, forbidden, v)
+		}
 	}
 }
 

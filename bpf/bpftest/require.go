@@ -27,6 +27,15 @@ func RequireKernel(t testing.TB) {
 	t.Skipf("SKIPPED, needs the kernel: %v (run as root; %s=1 makes this a failure)", err, RequireEnv)
 }
 
+// Missing skips a test that found out that the kernel, or the privilege, doesn't give what it needs. With RequireEnv set to 1 it fails instead.
+func Missing(t testing.TB, what string, err error) {
+	t.Helper()
+	if os.Getenv(RequireEnv) == "1" {
+		t.Fatalf("needs %s, and %s=1 forbids to skip: %v", what, RequireEnv, err)
+	}
+	t.Skipf("SKIPPED, needs %s: %v (%s=1 makes this a failure)", what, err, RequireEnv)
+}
+
 func kernel() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

@@ -46,7 +46,7 @@ func newMemoryGroup(t *testing.T, bytes int) memoryGroup {
 		})
 		return g
 	}
-	t.Skipf("SKIPPED: no control group with a limit of memory can be made here: %v", errs)
+	bpftest.Missing(t, "a control group with a limit of memory", errors.Join(errs...))
 	return memoryGroup{}
 }
 

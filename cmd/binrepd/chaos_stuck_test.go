@@ -23,7 +23,7 @@ func newStuckDisk(t *testing.T, dir string) *stuckDisk {
 	t.Helper()
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, unix.O_RDONLY)
 	if err != nil {
-		t.Skipf("SKIPPED: the kernel has no permission events: %v", err)
+		bpftest.Missing(t, "permission events of fanotify", err)
 	}
 	s := &stuckDisk{fd}
 	t.Cleanup(s.close)

@@ -90,7 +90,7 @@ func TestOperationsKnowsAlerts(t *testing.T) {
 	anchors := headings(document(t, "docs", "operations.md"))
 	files, err := filepath.Glob(filepath.Join(moduleRoot(t), "deploy", "prometheus", "*.rules.yml"))
 	if err != nil || len(files) == 0 {
-		t.Skip("there are no rules here: ", err)
+		t.Fatalf("%d files of rules, %v", len(files), err)
 	}
 	for _, file := range files {
 		rules, err := os.ReadFile(file)

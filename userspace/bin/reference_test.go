@@ -37,11 +37,11 @@ for line in sys.stdin:
 func TestAgainstReferenceDecoder(t *testing.T) {
 	captures, err := bintest.CaptureFolder()
 	if errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("decoder of the specification: %v", err)
+		bintest.NoCaptures(t, err)
 	}
 	spec := filepath.Join(captures, "..", "spec")
 	if _, err := os.Stat(filepath.Join(spec, "decode_udp.py")); err != nil {
-		t.Skipf("decoder of the specification: %v", err)
+		t.Skipf("SKIPPED, needs the decoder of the specification beside the captures: %v", err)
 	}
 	python, err := exec.LookPath("python3")
 	if err != nil {

@@ -31,16 +31,28 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Captures loads all captures from the folder shared/captures beside the repository. Where there is none, it skips the test.
+// RequireEnv is the environment variable that turns tests that are skipped for lack of captures into failed ones when it is "1".
+const RequireEnv = "BINREPD_REQUIRE_CAPTURES"
+
+// NoCaptures skips a test that needs captures of real senders, which are not part of the repository. With RequireEnv set to 1 it fails instead.
+func NoCaptures(t TB, err error) {
+	t.Helper()
+	if os.Getenv(RequireEnv) == "1" {
+		t.Fatalf("needs captures of real senders, and %s=1 forbids to skip: %v", RequireEnv, err)
+	}
+	t.Skipf("SKIPPED, needs captures of real senders in ../shared/captures beside the repository, which are not part of it: %v (%s=1 makes this a failure)", err, RequireEnv)
+}
+
+// Captures loads all captures from the folder shared/captures beside the repository. Where there is none, NoCaptures.
 func Captures(t TB) []*Capture {
 	t.Helper()
 	folder, err := CaptureFolder()
 	if err != nil {
-		t.Skipf("captures of real senders: %v", err)
+		NoCaptures(t, err)
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*.pcap"))
 	if err != nil || len(files) == 0 {
-		t.Skipf("captures of real senders: no *.pcap in %s", folder)
+		NoCaptures(t, fmt.Errorf("no *.pcap in %s", folder))
 	}
 	var captures []*Capture
 	for _, file := range files {

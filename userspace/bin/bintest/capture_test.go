@@ -230,3 +230,25 @@ func TestLoadCaptureNamesWhatIsMissing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// verdict is a test that only notes what becomes of it.
+type verdict struct{ failed, skipped bool }
+
+func (v *verdict) Helper()               {}
+func (v *verdict) Fatalf(string, ...any) { v.failed = true; panic(v) }
+func (v *verdict) Skipf(string, ...any)  { v.skipped = true; panic(v) }
+
+// TestNoCaptures skips, or fails if that is forbidden.
+func TestNoCaptures(t *testing.T) {
+	for _, forbidden := range []bool{false, true} {
+		t.Setenv(RequireEnv, map[bool]string{false: "", true: "1"}[forbidden])
+		v := &verdict{}
+		func() {
+			defer func() { _ = recover() }()
+			NoCaptures(v, os.ErrNotExist)
+		}()
+		if v.failed != forbidden || v.skipped == forbidden {
+			t.Errorf("%s=1 %v: %+v", RequireEnv, forbidden, v)
+		}
+	}
+}
