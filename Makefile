@@ -17,7 +17,7 @@ COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test demo generate generate-check reference fuzz chaos bench bench-go bench-compare lint deb install clean
+.PHONY: help build test demo generate generate-check reference fuzz chaos bench bench-go bench-compare lint notices deb install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -86,6 +86,9 @@ bench-compare: ## compare the benchmarks BENCH of revision BASE and of the worki
 	done; \
 	$(GO) tool benchstat '$(BASE)'="$$tmp/base.txt" 'working tree'="$$tmp/new.txt"
 
+notices: ## print the licences of everything that is linked into binrepd; packages and images have them
+	@$(GO) run ./deploy/notices ./cmd/binrepd
+
 lint: ## go vet, gofmt, staticcheck (pinned in go.mod)
 	$(GO) vet ./...
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not as gofmt writes it: $$unformatted" >&2; exit 1; }
@@ -106,6 +109,7 @@ deb: ## build Debian packages into dist/, for DEBARCH (amd64 arm64)
 		rm -rf "$$STAGE"; mkdir -p "$$STAGE"; \
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$ARCH $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o "$$STAGE"/binrepd ./cmd/binrepd; \
 		gzip -9nc deploy/reference/binrepd.8 >"$$STAGE"/binrepd.8.gz; \
+		$(GO) run ./deploy/notices -arch $$ARCH ./cmd/binrepd >"$$STAGE"/THIRD-PARTY-NOTICES; \
 		$(NFPM) package --config deploy/deb/nfpm.yaml --packager deb --target '$(DIST)'; \
 		rm -r "$$STAGE"; \
 	done

@@ -35,6 +35,12 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// TestNotices: the image has the licences of what is in the program. That they are complete is deploy/notices' test.
+func TestNotices(t *testing.T) {
+	file := find(t, read(t, "Dockerfile"), `(?m)^RUN go run \./deploy/notices \./cmd/binrepd >(\S+)$`)
+	find(t, read(t, "Dockerfile"), `(?m)^COPY --from=build (`+regexp.QuoteMeta(file)+`) /src/LICENSE /usr/share/doc/binrepd/$`)
+}
+
 // TestCapabilities: docker run is told the capabilities of the unit, of which tests show that they are enough and needed.
 func TestCapabilities(t *testing.T) {
 	var docker []string

@@ -2,6 +2,7 @@ package deb
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"debug/elf"
 	"io/fs"
 	"os"
@@ -77,11 +78,27 @@ func TestPackages(t *testing.T) {
 			t.Errorf("%s: a program for %s with libraries %v, %v", architecture, program.Machine, libraries, err)
 		}
 		checkFiles(t, file)
+		checkNotices(t, root)
 		checkLinks(t, filepath.Join(root, "usr/share/doc/binrepd"))
 	}
 	again := makeDeb(t, "v1.2.0-rc1-3-gabcdef", runtime.GOARCH)[runtime.GOARCH]
 	if a, b := read(t, packages[runtime.GOARCH]), read(t, again); !bytes.Equal(a, b) {
 		t.Errorf("made twice, of %d and %d bytes, the packages differ", len(a), len(b))
+	}
+}
+
+// checkNotices: of every module that the program says it contains there is a licence.
+func checkNotices(t *testing.T, root string) {
+	t.Helper()
+	notices := string(read(t, filepath.Join(root, "usr/share/doc/binrepd/THIRD-PARTY-NOTICES")))
+	info, err := buildinfo.ReadFile(filepath.Join(root, "usr/bin/binrepd"))
+	if err != nil || len(info.Deps) < 10 {
+		t.Fatalf("%d modules, %v", len(info.Deps), err)
+	}
+	for _, m := range info.Deps {
+		if !strings.Contains(notices, "\n"+m.Path+" "+m.Version+": ") {
+			t.Errorf("no licence of %s %s", m.Path, m.Version)
+		}
 	}
 }
 
