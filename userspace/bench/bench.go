@@ -50,26 +50,35 @@ type stage struct {
 	name, about string
 	// privileged: it needs root, to load XDP programs and make network namespaces.
 	privileged bool
+	mode       string
 	run        func(ctx context.Context, s *session) error
 }
 
+// How a stage runs.
+const (
+	modeTestRun  = "rings filled by test runs of a program in the kernel"
+	modeVeth     = "native XDP and sockets, live over a veth pair"
+	modeLoopback = "memory and sockets on the loopback"
+	modeMemory   = "memory"
+)
+
 var stages = [...]stage{
-	{"steer", "XDP program: frame to ring, beside XDP_DROP and a copy", true, steerStage},
-	{"ring", "ring to batch", true, ringStage},
-	{"decode", "verify and decode", false, decodeStage},
-	{"apply", "apply to the table", false, applyStage},
-	{"growth", "apply, with 10,000 dialogs and more", false, growthStage},
-	{"whole", "ring to table: receive, decode, apply, account", true, wholeStage},
-	{"rings", "the same with one and two rings; contention", true, ringsStage},
-	{"record", "ring to table without and with the flight recorder", true, recordStage},
-	{"socket", "socket to table, beside the naive receiver", false, socketStage},
-	{"live", "processor time of live traffic over veth, XDP and socket; loss at a million events a second", true, liveStage},
-	{"latency", "kernel's receipt to applied, at 100,000 events a second over veth; idle", true, latencyStage},
-	{"scrape", "ring to table while the metrics address is asked; what an answer costs", true, scrapeStage},
-	{"fanout", "changes to a destination", false, fanoutStage},
-	{"scan", "the whole table, read in steps", false, scanStage},
-	{"sync", "the whole table to a standby", false, syncStage},
-	{"memory", "bytes a dialog, and the garbage collector", false, memoryStage},
+	{"steer", "XDP program: frame to ring, beside XDP_DROP and a copy", true, modeTestRun, steerStage},
+	{"ring", "ring to batch", true, modeTestRun, ringStage},
+	{"decode", "verify and decode", false, modeMemory, decodeStage},
+	{"apply", "apply to the table", false, modeMemory, applyStage},
+	{"growth", "apply, with 10,000 dialogs and more", false, modeMemory, growthStage},
+	{"whole", "ring to table: receive, decode, apply, account", true, modeTestRun, wholeStage},
+	{"rings", "the same with one and two rings; contention", true, modeTestRun, ringsStage},
+	{"record", "ring to table without and with the flight recorder", true, modeTestRun, recordStage},
+	{"socket", "socket to table, beside the naive receiver", false, modeLoopback, socketStage},
+	{"live", "processor time of live traffic over veth, XDP and socket; loss at a million events a second", true, modeVeth, liveStage},
+	{"latency", "kernel's receipt to applied, at 100,000 events a second over veth; idle", true, modeVeth, latencyStage},
+	{"scrape", "ring to table while the metrics address is asked; what an answer costs", true, modeTestRun, scrapeStage},
+	{"fanout", "changes to a destination", false, modeLoopback, fanoutStage},
+	{"scan", "the whole table, read in steps", false, modeMemory, scanStage},
+	{"sync", "the whole table to a standby", false, modeLoopback, syncStage},
+	{"memory", "bytes a dialog, and the garbage collector", false, modeMemory, memoryStage},
 }
 
 // Stages lists the names of all stages with what they measure, and whether they need privilege.
@@ -168,6 +177,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	for _, st := range list {
 		fmt.Fprintf(cfg.Progress, "%-8s %s\n", st.name, st.about)
 		s.stage = st.name
+		s.report.Modes = append(s.report.Modes, Mode{st.name, st.mode})
 		if err := st.run(ctx, s); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", st.name, err), s.close())
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -37,6 +38,28 @@ type Target struct {
 	Met     bool    `json:"met"`
 }
 
+// Mode is how a stage ran.
+type Mode struct {
+	Stage string `json:"stage"`
+	Mode  string `json:"mode"`
+}
+
+// modes tells in one line for each mode which stages ran so.
+func (r *Report) modes(w io.Writer) {
+	stages := map[string][]string{}
+	var order []string
+	for _, m := range r.Modes {
+		if stages[m.Mode] == nil {
+			order = append(order, m.Mode)
+		}
+		stages[m.Mode] = append(stages[m.Mode], m.Stage)
+	}
+	for _, mode := range order {
+		fmt.Fprintf(w, "%s: %s\n", mode, strings.Join(stages[mode], ", "))
+	}
+	fmt.Fprintln(w)
+}
+
 // Report is everything that a run found out.
 type Report struct {
 	Machine Machine `json:"machine"`
@@ -48,6 +71,7 @@ type Report struct {
 		Before float64 `json:"before"`
 		After  float64 `json:"after"`
 	} `json:"load_average"`
+	Modes   []Mode   `json:"modes"`
 	Rows    []Row    `json:"rows"`
 	Targets []Target `json:"targets"`
 }
@@ -89,8 +113,9 @@ func (r *Report) JSON(w io.Writer) error {
 func (r *Report) Text(w io.Writer) error {
 	m := &r.Machine
 	fmt.Fprintf(w, "%s, %d CPUs; Linux %s; %s; commit %s; %s\n", m.CPU, m.CPUs, m.Kernel, m.Go, r.Commit, m.Date.Format(time.DateOnly))
-	fmt.Fprintf(w, "%d dialogs, medians of %d rounds; load average %.2f before, %.2f after; %.0f s\n\n",
+	fmt.Fprintf(w, "%d dialogs, medians of %d rounds; load average %.2f before, %.2f after; %.0f s\n",
 		r.Dialogs, r.Runs, r.Load.Before, r.Load.After, r.Seconds)
+	r.modes(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "stage\tcase\tdialogs\tns/event\tCPU ns\tevents/s\tallocs\tbytes/dialog\t")
 	for _, row := range r.Rows {
