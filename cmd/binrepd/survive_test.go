@@ -121,3 +121,12 @@ func TestPinReplaced(t *testing.T) {
 	d.stop()
 	checkUnpin(t, p, pins)
 }
+
+// TestUnpinReadsTheVariableOfRun: both mean the same folder.
+func TestUnpinReadsTheVariableOfRun(t *testing.T) {
+	t.Setenv("BINREPD_PIN", "/nowhere/binrepd")
+	var out, errs strings.Builder
+	if err := newApp(&out, &errs).Run([]string{"binrepd", "unpin"}); err == nil || !strings.Contains(err.Error(), "/nowhere/binrepd") {
+		t.Errorf("%v", err)
+	}
+}

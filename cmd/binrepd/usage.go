@@ -12,7 +12,8 @@ import (
 
 // nameVariable lets a flag be given as an environment variable too: --ring-size as BINREPD_RING_SIZE.
 func nameVariable(f cli.Flag, prefix string) {
-	if name := f.Names()[0]; name == "control" || name == "record" { // the daemon and those who ask it mean the same
+	switch f.Names()[0] {
+	case "control", "record", "pin": // the daemon and the other commands mean the same
 		prefix = ""
 	}
 	names := []string{"BINREPD_" + strings.ToUpper(strings.ReplaceAll(prefix+f.Names()[0], "-", "_"))}
