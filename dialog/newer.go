@@ -45,7 +45,7 @@ func contentHash(p Packed) uint16 {
 
 // compareCSeqs tells by the CSeq numbers which of two contents of one dialog is newer: above 0 it is a, below 0 it is b, and 0 if they
 // don't tell. A number that is not there on one side tells nothing, and neither does 0: a proxy that learned of the dialog by
-// replication begins there again (see README, Limits).
+// replication begins there again (see docs/protocol.md).
 func compareCSeqs(a, b Packed) int {
 	aCaller, aCallee := cseqs(a)
 	bCaller, bCallee := cseqs(b)
