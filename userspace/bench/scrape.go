@@ -26,6 +26,7 @@ type Watched struct {
 	Program *bpf.Program
 	Rings   []*ring.Source
 	Socket  *socket.Socket // of the only listener
+	Listen  netip.AddrPort
 	Egress  *egress.Egress
 }
 
@@ -193,6 +194,7 @@ func newWatched(ctx context.Context, dialogs int, metrics MetricsFunc) (_ *watch
 		return nil, err
 	}
 	w.ends = append(w.ends, w.Socket.Close)
+	w.Listen = local
 	if w.Egress, err = egress.New(egress.Config{Sink: void{}, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, err
 	}
