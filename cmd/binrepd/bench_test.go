@@ -67,7 +67,7 @@ func TestWatchedAppliance(t *testing.T) {
 	}
 	defer out.Close(context.Background())
 	a := watchedAppliance(bench.Watched{Table: table, Engine: e, Socket: s, Listen: local, Egress: out}, slog.New(slog.DiscardHandler))
-	if status, consumers := a.look(); len(status.Listeners) != 1 || len(consumers) != 1 {
+	if status, consumers := a.look(); len(status.Listeners) != 1 || len(consumers) == 0 || consumers[0].Name != "socket "+local.String() {
 		t.Errorf("%+v, %+v", status.Listeners, consumers)
 	}
 }
