@@ -102,6 +102,13 @@ func forward(e *Egress, ev *dialog.Event, d *datagram.Datagram) {
 	e.Forward([]*dialog.Event{ev}, []*datagram.Datagram{d})
 }
 
+// rest waits until all that was forwarded has been sent, or waits for something else than the pause between two looks into the journal. Within
+// a bubble of synctest, whose clock goes on when nobody has anything to do.
+func rest() {
+	time.Sleep(3 * linger)
+	synctest.Wait()
+}
+
 func callID(m datagram.Message) string {
 	var ev dialog.Event
 	if v := bin.Decode(m.Payload, &ev); v != bin.Dialog {
@@ -147,7 +154,7 @@ func TestEachChangeGoesToEachDestinationOnceAndInOrder(t *testing.T) {
 			want = append(want, string(d.Payload))
 			clear(d.Payload) // Forward keeps nothing that it is given
 			if n%300 == 0 {
-				synctest.Wait()
+				rest()
 			}
 		}
 		time.Sleep(time.Second)
@@ -202,7 +209,7 @@ func TestTotalsCountEventsNotDestinations(t *testing.T) {
 		}
 		ev, dg = eventOf(dialog.Create, live, standby) // comes from the only one left
 		forward(e, ev, dg)
-		synctest.Wait()
+		rest()
 		if got := e.Status().Sent; got != [4]uint64{0, 1, 0, 2} {
 			t.Errorf("create, update, delete sent: %v", got[1:])
 		}
@@ -224,7 +231,7 @@ func TestDropOldestIsExact(t *testing.T) {
 			ev, d := event(n, other)
 			forward(e, ev, d)
 			if n == 10 {
-				synctest.Wait() // it holds the first few in its hand now
+				rest() // it holds the first few in its hand now
 			}
 		}
 		before := only(t, e)

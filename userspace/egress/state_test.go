@@ -172,7 +172,7 @@ func TestAnUnreachableDestinationLosesNothing(t *testing.T) {
 		sink, log := datagramtest.NewSink(), &lines{}
 		e := newEgress(t, Config{Sink: sink, Log: slog.New(slog.NewTextHandler(log, nil))})
 		add(t, e, Destination{Address: standby})
-		synctest.Wait()
+		rest()
 		sink.Refuse(func(datagram.Message) error { return syscall.ENETUNREACH })
 		for n := range 500 {
 			ev, d := event(n, other)
