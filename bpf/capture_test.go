@@ -13,11 +13,11 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
 )
 
 // steering is the key of all tests here.
-var steering = datagram.Steering{K0: 0x0706050403020100, K1: 0x0f0e0d0c0b0a0908}
+var steering = packets.Steering{K0: 0x0706050403020100, K1: 0x0f0e0d0c0b0a0908}
 
 // load loads the program with the least rings and closes it with the test.
 func load(t testing.TB, cfg bpf.Config) *bpf.Program {
@@ -150,9 +150,9 @@ func TestCaptures(t *testing.T) {
 				if !bytes.Equal(r.payload, payload) {
 					t.Errorf("frame %d: payload\n%x, want\n%x", i, r.payload, payload)
 				}
-				want := steering.Hash(payload, datagram.EndpointOf(r.source))
-				if r.hash != want || r.ring != datagram.Spread(want, 4) {
-					t.Errorf("frame %d: hash %#x in ring %d, want %#x in %d", i, r.hash, r.ring, want, datagram.Spread(want, 4))
+				want := steering.Hash(payload, packets.EndpointOf(r.source))
+				if r.hash != want || r.ring != packets.Spread(want, 4) {
+					t.Errorf("frame %d: hash %#x in ring %d, want %#x in %d", i, r.hash, r.ring, want, packets.Spread(want, 4))
 				}
 				if r.source.String() != "10.99.0.1:5555" || r.listener != 1 {
 					t.Errorf("frame %d: from %s to listener %d", i, r.source, r.listener)

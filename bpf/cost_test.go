@@ -12,8 +12,8 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/ring"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/ring"
 )
 
 // BenchmarkCost compares what the program costs for a packet of a real sender, in nanoseconds by the kernel's own measure, with
@@ -72,13 +72,13 @@ func benchmarkProgram(b *testing.B, p *bpf.Program, frame []byte) {
 		b.Fatal(err)
 	}
 	defer src.Close()
-	batch := datagram.NewBatch(512)
+	batch := packets.NewBatch(512)
 	benchmarkRun(b, p.XDP(), frame, xdpDrop, func(n int) {
 		for n > 0 {
 			if err := src.Receive(batch); err != nil {
 				b.Fatal(err)
 			}
-			n -= len(batch.Datagrams)
+			n -= len(batch.Packets)
 			src.Release(batch)
 		}
 	})

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"binrepd/bpf"
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
 )
 
 // model is the program again, slow and plain: what src/parse.h says, over a slice, and everything else by package datagram.
@@ -163,9 +163,9 @@ func (m model) udp(udp []byte, size int, source netip.Addr, j *judgement) {
 	default:
 		j.verdict = bpf.Steered
 		from := netip.AddrPortFrom(source, be.Uint16(udp))
-		hash := steering.Hash(payload, datagram.EndpointOf(from))
+		hash := steering.Hash(payload, packets.EndpointOf(from))
 		j.record = record{
-			ring: datagram.Spread(hash, m.rings), hash: hash, source: from, listener: uint8(j.row - 1), payload: payload,
+			ring: packets.Spread(hash, m.rings), hash: hash, source: from, listener: uint8(j.row - 1), payload: payload,
 		}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"binrepd/bpf"
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
 )
 
 // TestRecordLayout holds the layout that package ring and src/record.h agree upon.
@@ -21,7 +21,7 @@ func TestRecordLayout(t *testing.T) {
 		{"listener", bpf.RecordListener, 34},
 		{"header", bpf.RecordHeader, 40},
 		{"sleeper", bpf.SleeperSize, 64},
-		{"key", bpf.MaxKey, datagram.MaxSteeringKey},
+		{"key", bpf.MaxKey, packets.MaxSteeringKey},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, c.got, c.want)

@@ -9,8 +9,8 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/socket"
 )
 
 // TestRuns sends packets of equal lengths in runs (UDP segmentation) to an interface that we take from. In native mode the
@@ -50,13 +50,13 @@ func TestRuns(t *testing.T) {
 			defer out.Close()
 			follow(t, receiver, p, c.mode, c.dev)
 
-			var m []datagram.Message
+			var m []packets.Message
 			want := map[string]bool{}
 			for length := 400; length < 1400; length += 50 {
 				for i := range 60 {
 					packet := binPacket(fmt.Sprintf("%d-%d", length, i), length)
 					want[string(packet)] = true
-					m = append(m, datagram.Message{Payload: packet, To: datagram.EndpointOf(to)})
+					m = append(m, packets.Message{Payload: packet, To: packets.EndpointOf(to)})
 				}
 			}
 			if n, err := out.Send(m); n != len(m) || err != nil {
@@ -85,15 +85,15 @@ func TestRuns(t *testing.T) {
 			if c.steered {
 				bpftest.Await(t, "all records", func() bool { count(); return len(want) == 0 })
 			}
-			b := datagram.NewBatch(64)
+			b := packets.NewBatch(64)
 			received := 0
 			for ; len(want) > 0; in.Release(b) {
 				if err := in.Receive(b); err != nil {
 					t.Fatalf("%d of %d have not come: %v", len(want), len(m), err)
 				}
-				received += len(b.Datagrams)
-				for i := range b.Datagrams {
-					took(b.Datagrams[i].Payload)
+				received += len(b.Packets)
+				for i := range b.Packets {
+					took(b.Packets[i].Payload)
 				}
 				count()
 			}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
 )
 
 // TestHashFlood is what somebody can do who knows a steering key and chooses Call-IDs: 200,000 dialogs that all fall into one
@@ -14,12 +14,12 @@ import (
 // others and cost the same.
 func TestHashFlood(t *testing.T) {
 	const dialogs, shards = 200_000, 32
-	known, random := datagram.Steering{K0: 1, K1: 2}, datagram.Steering{K0: 0x6b79, K1: 0x51f1}
+	known, random := packets.Steering{K0: 1, K1: 2}, packets.Steering{K0: 0x6b79, K1: 0x51f1}
 	var chosen, ordinary []string
 	var id []byte
 	for i := int64(1_000_000_000); len(chosen) < dialogs; i++ {
 		id = append(strconv.AppendInt(id[:0], i, 10), "@198.51.100.7"...)
-		if datagram.Spread(known.CallID(id), shards) == 0 {
+		if packets.Spread(known.CallID(id), shards) == 0 {
 			chosen = append(chosen, string(id))
 		}
 		if len(ordinary) < dialogs {
@@ -31,7 +31,7 @@ func TestHashFlood(t *testing.T) {
 		fullest        int // dialogs in the fullest shard
 		probes, probed float64
 	}
-	fill := func(ids []string, steering datagram.Steering) result {
+	fill := func(ids []string, steering packets.Steering) result {
 		table, err := NewTable(Config{Shards: shards})
 		if err != nil {
 			t.Fatal(err)

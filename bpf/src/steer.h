@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 //
 // The steering hash: SipHash-1-3 of the steering key, its halves folded to 32 bits. User space computes the same
-// in userspace/datagram/steer.go, and a test compares the two. Source of the function: Aumasson and Bernstein,
+// in userspace/in/packets/steer.go, and a test compares the two. Source of the function: Aumasson and Bernstein,
 // "SipHash: a fast short-input PRF", 2012.
 
 #ifndef BINREPD_STEER_H

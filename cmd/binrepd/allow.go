@@ -12,8 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/bpf"
-	"binrepd/userspace/control"
-	"binrepd/userspace/gate"
+	"binrepd/userspace/in/gate"
+	"binrepd/userspace/watch/control"
 )
 
 const categorySources = "Sources"

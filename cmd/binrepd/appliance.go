@@ -10,18 +10,18 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/control"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/engine"
-	"binrepd/userspace/record"
-	"binrepd/userspace/statuspage"
-	"binrepd/userspace/telemetry"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/state/engine"
+	"binrepd/userspace/trace/record"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/statuspage"
+	"binrepd/userspace/watch/telemetry"
 )
 
 // appliance is all parts of a running binrepd.
 type appliance struct {
 	options  options
-	steering datagram.Steering
+	steering packets.Steering
 	table    *dialog.Table
 	input    *input
 	output   *output
@@ -45,7 +45,7 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 	if _, err := rand.Read(key[:]); err != nil {
 		return nil, err
 	}
-	a.steering = datagram.Steering{K0: binary.LittleEndian.Uint64(key[:8]), K1: binary.LittleEndian.Uint64(key[8:])}
+	a.steering = packets.Steering{K0: binary.LittleEndian.Uint64(key[:8]), K1: binary.LittleEndian.Uint64(key[8:])}
 	var err error
 	if a.table, err = dialog.NewTable(dialog.Config{
 		Shards: o.Shards, Tombstone: o.Tombstone, EarlyTimeout: o.EarlyTimeout, ExpiryGrace: o.ExpiryGrace,
@@ -58,7 +58,7 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 		return nil, errors.Join(err, a.table.Close())
 	}
 	if k0, k1, ok := pin.Key(); ok {
-		a.steering = datagram.Steering{K0: k0, K1: k1}
+		a.steering = packets.Steering{K0: k0, K1: k1}
 	}
 	if a.input, err = openInput(ctx, o, pin, a.steering, log); err != nil {
 		return nil, errors.Join(err, a.table.Close())

@@ -7,8 +7,8 @@ import (
 	"sync"
 
 	"binrepd/userspace/bench"
-	"binrepd/userspace/gate"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/gate"
+	"binrepd/userspace/in/socket"
 )
 
 // benchMetrics serves the metrics address of what the bench has at work, with all that `binrepd run` shows there.

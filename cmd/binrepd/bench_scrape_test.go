@@ -10,10 +10,10 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/userspace/bench"
-	"binrepd/userspace/datagram/datagramtest"
-	"binrepd/userspace/egress"
-	"binrepd/userspace/engine"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/packets/packetstest"
+	"binrepd/userspace/in/socket"
+	"binrepd/userspace/out/egress"
+	"binrepd/userspace/state/engine"
 )
 
 // TestBenchMetrics: what the bench asks shows all that `binrepd run` shows.
@@ -32,7 +32,7 @@ func TestBenchMetrics(t *testing.T) {
 	w.Socket, err = socket.Listen(t.Context(), netip.MustParseAddrPort("127.0.0.1:0"), socket.Config{})
 	must(err)
 	defer w.Socket.Close()
-	w.Egress, err = egress.New(egress.Config{Sink: datagramtest.NewSink(), Log: slog.New(slog.DiscardHandler)})
+	w.Egress, err = egress.New(egress.Config{Sink: packetstest.NewSink(), Log: slog.New(slog.DiscardHandler)})
 	must(err)
 	defer w.Egress.Close(t.Context())
 	must(w.Egress.Add(egress.Destination{Address: "192.0.2.1:5556"}))

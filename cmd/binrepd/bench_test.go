@@ -11,9 +11,9 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/userspace/bench"
-	"binrepd/userspace/egress"
-	"binrepd/userspace/engine"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/socket"
+	"binrepd/userspace/out/egress"
+	"binrepd/userspace/state/engine"
 )
 
 // TestBench measures, through the command line, what takes least. Package bench tries every stage.

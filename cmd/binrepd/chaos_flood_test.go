@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // quietAt is a second listen address, on an interface of its own: a quiet source shares rings and processors with the others, but
@@ -80,7 +80,7 @@ func TestFlood(t *testing.T) {
 			others.Go(func() { rubbish = pour(w, garbage(seed, w.to), stop) })
 
 			conn := dial(t, p.proxy, "10.98.0.1:5555", quietAt)
-			proxy := bintest.NewProxy(41, bintest.Options{Now: nowUnix(), Calls: 200, Name: "quiet.example.net"})
+			proxy := bin1test.NewProxy(41, bin1test.Options{Now: nowUnix(), Calls: 200, Name: "quiet.example.net"})
 			var quiet uint64
 			tick := time.NewTicker(time.Second / quietRate)
 			for range int(length.Seconds() * quietRate) {
@@ -106,7 +106,7 @@ func TestFlood(t *testing.T) {
 
 			s := settleAny(t, d)
 			l := s.Listeners[1]
-			wrong := bintest.DiffListed(listedWith(d, "@quiet."), listedOf(proxy))
+			wrong := bin1test.DiffListed(listedWith(d, "@quiet."), listedOf(proxy))
 			rings := s.Listeners[0].Passed["ring_full"] + l.Passed["ring_full"]
 			t.Logf("sent: %d valid ones at %.0f a second, %d of garbage, %d quiet ones; seen %d: %d applied, %d rejected, %d limited, %d lost at the socket, "+
 				"%d times a ring was full; of the quiet ones %d were seen and %d lost; %d of its dialogs are wrong",
@@ -165,7 +165,7 @@ func settleAny(t *testing.T, d *daemon) (s control.Status) {
 }
 
 // listedWith lists the live dialogs whose Call-ID contains part.
-func listedWith(d *daemon, part string) (out []bintest.Listed) {
+func listedWith(d *daemon, part string) (out []bin1test.Listed) {
 	for _, l := range d.listed() {
 		if strings.Contains(l.CallID, part) {
 			out = append(out, l)

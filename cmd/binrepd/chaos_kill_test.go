@@ -13,8 +13,8 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // chaos is the environment variable that makes tests of faults longer.
@@ -29,7 +29,7 @@ func witness(dst []byte, n uint64, now time.Time) []byte {
 		CallID: fmt.Sprint(n, witnessHost), FromTag: "f", ToTag: "t", State: dialog.Confirmed,
 		Start: uint32(now.Unix()), Timeout: uint32(now.Unix()) + 24*3600,
 	}
-	return bin.Append(dst, dialog.Create, d.AppendPacked(nil))
+	return bin1.Append(dst, dialog.Create, d.AppendPacked(nil))
 }
 
 // TestKilled kills the appliance at random moments under load and starts it again. Everything that reached a ring is
@@ -107,8 +107,8 @@ func killedTest(t *testing.T, rings, kills int, more []string) {
 			missing++
 		}
 	}
-	others := slices.DeleteFunc(all, func(l bintest.Listed) bool { return strings.HasSuffix(l.CallID, witnessHost) })
-	diff := bintest.DiffListed(others, listedOf(s.proxy))
+	others := slices.DeleteFunc(all, func(l bin1test.Listed) bool { return strings.HasSuffix(l.CallID, witnessHost) })
+	diff := bin1test.DiffListed(others, listedOf(s.proxy))
 	slices.Sort(away)
 	t.Logf("%d rings (BINREPD_SEED=%d): %d events at %.0f a second, killed %d times; back after %v in the median, %v at most; %d events waited in the rings and were "+
 		"applied; stated as lost: at most %d, for one kill at most %d, and %d that found the rings full; really lost, by witnesses: %d of %d, so about %d; %d dialogs missing, or too many, beside the %d of the proxy at the end",

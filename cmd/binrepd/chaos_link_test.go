@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestFlapping takes the interface down and up, and away and back, while a proxy goes on sending. What doesn't arrive meanwhile is
@@ -29,7 +29,7 @@ func TestFlapping(t *testing.T) {
 	stop := make(chan struct{})
 	var traffic sync.WaitGroup
 	traffic.Go(func() {
-		noise := bintest.NewProxy(71, bintest.Options{Now: nowUnix(), Calls: 50, Name: "noise.example.net"})
+		noise := bin1test.NewProxy(71, bin1test.Options{Now: nowUnix(), Calls: 50, Name: "noise.example.net"})
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for {
@@ -83,14 +83,14 @@ func TestFlapping(t *testing.T) {
 	}
 	// Behind all that it works as ever.
 	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
-	proxy := bintest.NewProxy(72, bintest.Options{Now: nowUnix(), Calls: 40, Name: "after.example.net"})
+	proxy := bin1test.NewProxy(72, bin1test.Options{Now: nowUnix(), Calls: 40, Name: "after.example.net"})
 	for range 200 {
 		if _, err := conn.Write(proxy.Next(nil)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	d.settle(noise.Seen + 200)
-	if diff := bintest.DiffListed(listedWith(d, "@after."), listedOf(proxy)); len(diff) > 0 {
+	if diff := bin1test.DiffListed(listedWith(d, "@after."), listedOf(proxy)); len(diff) > 0 {
 		t.Errorf("%d differences, first: %s", len(diff), diff[0])
 	}
 	t.Logf("%d times the interface went and came back; %d events were sent and %d could not be; %d arrived, all in the account", flaps, sent.Load(), refused.Load(), noise.Seen)

@@ -11,8 +11,8 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1"
 )
 
 // memoryGroup is a control group with a limit of memory, of version 2 or 1, that ends with the test.
@@ -149,7 +149,7 @@ func bigCall(kind dialog.Kind, n uint64, state dialog.State) []byte {
 		Vars: "v#" + strings.Repeat("x", 8000) + "|",
 	}
 	if kind == dialog.Delete {
-		return bin.Append(nil, kind, d.AppendKey(nil))
+		return bin1.Append(nil, kind, d.AppendKey(nil))
 	}
-	return bin.Append(nil, kind, d.AppendPacked(nil))
+	return bin1.Append(nil, kind, d.AppendPacked(nil))
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // arrivals is what an appliance must have got, by the frames that were put on its wire: a slow reading of what the kernel and the
@@ -59,7 +59,7 @@ func arrive(frames [][]byte, xdp bool) (a arrivals) {
 		}
 		udp = udp[:length]
 		payload := udp[8:]
-		steered := xdp && whole && len(payload) >= bin.MinSize && string(payload[:4]) == "P4CK"
+		steered := xdp && whole && len(payload) >= bin1.MinSize && string(payload[:4]) == "P4CK"
 		if summed := udp[6] != 0 || udp[7] != 0; summed && !steered && udpSum(f, udp) != 0xffff {
 			a.unsound++
 			continue
@@ -105,10 +105,10 @@ func assemble(pending map[string]fragments, header, data []byte) []byte {
 }
 
 // verdicts counts what the decoder makes of the arrivals.
-func (a *arrivals) verdicts() (n [bin.Verdicts]uint64) {
+func (a *arrivals) verdicts() (n [bin1.Verdicts]uint64) {
 	var ev dialog.Event
 	for _, p := range a.payloads {
-		n[bin.Decode(p, &ev)]++
+		n[bin1.Decode(p, &ev)]++
 	}
 	return n
 }
@@ -132,7 +132,7 @@ func (a *arrivals) calls() map[[3]string]*arrivedCall {
 	}
 	for _, p := range a.payloads {
 		var ev dialog.Event
-		if bin.Decode(p, &ev) != bin.Dialog {
+		if bin1.Decode(p, &ev) != bin1.Dialog {
 			continue
 		}
 		id, rest := ev.Key.Part()
@@ -161,10 +161,10 @@ func (c *arrivedCall) farthest() []dialog.Details {
 }
 
 // compareLive compares what an appliance lists with what it must have by its arrivals, and returns how many dialogs are live.
-func compareLive(t *testing.T, got []bintest.Listed, a *arrivals) (live int) {
+func compareLive(t *testing.T, got []bin1test.Listed, a *arrivals) (live int) {
 	t.Helper()
 	calls := a.calls()
-	listed := map[[3]string]bintest.Listed{}
+	listed := map[[3]string]bin1test.Listed{}
 	for _, l := range got {
 		key := [3]string{l.CallID, l.CallerTag}
 		if len(l.Callees) > 0 {
@@ -184,7 +184,7 @@ func compareLive(t *testing.T, got []bintest.Listed, a *arrivals) (live int) {
 		case must:
 			live++
 			if !slices.ContainsFunc(c.farthest(), func(d dialog.Details) bool {
-				return len(bintest.DiffListed([]bintest.Listed{l}, []bintest.Listed{bintest.ListedOf(d)})) == 0
+				return len(bin1test.DiffListed([]bin1test.Listed{l}, []bin1test.Listed{bin1test.ListedOf(d)})) == 0
 			}) {
 				wrong = append(wrong, fmt.Sprintf("%q is %+v, which no last word said", key, l))
 			}

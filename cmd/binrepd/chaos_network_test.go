@@ -8,9 +8,9 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestBadNetwork has a network between proxy and appliance that loses, repeats, reorders and damages, with what real proxies
@@ -21,7 +21,7 @@ func TestBadNetwork(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			for i, name := range []string{"opensips-1.10", "opensips-1.11"} {
 				t.Run(name, func(t *testing.T) {
-					captures := bintest.Captures(t)
+					captures := bin1test.Captures(t)
 					c := captures[i]
 					badNetworkTest(t, mode, c.Expected, func(r *relay, flush func(uint64)) {
 						w := newWire(t, r.proxy, "proxy0", r.far)
@@ -45,7 +45,7 @@ func TestBadNetwork(t *testing.T) {
 			}
 			for round := range rounds {
 				t.Run(fmt.Sprintf("generated %d", round), func(t *testing.T) {
-					proxy := bintest.NewProxy(uint64(31+round), bintest.Realistic(nowUnix(), 60))
+					proxy := bin1test.NewProxy(uint64(31+round), bin1test.Realistic(nowUnix(), 60))
 					badNetworkTest(t, mode, nil, func(r *relay, flush func(uint64)) {
 						conn := dial(t, r.proxy, proxyAddr+":5555", listenAt)
 						var buffer []byte
@@ -73,7 +73,7 @@ func TestBadNetwork(t *testing.T) {
 
 // badNetworkTest plays something over a bad network. play calls flush now and then, and at the end, with the number of
 // datagrams so far, so that no queue between the namespaces runs over.
-func badNetworkTest(t *testing.T, mode string, expected []bintest.Listed, play func(*relay, func(uint64))) {
+func badNetworkTest(t *testing.T, mode string, expected []bin1test.Listed, play func(*relay, func(uint64))) {
 	bpftest.RequireKernel(t)
 	seed := seedOf(t)
 	r := newRelay(t, seed, badNetwork)
@@ -94,8 +94,8 @@ func badNetworkTest(t *testing.T, mode string, expected []bintest.Listed, play f
 		t.Errorf("%d lost at the socket, %d had a wrong UDP checksum", n, a.unsound)
 	}
 	for v, want := range a.verdicts() {
-		verdict := bin.Verdict(v)
-		if verdict >= bin.Short && s.Rejected[verdict.String()] != want {
+		verdict := bin1.Verdict(v)
+		if verdict >= bin1.Short && s.Rejected[verdict.String()] != want {
 			t.Errorf("%d datagrams rejected as %v, want %d", s.Rejected[verdict.String()], verdict, want)
 		}
 	}
@@ -104,7 +104,7 @@ func badNetworkTest(t *testing.T, mode string, expected []bintest.Listed, play f
 	t.Logf("%s (BINREPD_SEED=%d): %d frames: %d lost, %d repeated, %d reordered, %d damaged; of %d datagrams that arrived %d changed something, "+
 		"%d duplicate, %d stale, %d late, %d rejected for their checksum, %d lost to a wrong UDP checksum; %d dialogs live, all as what arrived says",
 		mode, seed, c.frames, c.lost, c.duplicated, c.reordered, c.corrupted, len(a.payloads), s.Applied+s.Unknown,
-		s.Duplicate, s.Stale, s.Late, s.Rejected[bin.BadChecksum.String()], a.unsound, live)
+		s.Duplicate, s.Stale, s.Late, s.Rejected[bin1.BadChecksum.String()], a.unsound, live)
 	if expected != nil {
 		missing, ghosts := apart(d.listed(), expected)
 		t.Logf("compared with the sender: of %d dialogs %d are missing, and %d are there that have ended", len(expected), missing, ghosts)
@@ -161,8 +161,8 @@ func droppedBetween(r *relay) (n uint64) {
 }
 
 // apart counts dialogs that only one of two lists has.
-func apart(got, want []bintest.Listed) (missing, ghosts int) {
-	key := func(l bintest.Listed) (k [2]string) {
+func apart(got, want []bin1test.Listed) (missing, ghosts int) {
+	key := func(l bin1test.Listed) (k [2]string) {
 		k[0] = l.CallID
 		if len(l.Callees) > 0 {
 			k[1] = l.Callees[0].Tag

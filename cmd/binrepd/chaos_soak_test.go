@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/datagram/datagramtest"
-	"binrepd/userspace/engine"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/packets/packetstest"
+	"binrepd/userspace/state/engine"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // footprint is what a process takes.
@@ -66,15 +66,15 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := datagramtest.NewSource()
+	source := packetstest.NewSource()
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(t.Context(), []engine.Input{{Source: source, Name: "proxy"}}) }()
 	k := keep(t, t.TempDir(), new(bytes.Buffer))
 	k.table = table // in the place of the one that keep has made
 
 	seed := seedOf(t)
-	proxy := bintest.NewProxy(seed, bintest.Options{Now: begin.Unix(), Calls: calls, Lifetime: uint32(lifetime / time.Second)})
-	from := datagram.EndpointOf(netip.MustParseAddrPort("192.0.2.9:5555"))
+	proxy := bin1test.NewProxy(seed, bin1test.Options{Now: begin.Unix(), Calls: calls, Lifetime: uint32(lifetime / time.Second)})
+	from := packets.EndpointOf(netip.MustParseAddrPort("192.0.2.9:5555"))
 	var fed uint64
 	var deletions, lost int
 	var goes []time.Time // when the ghosts expire
@@ -90,7 +90,7 @@ func TestSoak(t *testing.T) {
 					continue
 				}
 			}
-			source.Feed(datagram.Datagram{Payload: payload, Source: from, Received: now().UnixNano()})
+			source.Feed(packets.Packet{Payload: payload, Source: from, Received: now().UnixNano()})
 			fed++
 		}
 		for received(e) < fed {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestDamagedState damages the newer of two saved tables in every 64th byte, one after the other: each time the older one is used,
@@ -56,7 +56,7 @@ func TestDamagedState(t *testing.T) {
 		if err != nil || (k.status.Damaged != "") != damaged || at.IsZero() != (len(want) == 0) {
 			t.Errorf("restored from %v, error %v, status %+v", at, err, k.status)
 		}
-		for _, line := range bintest.DiffDetails(detailsOf(k.table), want) {
+		for _, line := range bin1test.DiffDetails(detailsOf(k.table), want) {
 			t.Error(line)
 		}
 		if err := k.close(); err != nil {

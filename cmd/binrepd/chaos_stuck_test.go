@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // stuckDisk lets nobody open a file in a folder, until it is closed: the slowest disk that there is. It asks the kernel for permission
@@ -101,7 +101,7 @@ func TestStuckSurroundings(t *testing.T) {
 				begun = begun[:len(begun)+n]
 			}
 			conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
-			proxy := bintest.NewProxy(81, bintest.Options{Now: nowUnix(), Calls: 2000})
+			proxy := bin1test.NewProxy(81, bin1test.Options{Now: nowUnix(), Calls: 2000})
 			sent := uint64(0)
 			send := func(n uint64) {
 				t.Helper()
@@ -138,7 +138,7 @@ func TestStuckSurroundings(t *testing.T) {
 			if st.State.Saves != saves || !disk.waiting() {
 				t.Error("a save was made: the disk was not stuck")
 			}
-			if diff := bintest.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
+			if diff := bin1test.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
 				t.Errorf("%d differences, first: %s", len(diff), diff[0])
 			}
 			t.Logf("%s: with a client, the log and the disk stuck %d events were applied, and %d of %d were lost", mode, events, sum(st.Lost), st.Seen)

@@ -11,11 +11,11 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/resync"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/resync"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // savedTable saves n dialogs as run --load reads them.
@@ -26,15 +26,15 @@ func savedTable(t *testing.T, n uint64) string {
 		t.Fatal(err)
 	}
 	defer table.Close()
-	proxy := bintest.NewProxy(9, bintest.Realistic(nowUnix(), 1))
+	proxy := bin1test.NewProxy(9, bin1test.Realistic(nowUnix(), 1))
 	var packet []byte
 	var ev dialog.Event
 	for call := range n {
-		packet = proxy.AppendPacket(packet[:0], call, bintest.Confirm)
-		if v := bin.Decode(packet, &ev); v != bin.Dialog {
+		packet = proxy.AppendPacket(packet[:0], call, bin1test.Confirm)
+		if v := bin1.Decode(packet, &ev); v != bin1.Dialog {
 			t.Fatalf("a packet that is %v", v)
 		}
-		ev.Hash = datagram.Steering{}.Hash(packet, datagram.Endpoint{})
+		ev.Hash = packets.Steering{}.Hash(packet, packets.Endpoint{})
 		s := table.Lock(table.ShardOf(ev.Hash))
 		s.Apply([]*dialog.Event{&ev}, nowUnix())
 		s.Unlock()

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestTwoOnOneInterface starts a second appliance beside one that runs, in every way in which they can collide: it ends with one line that
@@ -18,7 +18,7 @@ func TestTwoOnOneInterface(t *testing.T) {
 	first := survivor(t, p, "", pins, states, "--ring-size", "1MiB")
 	id := xdpOf(p.appliance, "bin0")
 	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
-	proxy := bintest.NewProxy(61, bintest.Realistic(nowUnix(), 40))
+	proxy := bin1test.NewProxy(61, bin1test.Realistic(nowUnix(), 40))
 	sent := uint64(0)
 	play := func() {
 		t.Helper()
@@ -70,7 +70,7 @@ func TestTwoOnOneInterface(t *testing.T) {
 	play()
 	second.stop()
 	play()
-	if diff := bintest.DiffListed(first.listed(), listedOf(proxy)); len(diff) > 0 {
+	if diff := bin1test.DiffListed(first.listed(), listedOf(proxy)); len(diff) > 0 {
 		t.Errorf("%d differences, first: %s", len(diff), diff[0])
 	}
 	t.Logf("%d collisions, each with one line; of %d events to the first none was lost", collisions+1, sent)

@@ -11,8 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"binrepd/userspace/ring"
-	"binrepd/userspace/thread"
+	"binrepd/userspace/in/ring"
+	"binrepd/userspace/in/thread"
 )
 
 // longestSpin is a hundred times what a wake-up costs; beyond, a consumer had better never sleep at all.

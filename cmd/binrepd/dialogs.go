@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/dialog"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
 )
 
 const categoryFilter = "Which dialogs"

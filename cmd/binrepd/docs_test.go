@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
+	"binrepd/userspace/wire/bin1"
 )
 
 func document(t *testing.T, path ...string) string {
@@ -66,10 +66,10 @@ func TestProtocolPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var ev dialog.Event
-	if v := bin.Decode(packet, &ev); v != bin.Dialog || ev.Kind != dialog.Delete {
+	if v := bin1.Decode(packet, &ev); v != bin1.Dialog || ev.Kind != dialog.Delete {
 		t.Errorf("the example is a %s, %s", v, ev.Kind)
 	}
-	for v := bin.Short; v < bin.Verdicts; v++ {
+	for v := bin1.Short; v < bin1.Verdicts; v++ {
 		if !strings.Contains(page, "`"+v.String()+"`") {
 			t.Errorf("the page doesn't name %s", v)
 		}

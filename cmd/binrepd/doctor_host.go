@@ -9,7 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"binrepd/bpf"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/socket"
 )
 
 // hostFacts is what doctor asks of the kernel, as far as it concerns every interface.

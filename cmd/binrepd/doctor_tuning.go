@@ -6,8 +6,8 @@ import (
 	"os"
 	"time"
 
-	"binrepd/userspace/control"
-	"binrepd/userspace/tuning"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/tuning"
 )
 
 // defaultStall is for how long a consumer may stand still without loss, unless doctor is told otherwise: about what a restart of the

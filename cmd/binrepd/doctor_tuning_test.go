@@ -14,10 +14,10 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
-	"binrepd/userspace/thread"
-	"binrepd/userspace/tuning"
+	"binrepd/userspace/in/thread"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/tuning"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 func TestDaemonFacts(t *testing.T) {
@@ -77,7 +77,7 @@ func TestDoctorAdvises(t *testing.T) {
 		bpftest.End{In: p.appliance, Name: "bin0", Addresses: []netip.Prefix{netip.MustParsePrefix(ourAddr + "/24")}})
 	d := startDaemon(t, p.appliance, "--listen", listenAt, "--xdp", "native", "--rings", "2", "--ring-size", "256KiB", "--cpus", "0")
 	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
-	proxy := bintest.NewProxy(1, bintest.Realistic(nowUnix(), 50))
+	proxy := bin1test.NewProxy(1, bin1test.Realistic(nowUnix(), 50))
 	const packets = 2000
 	d.feed(conn, 0, packets, func(uint64) []byte { return proxy.Next(nil) })
 	d.await("a rate", func() bool { return time.Since(d.status().Started) > time.Second })

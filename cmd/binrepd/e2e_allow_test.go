@@ -12,8 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // secondAddr is a second address at the proxy's end.
@@ -39,13 +39,13 @@ func newPairOfThree(t *testing.T) pair {
 type sender struct {
 	t     *testing.T
 	conn  *net.UDPConn
-	proxy *bintest.Proxy
+	proxy *bin1test.Proxy
 }
 
 func newSender(t *testing.T, p pair, from string) *sender {
 	return &sender{
 		t: t, conn: dial(t, p.proxy, from+":5555", listenAt),
-		proxy: bintest.NewProxy(7, bintest.Options{Now: nowUnix(), Calls: 100, Name: from}),
+		proxy: bin1test.NewProxy(7, bin1test.Options{Now: nowUnix(), Calls: 100, Name: from}),
 	}
 }
 

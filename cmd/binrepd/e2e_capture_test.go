@@ -8,15 +8,15 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // verify compares what a daemon lists with what the sender of a capture listed, and its counts with the sender's.
-func verify(t *testing.T, d *daemon, c *bintest.Capture) control.Status {
+func verify(t *testing.T, d *daemon, c *bin1test.Capture) control.Status {
 	t.Helper()
 	s := d.settle(uint64(len(c.Datagrams)))
-	for _, line := range bintest.DiffListed(d.listed(), c.Expected) {
+	for _, line := range bin1test.DiffListed(d.listed(), c.Expected) {
 		t.Error(line)
 	}
 	for name, got := range map[string]uint64{
@@ -33,7 +33,7 @@ func verify(t *testing.T, d *daemon, c *bintest.Capture) control.Status {
 }
 
 // play sends frames, and waits now and then until d has seen all of them: a veth has room for 256, and loses the rest.
-func (w *wire) play(d *daemon, frames []bintest.Frame) {
+func (w *wire) play(d *daemon, frames []bin1test.Frame) {
 	w.t.Helper()
 	seen := d.status().Seen
 	for i, f := range frames {
@@ -51,7 +51,7 @@ func (w *wire) play(d *daemon, frames []bintest.Frame) {
 // TestCapturesThroughNativeXDP sends the frames of the captures, fragments and all, over a veth pair.
 func TestCapturesThroughNativeXDP(t *testing.T) {
 	bpftest.RequireKernel(t)
-	for _, c := range bintest.Captures(t) {
+	for _, c := range bin1test.Captures(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			p := newPair(t)
 			d := startDaemon(t, p.appliance, "--listen", listenAt, "--xdp", "native", "--rings", "2", "--ring-size", "1MiB")
@@ -70,7 +70,7 @@ func TestCapturesThroughNativeXDP(t *testing.T) {
 // TestCapturesThroughGenericXDPAndSockets sends the datagrams of the captures over lo.
 func TestCapturesThroughGenericXDPAndSockets(t *testing.T) {
 	bpftest.RequireKernel(t)
-	for _, c := range bintest.Captures(t) {
+	for _, c := range bin1test.Captures(t) {
 		for _, xdp := range []string{"generic", "auto", "off"} {
 			t.Run(c.Name+"/"+xdp, func(t *testing.T) {
 				ns := bpftest.NewNamespace(t)
@@ -136,7 +136,7 @@ func TestIPv6AndWildcards(t *testing.T) {
 	d := startDaemon(t, p.appliance, "--listen", "0.0.0.0:5556", "--listen", "[::]:5556", "--interface", "bin0")
 	v4 := dial(t, p.proxy, proxyAddr+":5555", listenAt)
 	v6 := dial(t, p.proxy, "[fd00::1]:5555", "[fd00::2]:5556")
-	proxy := bintest.NewProxy(1, bintest.Options{Now: nowUnix(), Calls: 50})
+	proxy := bin1test.NewProxy(1, bin1test.Options{Now: nowUnix(), Calls: 50})
 	const packets = 400
 	for n := range uint64(packets) {
 		if n%50 == 49 {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestFullDisk fills the disk under the state directory while packets come: all of them are applied, the trouble is in
@@ -32,7 +32,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	proxy := bintest.NewProxy(3, bintest.Realistic(nowUnix(), 100))
+	proxy := bin1test.NewProxy(3, bin1test.Realistic(nowUnix(), 100))
 	const packets = 2000
 	d.feed(conn, 0, packets, func(uint64) []byte { return proxy.Next(nil) })
 	before := d.status().State.Failures
@@ -51,7 +51,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	d.kill()
 	d = startDaemon(t, nil, args...)
-	if diff := bintest.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
+	if diff := bin1test.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
 		t.Errorf("%d differences, first: %s", len(diff), diff[0])
 	}
 	d.stop()

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestSocketsWithoutPrivilege needs no kernel feature at all: it is what an ordinary user gets.
@@ -24,10 +24,10 @@ func TestSocketsWithoutPrivilege(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	proxy := bintest.NewProxy(9, bintest.Realistic(nowUnix(), 50))
+	proxy := bin1test.NewProxy(9, bin1test.Realistic(nowUnix(), 50))
 	const packets = 1000
 	d.feed(conn, 0, packets, func(uint64) []byte { return proxy.Next(nil) })
-	if diff := bintest.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
+	if diff := bin1test.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
 		t.Errorf("%d differences, first: %s", len(diff), diff[0])
 	}
 	out, err := program(t, "dialogs", "count", "--control", d.socket).Output()

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestSaveAndLoad saves a table while it is in use, and loads it into another appliance in both ways.
@@ -19,7 +19,7 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fill(t, d, conn, bintest.NewProxy(8, bintest.Realistic(nowUnix(), 1)), 2000)
+	fill(t, d, conn, bin1test.NewProxy(8, bin1test.Realistic(nowUnix(), 1)), 2000)
 	file := filepath.Join(t.TempDir(), "saved")
 	out, errs, status := command(t, nil, "save", file, "--control", d.socket)
 	if status != exitDone || !strings.Contains(out, "2,000 dialogs saved") {

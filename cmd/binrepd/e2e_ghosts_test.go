@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
+	"binrepd/userspace/wire/bin1"
 )
 
 // TestGhosts lists a call that has come past its timeout, which the grace still keeps, and removes it, here and at the backup.
@@ -28,7 +28,7 @@ func TestGhosts(t *testing.T) {
 			CallID: c.callID, FromTag: "a", ToTag: "b", State: dialog.Confirmed, Start: now - 1000, Timeout: c.timeout,
 			CallerSocket: "udp:192.0.2.1:5060", CalleeSocket: "udp:192.0.2.1:5060",
 		}
-		if _, err := conn.Write(bin.Append(nil, dialog.Create, dlg.AppendPacked(nil))); err != nil {
+		if _, err := conn.Write(bin1.Append(nil, dialog.Create, dlg.AppendPacked(nil))); err != nil {
 			t.Fatal(err)
 		}
 	}

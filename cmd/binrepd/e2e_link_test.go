@@ -10,7 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 func nowUnix() int64 { return time.Now().Unix() }
@@ -49,7 +49,7 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 func TestInterfaceIsFollowed(t *testing.T) {
 	p := newPair(t)
 	d := startDaemon(t, p.appliance, "--listen", listenAt, "--interface", "bin0", "--xdp", "native", "--ring-size", "1MiB")
-	proxy := bintest.NewProxy(5, bintest.Options{Now: nowUnix(), Calls: 40})
+	proxy := bin1test.NewProxy(5, bin1test.Options{Now: nowUnix(), Calls: 40})
 	var sent uint64
 	play := func() {
 		t.Helper()
@@ -92,15 +92,15 @@ func TestInterfaceIsFollowed(t *testing.T) {
 	p.connect()
 	d.await("the program to be attached again", func() bool { return d.status().Mode == "xdp-native" })
 	play()
-	if diff := bintest.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
+	if diff := bin1test.DiffListed(d.listed(), listedOf(proxy)); len(diff) > 0 {
 		t.Errorf("%d differences, first: %s", len(diff), diff[0])
 	}
 	d.stop()
 }
 
-func listedOf(proxy *bintest.Proxy) (out []bintest.Listed) {
+func listedOf(proxy *bin1test.Proxy) (out []bin1test.Listed) {
 	for _, d := range proxy.LiveDetails() {
-		out = append(out, bintest.ListedOf(d))
+		out = append(out, bin1test.ListedOf(d))
 	}
 	return out
 }

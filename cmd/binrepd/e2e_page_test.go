@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestPageOfDaemon: a daemon serves the page, its status is that of the command, and a search finds a call as `dialogs get` does.
@@ -27,7 +27,7 @@ func TestPageOfDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	proxy := bintest.NewProxy(1, bintest.Realistic(nowUnix(), 50))
+	proxy := bin1test.NewProxy(1, bin1test.Realistic(nowUnix(), 50))
 	const packets = 50 // no more at once than any receive buffer holds
 	for range packets {
 		if _, err := conn.Write(proxy.Next(nil)); err != nil {

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
 )
 
 // nobody is a user, and a group, without any rights of its own.

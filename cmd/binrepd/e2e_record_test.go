@@ -11,15 +11,15 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/deploy/tooltest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/record"
+	"binrepd/userspace/trace/record"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestRecordAndReplay records the captures, through native XDP with its fragments through the socket, and through sockets alone; kills the
 // process, reads what it has left, and replays it to another appliance, which then has the same dialogs.
 func TestRecordAndReplay(t *testing.T) {
 	bpftest.RequireKernel(t)
-	for _, c := range bintest.Captures(t) {
+	for _, c := range bin1test.Captures(t) {
 		for _, xdp := range []string{"native", "off"} {
 			t.Run(c.Name+"/"+xdp, func(t *testing.T) {
 				dir := filepath.Join(t.TempDir(), "record")
@@ -55,7 +55,7 @@ func TestRecordAndReplay(t *testing.T) {
 					t.Fatalf("replay: %d\n%s%s", status, stdout, stderr)
 				}
 				s := second.settle(n)
-				for _, line := range bintest.DiffListed(second.listed(), c.Expected) {
+				for _, line := range bin1test.DiffListed(second.listed(), c.Expected) {
 					t.Error(line)
 				}
 				if s.CreateRecv != c.Statistics["create_sent"] || s.DeleteRecv != c.Statistics["delete_sent"] {
@@ -68,7 +68,7 @@ func TestRecordAndReplay(t *testing.T) {
 }
 
 // checkCall compares the history of a call with the capture's packets that hold its Call-ID.
-func checkCall(t *testing.T, dir string, c *bintest.Capture) {
+func checkCall(t *testing.T, dir string, c *bin1test.Capture) {
 	t.Helper()
 	callID := string(c.Expected[0].CallID)
 	want := 0
@@ -130,7 +130,7 @@ func TestRecordOnFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	proxy := bintest.NewProxy(3, bintest.Realistic(nowUnix(), 100))
+	proxy := bin1test.NewProxy(3, bin1test.Realistic(nowUnix(), 100))
 	const packets = 500
 	d.feed(conn, 0, packets, func(uint64) []byte { return proxy.Next(nil) })
 	d.await("two errors", func() bool { return d.status().Record.Errors >= 2 })

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // chain is a proxy, an appliance, and a backup behind it, each in a namespace.
@@ -43,7 +43,7 @@ func (c chain) startFirst(t *testing.T, args ...string) *daemon {
 // sameDialogs compares what two appliances list.
 func sameDialogs(t *testing.T, got, want *daemon) {
 	t.Helper()
-	if diff := bintest.DiffListed(got.listed(), want.listed()); len(diff) > 0 {
+	if diff := bin1test.DiffListed(got.listed(), want.listed()); len(diff) > 0 {
 		t.Errorf("%d differences, first: %s", len(diff), diff[0])
 	}
 }
@@ -72,7 +72,7 @@ func command(t *testing.T, ns *bpftest.Namespace, args ...string) (stdout, stder
 // made whole again by a sync.
 func TestFanOutAndResyncOfCaptures(t *testing.T) {
 	bpftest.RequireKernel(t)
-	for _, c := range bintest.Captures(t) {
+	for _, c := range bin1test.Captures(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			world := newChain(t)
 			second := startDaemon(t, world.backup, "--listen", backupAt, "--ring-size", "1MiB")
@@ -101,7 +101,7 @@ func TestFanOutAndResyncOfCaptures(t *testing.T) {
 				t.Errorf("sync sent %d dialogs, want %d", summary.Dialogs, len(c.Expected))
 			}
 			again.await("the sync to arrive", func() bool { s := again.status(); return s.Seen >= summary.Packets && s.Sum() == s.Seen })
-			for _, line := range bintest.DiffListed(again.listed(), c.Expected) {
+			for _, line := range bin1test.DiffListed(again.listed(), c.Expected) {
 				t.Error(line)
 			}
 			again.stop()
@@ -122,7 +122,7 @@ func TestAppliancesThatPointAtEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	proxy := bintest.NewProxy(2, bintest.Realistic(nowUnix(), 20))
+	proxy := bin1test.NewProxy(2, bin1test.Realistic(nowUnix(), 20))
 	const packets = 100
 	for range packets {
 		if _, err := conn.Write(proxy.Next(nil)); err != nil {
@@ -159,7 +159,7 @@ func TestStatusCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := conn.Write(bintest.NewProxy(1, bintest.Options{Now: nowUnix()}).Next(nil)); err != nil {
+	if _, err := conn.Write(bin1test.NewProxy(1, bin1test.Options{Now: nowUnix()}).Next(nil)); err != nil {
 		t.Fatal(err)
 	}
 	d.await("the source to become stale", func() bool { return d.status().Word == control.Stale })

@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/capture"
-	"binrepd/userspace/record"
+	"binrepd/userspace/trace/capture"
+	"binrepd/userspace/trace/record"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // wantedRate is how many events a second the tests here send, as far as the machine lets them.
@@ -35,7 +35,7 @@ func newWidePair(t *testing.T) pair {
 
 // talker sends what a proxy has to tell, without a pause, until it is stopped.
 type talker struct {
-	proxy *bintest.Proxy
+	proxy *bin1test.Proxy
 	// Each witnesses-th packet begins a call of its own that never ends, if it isn't 0: those that are missing at the end tell what
 	// was lost.
 	witnesses uint64
@@ -48,7 +48,7 @@ type talker struct {
 func startProxy(t *testing.T, p pair, witnesses uint64) *talker {
 	s := &talker{
 		witnesses: witnesses,
-		proxy:     bintest.NewProxy(21, bintest.Realistic(nowUnix(), 1000)), begun: time.Now(),
+		proxy:     bin1test.NewProxy(21, bin1test.Realistic(nowUnix(), 1000)), begun: time.Now(),
 		quit: make(chan struct{}), done: make(chan error, 1),
 	}
 	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
@@ -175,7 +175,7 @@ func restartLosesNothing(t *testing.T, more ...string) (all []*daemon, sent uint
 	sent, rate := s.stop(t)
 	last := d.settle(sent - accounted)
 	checkNoRingFull(t, d)
-	if diff := bintest.DiffListed(d.listed(), listedOf(s.proxy)); len(diff) > 0 {
+	if diff := bin1test.DiffListed(d.listed(), listedOf(s.proxy)); len(diff) > 0 {
 		t.Errorf("%d differences, first: %s", len(diff), diff[0])
 	}
 	out, err := program(t, "status", "--control", d.socket).Output()

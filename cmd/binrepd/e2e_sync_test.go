@@ -17,9 +17,9 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
-	"binrepd/userspace/resync/opensipstest"
+	"binrepd/userspace/out/resync/opensipstest"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 const (
@@ -55,11 +55,11 @@ func startModel(t *testing.T, ns *bpftest.Namespace, listen string, args ...stri
 }
 
 // fill gives an appliance n dialogs.
-func fill(t *testing.T, d *daemon, conn net.Conn, proxy *bintest.Proxy, n int) {
+func fill(t *testing.T, d *daemon, conn net.Conn, proxy *bin1test.Proxy, n int) {
 	t.Helper()
 	var packet []byte
 	d.feed(conn, 0, uint64(n), func(i uint64) []byte {
-		packet = proxy.AppendPacket(packet[:0], i, bintest.Confirm)
+		packet = proxy.AppendPacket(packet[:0], i, bin1test.Confirm)
 		return packet
 	})
 }
@@ -78,7 +78,7 @@ func TestSyncToOpenSIPS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	proxy := bintest.NewProxy(4, bintest.Realistic(nowUnix(), 500))
+	proxy := bin1test.NewProxy(4, bin1test.Realistic(nowUnix(), 500))
 	fill(t, d, conn, proxy, dialogs)
 
 	model := startModel(t, nil, "127.0.0.1:0", "-rate", "8000")
@@ -88,7 +88,7 @@ func TestSyncToOpenSIPS(t *testing.T) {
 	}()
 	// Calls begin, and calls that were there from the start end, until most of the table is sent: all of that must be at the
 	// standby in the end.
-	live := bintest.NewProxy(5, bintest.Realistic(nowUnix(), 300))
+	live := bin1test.NewProxy(5, bin1test.Realistic(nowUnix(), 300))
 	pace := time.NewTicker(2 * time.Millisecond)
 	defer pace.Stop()
 	var packet []byte
@@ -96,7 +96,7 @@ func TestSyncToOpenSIPS(t *testing.T) {
 		<-pace.C
 		packet = live.Next(packet[:0])
 		_, err := conn.Write(packet)
-		packet = proxy.AppendPacket(packet[:0], call%uint64(dialogs), bintest.Delete)
+		packet = proxy.AppendPacket(packet[:0], call%uint64(dialogs), bin1test.Delete)
 		_, err2 := conn.Write(packet)
 		if err := errors.Join(err, err2); err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func TestSyncOverALossyPath(t *testing.T) {
 	world := newChain(t)
 	d := world.startFirst(t, "--xdp", "off")
 	conn := dial(t, world.proxy, proxyAddr+":5555", listenAt)
-	proxy := bintest.NewProxy(6, bintest.Realistic(nowUnix(), 1))
+	proxy := bin1test.NewProxy(6, bin1test.Realistic(nowUnix(), 1))
 	const dialogs = 20_000
 	fill(t, d, conn, proxy, dialogs)
 	loseOneIn(t, world.backup, "bin0", 50)
@@ -210,7 +210,7 @@ func TestSyncFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	proxy := bintest.NewProxy(6, bintest.Realistic(nowUnix(), 1))
+	proxy := bin1test.NewProxy(6, bin1test.Realistic(nowUnix(), 1))
 	fill(t, d, conn, proxy, 1000)
 	for _, test := range []struct {
 		args   string

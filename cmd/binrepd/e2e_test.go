@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // The tests in the files e2e_* run binrepd as a process, send it real traffic, and ask it over its control socket. They know of
@@ -145,13 +145,13 @@ func (d *daemon) settle(n uint64) control.Status {
 }
 
 // listed asks for the live dialogs, as JSON, by the command that a user would use.
-func (d *daemon) listed() []bintest.Listed {
+func (d *daemon) listed() []bin1test.Listed {
 	d.t.Helper()
 	out, err := program(d.t, "dialogs", "list", "--json", "--control", d.socket).Output()
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	listed, err := bintest.ReadListed(bytes.NewReader(out))
+	listed, err := bin1test.ReadListed(bytes.NewReader(out))
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/gdamore/tcell/v3/vt"
 	"golang.org/x/sys/unix"
 
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // terminal is a pseudo-terminal with a program on it, and an emulator that shows what a person would see.
@@ -208,7 +208,7 @@ func TestTop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fill(t, d, conn, bintest.NewProxy(8, bintest.Realistic(nowUnix(), 1)), 500)
+	fill(t, d, conn, bin1test.NewProxy(8, bin1test.Realistic(nowUnix(), 1)), 500)
 	source := conn.LocalAddr().String()
 	callID := d.listed()[0].CallID
 

@@ -13,8 +13,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/dialog"
-	"binrepd/userspace/control"
-	"binrepd/userspace/resync"
+	"binrepd/userspace/out/resync"
+	"binrepd/userspace/watch/control"
 )
 
 func saveCommand() *cli.Command {

@@ -8,11 +8,11 @@ import (
 	"sync"
 
 	"binrepd/bpf"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/engine"
-	"binrepd/userspace/gate"
-	"binrepd/userspace/ring"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/gate"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/ring"
+	"binrepd/userspace/in/socket"
+	"binrepd/userspace/state/engine"
 )
 
 // input is the two ways in: a socket for each listen address, always, and rings where there is XDP.
@@ -36,7 +36,7 @@ type input struct {
 }
 
 // openInput opens the sockets, and loads the program unless it is not wanted. Nothing is attached yet.
-func openInput(ctx context.Context, o options, pin *bpf.Pin, s datagram.Steering, log *slog.Logger) (*input, error) {
+func openInput(ctx context.Context, o options, pin *bpf.Pin, s packets.Steering, log *slog.Logger) (*input, error) {
 	in := &input{options: o, pin: pin, log: log, gate: gate.New(gate.Config{Rate: o.SourceRate, Burst: burst(o.SourceRate)})}
 	in.gate.Allow(o.Allow)
 	for i, addr := range o.Listen {
@@ -71,7 +71,7 @@ func openInput(ctx context.Context, o options, pin *bpf.Pin, s datagram.Steering
 }
 
 // load loads the program and opens its rings.
-func (in *input) load(s datagram.Steering) (err error) {
+func (in *input) load(s packets.Steering) (err error) {
 	program, err := bpf.Load(bpf.Config{
 		Rings: in.options.Rings, RingSize: in.options.RingSize, K0: s.K0, K1: s.K1, Listeners: in.options.Listen,
 		Rate: in.options.SourceRate, Burst: burst(in.options.SourceRate), Pin: in.pin,

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"binrepd/bpf"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
 )
 
 // attach puts the program on the interfaces and keeps it there. With --xdp auto an interface where that fails is left to the sockets;

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/dialog"
-	"binrepd/userspace/control"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/resync"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/resync"
+	"binrepd/userspace/watch/control"
 )
 
 // keeper keeps the table on disk: two files, of which the older one is written anew each time, so that a save that is
@@ -32,7 +32,7 @@ type keeper struct {
 	table *dialog.Table
 
 	origin   func(number uint16) netip.AddrPort
-	steering datagram.Steering
+	steering packets.Steering
 	// consumed is how many records of the rings the table includes; mark notes that for the file of that generation.
 	consumed func() uint64
 	mark     func(generation int, saved time.Time, consumed uint64) error
@@ -84,7 +84,7 @@ func (k *keeper) close() error {
 }
 
 // restore loads the newest good file, if there is one, and returns when it was made: the zero time if there is none.
-func (k *keeper) restore(ctx context.Context, number func(datagram.Endpoint, bool) uint16) (time.Time, error) {
+func (k *keeper) restore(ctx context.Context, number func(packets.Endpoint, bool) uint16) (time.Time, error) {
 	for _, generation := range k.newestFirst() {
 		s, err := resync.Load(ctx, resync.LoadConfig{
 			Table: k.table, Path: k.file(generation), Steering: k.steering, Origin: number,

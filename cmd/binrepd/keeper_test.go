@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // keep makes a keeper of a new table in dir. log gets what it says.
@@ -41,14 +41,14 @@ func keep(t *testing.T, dir string, log *bytes.Buffer) *keeper {
 // begin puts n new calls into the table.
 func (k *keeper) begin(t *testing.T, seed uint64, n int) {
 	t.Helper()
-	proxy := bintest.NewProxy(seed, bintest.Realistic(nowUnix(), n))
+	proxy := bin1test.NewProxy(seed, bin1test.Realistic(nowUnix(), n))
 	for k.live() < uint64(n) {
 		packet := proxy.Next(nil)
 		var ev dialog.Event
-		if v := bin.Decode(packet, &ev); v != bin.Dialog {
+		if v := bin1.Decode(packet, &ev); v != bin1.Dialog {
 			t.Fatal(v)
 		}
-		ev.Hash = k.steering.Hash(packet, datagram.Endpoint{})
+		ev.Hash = k.steering.Hash(packet, packets.Endpoint{})
 		shard := k.table.Lock(k.table.ShardOf(ev.Hash))
 		shard.Apply([]*dialog.Event{&ev}, nowUnix())
 		shard.Unlock()

@@ -15,38 +15,88 @@ import (
 
 const module = "binrepd"
 
-// imports are the rules of who may import whom among our packages, without tests. A package that isn't listed here
-// fails TestImports: whoever adds one says where it stands. A command may import everything.
-var imports = map[string][]string{
-	"bpf":                {},
-	"dialog":             {},
-	"userspace/datagram": {},
-	"userspace/thread":   {},
-	"userspace/serving":  {},
-
-	"userspace/bin":    {"dialog"},
-	"userspace/ring":   {"userspace/datagram", "bpf"},
-	"userspace/socket": {"userspace/datagram"},
-	"userspace/gate":   {"userspace/datagram"},
-	"userspace/tuning": {"userspace/thread"},
-	"userspace/record": {"userspace/datagram"},
-	// The history of a call decodes packets; a replay moves the times in them on.
-	"userspace/capture": {"userspace/datagram", "userspace/bin", "dialog"},
-	"userspace/replay":  {"userspace/capture", "userspace/datagram", "userspace/bin", "dialog"},
-	"userspace/shield":  {"userspace/bin", "dialog"},
-	"userspace/engine":  {"userspace/datagram", "userspace/bin", "dialog"},
-	"userspace/egress":  {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
-	"userspace/resync":  {"userspace/datagram", "userspace/bin", "userspace/shield", "dialog"},
-	// The account of the engine speaks of verdicts of bin; finding a Call-ID takes the steering hash of datagram.
-	"userspace/control": {"userspace/serving", "userspace/engine", "userspace/bin", "userspace/datagram", "dialog"},
-	// Its input is what status shows, so that both tell the same and nothing is counted twice.
-	"userspace/telemetry": {"userspace/control", "userspace/serving", "userspace/engine", "userspace/bin", "dialog"},
-	"userspace/live":      {"userspace/control", "dialog"},
-	// The page shows what control tells, in its types.
-	"userspace/statuspage": {"userspace/control"},
+// wings are the groups of packages that follow the flow of data, and the wings that each may import, itself included.
+// What stands beside userspace (bpf, dialog) is a wing of its own. A command may import everything.
+var wings = map[string][]string{
+	"bpf":     {"bpf"},
+	"dialog":  {"dialog", "store"},
+	"store":   {},
+	"in":      {"in", "bpf"},
+	"wire":    {"wire", "dialog"},
+	"state":   {"state", "in", "wire", "dialog"},
+	"out":     {"out", "in", "wire", "dialog"},
+	"cluster": {"cluster", "out", "state", "in", "wire", "dialog"},
+	"trace":   {"trace", "in", "wire", "dialog"},
+	"watch":   {"watch", "cluster", "trace", "out", "state", "in", "wire", "dialog"},
 	// The bench measures everything, with the traffic that the tests use.
-	"userspace/bench": {"bpf", "dialog", "userspace/datagram", "userspace/bin", "userspace/bin/bintest", "userspace/ring", "userspace/record", "userspace/socket",
-		"userspace/engine", "userspace/egress", "userspace/resync", "userspace/thread"},
+	"bench":     {"bench", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
+	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
+}
+
+// wing returns the wing of one of our packages: "in" for userspace/in/ring, "dialog" for dialog/layout.
+func wing(path string) string {
+	if path == "userspace/state/store" { // it lies under the models, and knows none of them
+		return "store"
+	}
+	first, rest, _ := strings.Cut(path, "/")
+	if first == "userspace" {
+		first, _, _ = strings.Cut(rest, "/")
+	}
+	return first
+}
+
+// TestWings holds the direction of imports between wings. TestImports holds it between packages.
+func TestWings(t *testing.T) {
+	for _, p := range goList(t) {
+		if isCommand(p.ImportPath) || isTestHelper(p.ImportPath) {
+			continue
+		}
+		from := wing(p.ImportPath)
+		allowed, known := wings[from]
+		if !known {
+			t.Errorf("%s is in no wing: add wing %s to this test", p.ImportPath, from)
+			continue
+		}
+		for _, i := range p.Imports {
+			if ours, isOurs := strings.CutPrefix(i, module+"/"); isOurs && !isTestHelper(ours) && !slices.Contains(allowed, wing(ours)) {
+				t.Errorf("%s imports %s: wing %s may not import wing %s", p.ImportPath, ours, from, wing(ours))
+			}
+		}
+	}
+}
+
+// imports lists for each of our packages those that it may import, tests aside. TestImports fails for a package that
+// isn't listed. A command may import everything.
+var imports = map[string][]string{
+	"bpf":                     {},
+	"dialog":                  {},
+	"userspace/in/packets":    {},
+	"userspace/in/thread":     {},
+	"userspace/watch/serving": {},
+
+	"userspace/wire/bin1":    {"dialog"},
+	"userspace/in/ring":      {"userspace/in/packets", "bpf"},
+	"userspace/in/socket":    {"userspace/in/packets"},
+	"userspace/in/gate":      {"userspace/in/packets"},
+	"userspace/watch/tuning": {"userspace/in/thread"},
+	"userspace/trace/record": {"userspace/in/packets"},
+	// The history of a call decodes packets; a replay moves the times in them on.
+	"userspace/trace/capture": {"userspace/in/packets", "userspace/wire/bin1", "dialog"},
+	"userspace/trace/replay":  {"userspace/trace/capture", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
+	"userspace/out/shield":    {"userspace/wire/bin1", "dialog"},
+	"userspace/state/engine":  {"userspace/in/packets", "userspace/wire/bin1", "dialog"},
+	"userspace/out/egress":    {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog"},
+	"userspace/out/resync":    {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog"},
+	// The account of the engine speaks of verdicts of bin; finding a Call-ID takes the steering hash of datagram.
+	"userspace/watch/control": {"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/in/packets", "dialog"},
+	// Its input is what status shows, so that both tell the same and nothing is counted twice.
+	"userspace/watch/telemetry": {"userspace/watch/control", "userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "dialog"},
+	"userspace/watch/live":      {"userspace/watch/control", "dialog"},
+	// The page shows what control tells, in its types.
+	"userspace/watch/statuspage": {"userspace/watch/control"},
+	// The bench measures everything, with the traffic that the tests use.
+	"userspace/bench": {"bpf", "dialog", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin1/bin1test", "userspace/in/ring", "userspace/trace/record", "userspace/in/socket",
+		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/in/thread"},
 }
 
 // commands are the folders of programs.
@@ -58,18 +108,18 @@ var onlyIn = [...]struct {
 	ours    []string
 }{
 	{"github.com/urfave/cli", []string{"cmd/binrepd"}},
-	{"github.com/cilium/ebpf", []string{"bpf", "bpf/bpftest", "userspace/ring", "userspace/bench"}},
-	{"github.com/prometheus", []string{"userspace/telemetry"}},
-	{"github.com/safchain/ethtool", []string{"userspace/tuning"}},
-	{"github.com/gdamore/tcell", []string{"userspace/live"}},
-	{"net/http", []string{"userspace/control", "userspace/telemetry", "userspace/statuspage", "userspace/serving", "cmd/binrepd"}},
+	{"github.com/cilium/ebpf", []string{"bpf", "bpf/bpftest", "userspace/in/ring", "userspace/bench"}},
+	{"github.com/prometheus", []string{"userspace/watch/telemetry"}},
+	{"github.com/safchain/ethtool", []string{"userspace/watch/tuning"}},
+	{"github.com/gdamore/tcell", []string{"userspace/watch/live"}},
+	{"net/http", []string{"userspace/watch/control", "userspace/watch/telemetry", "userspace/watch/statuspage", "userspace/watch/serving", "cmd/binrepd"}},
 	{"testing", nil},
 	{"pgregory.net/rapid", nil},
 	{"go.uber.org/goleak", nil},
 }
 
 // pure packages do no I/O and know no system: no file, no network, no clock of their own.
-var pure = [...]string{"dialog", "userspace/bin", "userspace/datagram"}
+var pure = [...]string{"dialog", "userspace/wire/bin1", "userspace/in/packets"}
 
 // listed is what `go list -json` tells of a package.
 type listed struct {
@@ -217,12 +267,12 @@ func TestOtherSystems(t *testing.T) {
 	}
 	t.Run("darwin", func(t *testing.T) {
 		goCommand(t, []string{"GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=0"},
-			"vet", "./dialog", "./userspace/datagram", "./userspace/bin", "./userspace/engine")
+			"vet", "./dialog", "./userspace/in/packets", "./userspace/wire/bin1", "./userspace/state/engine")
 	})
 	t.Run("arm64", func(t *testing.T) {
 		goCommand(t, []string{"GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0"}, "build", "-trimpath", "./...") // as make deb does, to compile once for both
 	})
 	t.Run("portable sockets", func(t *testing.T) {
-		goCommand(t, []string{"GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=0"}, "build", "./userspace/socket")
+		goCommand(t, []string{"GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=0"}, "build", "./userspace/in/socket")
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"go.uber.org/goleak"
 
-	"binrepd/userspace/resync/opensipstest"
+	"binrepd/userspace/out/resync/opensipstest"
 )
 
 // asProgram makes the test binary behave as binrepd itself.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"binrepd/userspace/control"
-	"binrepd/userspace/telemetry"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/telemetry"
 )
 
 const (

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestRestartRemembersDeadProxy: of two proxies one is dead when the appliance starts anew. That the other one sends doesn't make it READY.
@@ -17,7 +17,7 @@ func TestRestartRemembersDeadProxy(t *testing.T) {
 	d := startDaemon(t, nil, args...)
 	from := func(seed uint64, conn net.Conn) {
 		t.Helper()
-		if _, err := conn.Write(bintest.NewProxy(seed, bintest.Realistic(nowUnix(), 10)).Next(nil)); err != nil {
+		if _, err := conn.Write(bin1test.NewProxy(seed, bin1test.Realistic(nowUnix(), 10)).Next(nil)); err != nil {
 			t.Fatal(err)
 		}
 	}

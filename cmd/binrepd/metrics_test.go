@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/common/model"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 func TestMetricsOptions(t *testing.T) {
@@ -176,7 +176,7 @@ func TestMetricsOfDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	proxy := bintest.NewProxy(11, bintest.Realistic(nowUnix(), 100))
+	proxy := bin1test.NewProxy(11, bin1test.Realistic(nowUnix(), 100))
 	const events = 500
 	d.feed(conn, 0, events, func(uint64) []byte { return proxy.Next(nil) })
 	for _, junk := range []string{"x", strings.Repeat("y", 100)} {

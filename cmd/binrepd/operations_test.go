@@ -13,9 +13,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/bpf"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/control"
-	"binrepd/userspace/shield"
+	"binrepd/userspace/out/shield"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1"
 )
 
 // TestOperationsExplainsStatus: every key of status --json, and every reason that may be a key in it, is on the page.
@@ -26,7 +26,7 @@ func TestOperationsExplainsStatus(t *testing.T) {
 		t.Fatal("no such chapter")
 	}
 	keys := jsonKeys(reflect.TypeFor[control.Status](), nil)
-	for v := bin.Short; v < bin.Verdicts; v++ {
+	for v := bin1.Short; v < bin1.Verdicts; v++ {
 		keys = append(keys, v.String())
 	}
 	for r := shield.Passed + 1; r < shield.Reasons; r++ {

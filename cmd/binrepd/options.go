@@ -12,7 +12,7 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/dialog"
-	"binrepd/userspace/egress"
+	"binrepd/userspace/out/egress"
 )
 
 // Modes of --xdp.

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/control"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/egress"
-	"binrepd/userspace/shield"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/socket"
+	"binrepd/userspace/out/egress"
+	"binrepd/userspace/out/shield"
+	"binrepd/userspace/watch/control"
 )
 
 // flushTime is how long stopping waits for what backups have not been sent yet.
@@ -115,15 +115,15 @@ func unmatchedSockets(r *shield.Report) map[string]uint64 {
 type reports struct {
 	mu   sync.RWMutex
 	next int
-	to   map[int]func(datagram.Endpoint, error)
+	to   map[int]func(packets.Endpoint, error)
 }
 
 // add adds a listener, which must be quick, and returns what removes it.
-func (r *reports) add(fn func(datagram.Endpoint, error)) (remove func()) {
+func (r *reports) add(fn func(packets.Endpoint, error)) (remove func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.to == nil {
-		r.to = map[int]func(datagram.Endpoint, error){}
+		r.to = map[int]func(packets.Endpoint, error){}
 	}
 	id := r.next
 	r.next++
@@ -135,7 +135,7 @@ func (r *reports) add(fn func(datagram.Endpoint, error)) (remove func()) {
 	}
 }
 
-func (r *reports) tell(to datagram.Endpoint, err error) {
+func (r *reports) tell(to packets.Endpoint, err error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, fn := range r.to {

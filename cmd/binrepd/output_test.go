@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"binrepd/userspace/control"
-	"binrepd/userspace/egress"
-	"binrepd/userspace/resync"
-	"binrepd/userspace/shield"
+	"binrepd/userspace/out/egress"
+	"binrepd/userspace/out/resync"
+	"binrepd/userspace/out/shield"
+	"binrepd/userspace/watch/control"
 )
 
 // crowd is a report with as many sockets as are listed, and more.

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"os"
 
-	"binrepd/userspace/control"
-	"binrepd/userspace/statuspage"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/statuspage"
 )
 
 // page is the status page of the metrics address.

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
 )
 
 // socketGroup is the group that may use the control socket, where the host has it.

@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 
-	"binrepd/userspace/control"
-	"binrepd/userspace/telemetry"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/telemetry"
 )
 
 // look takes the counters, and sees how far everybody is who has to go on. That it returns is a sign of life, too, but none of the

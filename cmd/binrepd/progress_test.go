@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/telemetry"
+	"binrepd/userspace/watch/telemetry"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // hanging is an appliance in this process without XDP, so that a test can hold a lock of its table.
@@ -20,7 +20,7 @@ type hanging struct {
 	*appliance
 	t     *testing.T
 	conn  net.Conn
-	proxy *bintest.Proxy
+	proxy *bin1test.Proxy
 }
 
 func newHanging(t *testing.T) *hanging {
@@ -40,7 +40,7 @@ func newHanging(t *testing.T) *hanging {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &hanging{a, t, conn, bintest.NewProxy(7, bintest.Options{Now: nowUnix()})}
+	return &hanging{a, t, conn, bin1test.NewProxy(7, bin1test.Options{Now: nowUnix()})}
 }
 
 func (h *hanging) send() {

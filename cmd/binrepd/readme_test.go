@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // The tests in this file run what the README shows, word for word, in namespaces that have its addresses.
@@ -193,6 +193,6 @@ func callID(t *testing.T, d *daemon) string {
 // readmeCalls is how many calls the README's proxy has.
 const readmeCalls = 50
 
-func newReadmeProxy() *bintest.Proxy {
-	return bintest.NewProxy(3, bintest.Options{Now: nowUnix(), Calls: readmeCalls})
+func newReadmeProxy() *bin1test.Proxy {
+	return bin1test.NewProxy(3, bin1test.Options{Now: nowUnix(), Calls: readmeCalls})
 }

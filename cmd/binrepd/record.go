@@ -14,10 +14,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/bpf"
-	"binrepd/userspace/control"
-	"binrepd/userspace/engine"
-	"binrepd/userspace/record"
-	"binrepd/userspace/ring"
+	"binrepd/userspace/in/ring"
+	"binrepd/userspace/state/engine"
+	"binrepd/userspace/trace/record"
+	"binrepd/userspace/watch/control"
 )
 
 const categoryRecord = "Flight recorder"

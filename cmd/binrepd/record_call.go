@@ -15,10 +15,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/capture"
-	"binrepd/userspace/control"
-	"binrepd/userspace/record"
+	"binrepd/userspace/trace/capture"
+	"binrepd/userspace/trace/record"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1"
 )
 
 func recordCommand() *cli.Command {
@@ -147,9 +147,9 @@ func notRead(n *capture.Counts) string {
 // commandWord is the word for what an entry is.
 func commandWord(e *capture.Entry) string {
 	switch e.Verdict {
-	case bin.Dialog:
+	case bin1.Dialog:
 		return e.Kind.String()
-	case bin.OtherCapability:
+	case bin1.OtherCapability:
 		return "other"
 	}
 	return "bad"
@@ -161,7 +161,7 @@ func printHistory(out io.Writer, entries []capture.Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		state := "-"
-		if e.Verdict == bin.Dialog && e.Kind != dialog.Delete {
+		if e.Verdict == bin1.Dialog && e.Kind != dialog.Delete {
 			state = e.Details.State.String()
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format("2006-01-02 15:04:05.000000"), e.Source, e.Listener,
@@ -174,7 +174,7 @@ func printHistory(out io.Writer, entries []capture.Entry) error {
 func what(e *capture.Entry) string {
 	d := &e.Details
 	switch {
-	case e.Verdict != bin.Dialog:
+	case e.Verdict != bin1.Dialog:
 		return fmt.Sprintf("%s, %d bytes", e.Verdict, e.Bytes)
 	case e.Kind == dialog.Delete:
 		return fmt.Sprintf("tags %s, %s", control.Printable(d.FromTag), control.Printable(d.ToTag))
@@ -240,7 +240,7 @@ func encodeHistory(out io.Writer, entries []capture.Entry) error {
 		line := historyLine{
 			Time: e.Time, Source: e.Source.String(), Listener: e.Listener.String(), Bytes: e.Bytes, Command: commandWord(e), Verdict: e.Verdict.String(),
 		}
-		if d := &e.Details; e.Verdict == bin.Dialog {
+		if d := &e.Details; e.Verdict == bin1.Dialog {
 			from, to := control.Text(d.FromTag), control.Text(d.ToTag)
 			line.FromTag, line.ToTag = &from, &to
 			line.FromURI, line.ToURI = control.Text(d.FromURI), control.Text(d.ToURI)

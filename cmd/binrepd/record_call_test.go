@@ -13,23 +13,23 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/capture"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/record"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/trace/capture"
+	"binrepd/userspace/trace/record"
+	"binrepd/userspace/wire/bin1"
 )
 
-// recordPackets records the packets in dir, in a file of its own.
-func recordPackets(t *testing.T, dir string, packets ...[]byte) {
+// recordPackets records payloads in dir, in a file of its own.
+func recordPackets(t *testing.T, dir string, payloads ...[]byte) {
 	t.Helper()
 	at := netip.MustParseAddrPort("127.0.0.1:5556")
 	r, err := record.Open(record.Config{Dir: dir, Limit: record.LeastLimit, Listeners: []netip.AddrPort{at}, Taps: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, p := range packets {
-		r.Tap(0).Record([]datagram.Datagram{{
-			Payload: p, Source: datagram.EndpointOf(netip.MustParseAddrPort("192.0.2.7:5555")), Received: time.Now().UnixNano() + int64(i),
+	for i, p := range payloads {
+		r.Tap(0).Record([]packets.Packet{{
+			Payload: p, Source: packets.EndpointOf(netip.MustParseAddrPort("192.0.2.7:5555")), Received: time.Now().UnixNano() + int64(i),
 		}})
 	}
 	if err := r.Close(t.Context()); err != nil {
@@ -42,13 +42,13 @@ func recordPackets(t *testing.T, dir string, packets ...[]byte) {
 func TestCallOfDamagedRecording(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "record")
 	d := dialog.Details{CallID: "call", FromTag: "f", ToTag: "t", State: dialog.Confirmed, Vars: "a\x01"}
-	recordPackets(t, dir, bin.Append(nil, dialog.Create, d.AppendPacked(nil)))
+	recordPackets(t, dir, bin1.Append(nil, dialog.Create, d.AppendPacked(nil)))
 	files, err := record.Files(dir)
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
 	d.Vars = "b\x02"
-	recordPackets(t, dir, bin.Append(nil, dialog.Update, d.AppendPacked(nil)))
+	recordPackets(t, dir, bin1.Append(nil, dialog.Update, d.AppendPacked(nil)))
 	args := []string{"record", "call", "call", "--record", dir}
 	status, stdout, stderr := call(args...)
 	if status != 0 || strings.Count(stdout, "\n") != 3 || stderr != "" || !strings.Contains(stdout, `vars "a\x01" -> "b\x02"`) {

@@ -16,11 +16,11 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
-	"binrepd/userspace/capture"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/record"
-	"binrepd/userspace/replay"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/socket"
+	"binrepd/userspace/trace/capture"
+	"binrepd/userspace/trace/record"
+	"binrepd/userspace/trace/replay"
 )
 
 // speedMax is the --speed without pauses.
@@ -166,14 +166,14 @@ func replayAction(c *cli.Context) error {
 		return usageErrorf("--bind %s: not of the same family as %s", c.String("bind"), to)
 	}
 	var refused atomic.Bool
-	sock, err := socket.NewSender(c.Context, req.bind, socket.Config{OnError: func(datagram.Endpoint, error) { refused.Store(true) }})
+	sock, err := socket.NewSender(c.Context, req.bind, socket.Config{OnError: func(packets.Endpoint, error) { refused.Store(true) }})
 	if err != nil {
 		return err
 	}
 	defer sock.Close()
 	show := newReplayProgress(c.App.ErrWriter)
 	s, err := replay.Run(c.Context, replay.Config{
-		Next: capture.NewSorted(files.Next).Next, Want: req.want, Sink: sock, To: datagram.EndpointOf(to),
+		Next: capture.NewSorted(files.Next).Next, Want: req.want, Sink: sock, To: packets.EndpointOf(to),
 		Speed: req.speed, Shift: c.Bool("shift-time"), Progress: show.update,
 		Refused: func() bool { sock.ReapErrors(); return refused.Load() },
 	})

@@ -11,8 +11,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
-	"binrepd/userspace/egress"
-	"binrepd/userspace/shield"
+	"binrepd/userspace/out/egress"
+	"binrepd/userspace/out/shield"
 )
 
 const categoryReplicate = "Backups"

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"binrepd/userspace/thread"
+	"binrepd/userspace/in/thread"
 )
 
 func runCommand() *cli.Command {

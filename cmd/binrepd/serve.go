@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"sync"
 
-	"binrepd/userspace/control"
-	"binrepd/userspace/telemetry"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/telemetry"
 )
 
 // serve runs the appliance until ctx ends: it starts the parts from the table outwards, and stops them from the

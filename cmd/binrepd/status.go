@@ -13,7 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
 )
 
 func statusCommand() *cli.Command {

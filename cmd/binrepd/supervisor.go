@@ -8,7 +8,7 @@ import (
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
-	"binrepd/userspace/telemetry"
+	"binrepd/userspace/watch/telemetry"
 )
 
 // supervisor is who started the daemon and wants to know how it is: systemd with Type=notify, sd_notify(3). Without one

@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/bpf"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
 )
 
 const categorySurvive = "Death and restart"

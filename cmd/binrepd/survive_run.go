@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"binrepd/bpf"
-	"binrepd/userspace/control"
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/watch/control"
 )
 
 // openPin opens the folder of pins, if there is to be one.
@@ -83,11 +83,11 @@ func (in *input) awaitInherited(ctx context.Context) <-chan struct{} {
 
 // after is a source whose turn comes when first is closed.
 type after struct {
-	datagram.Source
+	packets.Source
 	first <-chan struct{}
 }
 
-func (a *after) Receive(b *datagram.Batch) error {
+func (a *after) Receive(b *packets.Batch) error {
 	if a.first != nil {
 		<-a.first
 		a.first = nil

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
 )
 
 // TestSurvivalFlags refuses what can't be meant, and folders that won't do.

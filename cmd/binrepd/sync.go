@@ -15,8 +15,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"binrepd/userspace/control"
-	"binrepd/userspace/shield"
+	"binrepd/userspace/out/shield"
+	"binrepd/userspace/watch/control"
 )
 
 // defaultRate is half of what one OpenSIPS with two receivers applied without loss on two cores.

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/control"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/resync"
-	"binrepd/userspace/shield"
-	"binrepd/userspace/telemetry"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/resync"
+	"binrepd/userspace/out/shield"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/telemetry"
 )
 
 // syncs are the sessions that send the table to a standby, any number at a time.
@@ -52,7 +52,7 @@ func (a *appliance) syncTo(ctx context.Context, req control.SyncRequest, progres
 	if err != nil {
 		return summary, &control.RequestError{Err: err}
 	}
-	defer a.input.reports.add(func(to datagram.Endpoint, err error) {
+	defer a.input.reports.add(func(to packets.Endpoint, err error) {
 		if to == cfg.To {
 			session.Failed(err)
 		}
@@ -126,7 +126,7 @@ func (a *appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 	if req.Replace && a.isOwn(to) {
 		return resync.Config{}, fmt.Errorf("--replace to %s, where this binrepd itself listens, would end every call", req.To)
 	}
-	cfg.To = datagram.EndpointOf(to)
+	cfg.To = packets.EndpointOf(to)
 	return cfg, nil
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"binrepd/userspace/control"
-	"binrepd/userspace/live"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/live"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
 )
 
 // atOnce is the number of packets that tests send before they let an appliance take them: the receive buffer of who has no privilege

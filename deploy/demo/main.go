@@ -14,8 +14,8 @@ import (
 	"syscall"
 	"time"
 
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 const (
@@ -75,7 +75,7 @@ func demo(ctx context.Context, program string) error {
 	}
 
 	say("The proxy announces calls: %d packets.", packets)
-	proxy := bintest.NewProxy(uint64(time.Now().UnixNano()), bintest.Realistic(time.Now().Unix(), calls))
+	proxy := bin1test.NewProxy(uint64(time.Now().UnixNano()), bin1test.Realistic(time.Now().Unix(), calls))
 	if err := play(ctx, p.proxy, p.listen, proxy, client); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func demo(ctx context.Context, program string) error {
 }
 
 // play sends the stream, waiting after each burst until the appliance has seen it.
-func play(ctx context.Context, from *net.UDPConn, to *net.UDPAddr, proxy *bintest.Proxy, client *control.Client) error {
+func play(ctx context.Context, from *net.UDPConn, to *net.UDPAddr, proxy *bin1test.Proxy, client *control.Client) error {
 	var packet []byte
 	for sent := 0; sent < packets; {
 		for range burst {
@@ -126,7 +126,7 @@ func play(ctx context.Context, from *net.UDPConn, to *net.UDPAddr, proxy *bintes
 }
 
 // check compares what the appliance holds with what the proxy knows.
-func check(ctx context.Context, client *control.Client, proxy *bintest.Proxy) error {
+func check(ctx context.Context, client *control.Client, proxy *bin1test.Proxy) error {
 	s, err := client.Status(ctx)
 	if err != nil {
 		return err

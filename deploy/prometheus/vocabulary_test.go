@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"binrepd/deploy/tooltest"
-	"binrepd/userspace/telemetry"
+	"binrepd/userspace/watch/telemetry"
 )
 
 // vocabulary is what expressions may name: of each metric its labels, with the values known of each.

@@ -16,8 +16,8 @@ import (
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
 	"binrepd/deploy/tooltest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // TestRunsAsTheUnitSays: with the unit's capabilities, another user and no_new_privs, the program attaches natively and
@@ -67,9 +67,9 @@ func processStatus(t *testing.T, pid int) map[string]string {
 func TestRestart(t *testing.T) {
 	p := newPlace(t, build(t))
 	capabilities := readUnit(t).words(t, "AmbientCapabilities")
-	options := bintest.Realistic(time.Now().Unix(), 50)
+	options := bin1test.Realistic(time.Now().Unix(), 50)
 	options.Large = 0 // fragments need a socket, and there is none in between
-	proxy := bintest.NewProxy(1, options)
+	proxy := bin1test.NewProxy(1, options)
 	for round := range 3 {
 		s := p.newService(t, capabilities)
 		p.start(t, s)

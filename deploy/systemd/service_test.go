@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/control"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // anybody is a user and group without an account and without files.
@@ -223,7 +223,7 @@ func (s *service) await(t *testing.T) *control.Client {
 }
 
 // send sends packets of a proxy.
-func (p *place) send(proxy *bintest.Proxy, packets int) {
+func (p *place) send(proxy *bin1test.Proxy, packets int) {
 	p.proxy.Do(func() error {
 		conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(p.listen))
 		if err != nil {
@@ -247,7 +247,7 @@ func (p *place) exercise(t *testing.T, s *service) {
 	t.Helper()
 	const events = 200
 	client := s.await(t)
-	p.send(bintest.NewProxy(1, bintest.Realistic(time.Now().Unix(), 50)), events)
+	p.send(bin1test.NewProxy(1, bin1test.Realistic(time.Now().Unix(), 50)), events)
 	var st control.Status
 	bpftest.Await(t, "all packets in the account", func() bool {
 		var err error

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
+	"binrepd/userspace/wire/bin1"
 )
 
 // dialogFields are the names of the fields of a dialog, in the order of dialog.Field.
@@ -30,24 +30,24 @@ var flagBits = map[string]uint32{
 func compare(t *testing.T, packet []byte, got *item) {
 	t.Helper()
 	var ev dialog.Event
-	verdict := bin.Decode(packet, &ev)
+	verdict := bin1.Decode(packet, &ev)
 	if shown := got.show(t, "bin.verdict"); shown != verdict.String() {
 		t.Fatalf("verdict %s, want %s: % x", shown, verdict, packet[:min(len(packet), 64)])
 	}
-	if ok := verdict == bin.Dialog || verdict == bin.OtherCapability; !ok && len(got.all("bin.expert."+verdict.String())) == 0 {
+	if ok := verdict == bin1.Dialog || verdict == bin1.OtherCapability; !ok && len(got.all("bin.expert."+verdict.String())) == 0 {
 		t.Errorf("no expert information about %s", verdict)
 	}
-	if verdict == bin.Short || verdict == bin.NotBIN {
+	if verdict == bin1.Short || verdict == bin1.NotBIN {
 		return
 	}
-	status := map[bin.Verdict]string{bin.BadChecksum: "bad", bin.BigEndian: "big_endian"}[verdict]
+	status := map[bin1.Verdict]string{bin1.BadChecksum: "bad", bin1.BigEndian: "big_endian"}[verdict]
 	if status == "" {
 		status = "good"
 	}
 	if shown := got.show(t, "bin.checksum.status"); shown != status {
 		t.Errorf("checksum %s, want %s", shown, status)
 	}
-	if verdict != bin.Dialog {
+	if verdict != bin1.Dialog {
 		return
 	}
 	if name := got.show(t, "bin.command.name"); name != ev.Kind.String() {
@@ -141,7 +141,7 @@ func checkNumber(t *testing.T, fields []*item, i int, name string, value uint32,
 func comparePairs(t *testing.T, got *item, field, pair string, list []byte) {
 	t.Helper()
 	names, values := got.all("bin.dialog."+pair+".name"), got.all("bin.dialog."+pair+".value")
-	pairs := bin.PairsOf(list)
+	pairs := bin1.PairsOf(list)
 	n := 0
 	for ; pairs.Next(); n++ {
 		if n >= len(names) || n >= len(values) {
@@ -149,7 +149,7 @@ func comparePairs(t *testing.T, got *item, field, pair string, list []byte) {
 		}
 		for _, part := range [...]struct {
 			got  *item
-			want bin.Escaped
+			want bin1.Escaped
 		}{{names[n], pairs.Name}, {values[n], pairs.Value}} {
 			if plain(part.want) && part.got.Show != part.want.String() {
 				t.Errorf("%s: pair %d: %q, want %q", field, n, part.got.Show, part.want)

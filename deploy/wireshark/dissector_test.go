@@ -13,14 +13,14 @@ import (
 
 	"binrepd/deploy/tooltest"
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/bin/bintest"
+	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // vectors returns the packets of the test vectors of package bin, by name.
 func vectors(t *testing.T) map[string][]byte {
 	t.Helper()
-	files, err := filepath.Glob("../../userspace/bin/testdata/vectors/*.txt")
+	files, err := filepath.Glob("../../userspace/wire/bin1/testdata/vectors/*.txt")
 	if err != nil || len(files) < 25 {
 		t.Fatalf("%d vectors, %v", len(files), err)
 	}
@@ -74,11 +74,11 @@ func TestVectors(t *testing.T) {
 // TestCaptures looks at what real proxies sent: recognised by its marker, some of it reassembled from fragments.
 func TestCaptures(t *testing.T) {
 	tooltest.Require(t, "tshark")
-	folder, err := bintest.CaptureFolder()
+	folder, err := bin1test.CaptureFolder()
 	if err != nil {
-		bintest.NoCaptures(t, err)
+		bin1test.NoCaptures(t, err)
 	}
-	for _, c := range bintest.Captures(t) {
+	for _, c := range bin1test.Captures(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			got := dissect(t, filepath.Join(folder, c.Name+".pcap"))
 			if len(got) != len(c.Datagrams) {
@@ -87,7 +87,7 @@ func TestCaptures(t *testing.T) {
 			registrations := 0
 			for i, d := range c.Datagrams {
 				compare(t, d.Payload, &got[i])
-				if string(bin.Capability(d.Payload)) == "ul" {
+				if string(bin1.Capability(d.Payload)) == "ul" {
 					registrations++
 					walkRegistration(t, d.Payload, &got[i])
 				}
@@ -106,7 +106,7 @@ func TestDamaged(t *testing.T) {
 	var packets [][]byte
 	add := func(packet []byte) {
 		if len(packet) >= 8 {
-			binary.LittleEndian.PutUint32(packet[4:], bin.Checksum(packet))
+			binary.LittleEndian.PutUint32(packet[4:], bin1.Checksum(packet))
 		}
 		packets = append(packets, packet)
 	}
@@ -142,12 +142,12 @@ func TestDamaged(t *testing.T) {
 		packets = append(packets, packet)
 	}
 	nameless := dialog.Details{State: dialog.Answered, FromURI: "sip:a@example.org"}
-	packets = append(packets, bin.Append(nil, dialog.Create, nameless.AppendPacked(nil)), bin.Append(nil, dialog.Delete, nameless.AppendKey(nil)))
+	packets = append(packets, bin1.Append(nil, dialog.Create, nameless.AppendPacked(nil)), bin1.Append(nil, dialog.Delete, nameless.AppendKey(nil)))
 	counts := map[string]int{}
 	for _, got := range compareAll(t, packets) {
 		counts[got.show(t, "bin.verdict")]++
 	}
-	for v := range bin.Verdicts {
+	for v := range bin1.Verdicts {
 		if counts[v.String()] == 0 {
 			t.Errorf("no packet was %s", v)
 		}
@@ -159,7 +159,7 @@ func TestDamaged(t *testing.T) {
 func swap(packet []byte) []byte {
 	p := slices.Clone(packet)
 	slices.Reverse(p[8:12])
-	binary.BigEndian.PutUint32(p[4:], bin.Checksum(p))
+	binary.BigEndian.PutUint32(p[4:], bin1.Checksum(p))
 	return p
 }
 
@@ -167,7 +167,7 @@ func swap(packet []byte) []byte {
 func TestRemarkable(t *testing.T) {
 	packets := vectors(t)
 	var ev dialog.Event
-	if v := bin.Decode(packets["V01"], &ev); v != bin.Dialog {
+	if v := bin1.Decode(packets["V01"], &ev); v != bin1.Dialog {
 		t.Fatal(v)
 	}
 	base := ev.Body.Details()
@@ -183,9 +183,9 @@ func TestRemarkable(t *testing.T) {
 		{func(d *dialog.Details) { d.CallerRouteSet = routes }, "caller_route_set", "many_routes"},
 		{func(d *dialog.Details) { d.CalleeRouteSet = routes }, "callee_route_set", "many_routes"},
 		{func(d *dialog.Details) { d.CalleeRouteSet = routes[len("<sip:p.example.net;lr>,"):] }, "", ""},
-		{func(d *dialog.Details) { d.Vars = string(bin.AppendPair(nil, "a", `x\#y`)) }, "vars", "misread_pairs"},
-		{func(d *dialog.Details) { d.Vars = string(bin.AppendPair(nil, "a", `x\|y`)) }, "vars", "misread_pairs"},
-		{func(d *dialog.Details) { d.Vars = string(bin.AppendPair(nil, `a\`, `\\x#|y\`)) }, "", ""},
+		{func(d *dialog.Details) { d.Vars = string(bin1.AppendPair(nil, "a", `x\#y`)) }, "vars", "misread_pairs"},
+		{func(d *dialog.Details) { d.Vars = string(bin1.AppendPair(nil, "a", `x\|y`)) }, "vars", "misread_pairs"},
+		{func(d *dialog.Details) { d.Vars = string(bin1.AppendPair(nil, `a\`, `\\x#|y\`)) }, "", ""},
 		{func(d *dialog.Details) { d.Vars = `a\qb#c\d|` }, "", ""},
 		{func(d *dialog.Details) { d.Vars = "a|" }, "vars", "bad_pairs"},
 		{func(d *dialog.Details) { d.Vars = "#b|" }, "vars", "bad_pairs"},
@@ -202,7 +202,7 @@ func TestRemarkable(t *testing.T) {
 	for _, test := range tests {
 		d := base
 		test.change(&d)
-		list = append(list, bin.Append(nil, dialog.Update, d.AppendPacked(nil)))
+		list = append(list, bin1.Append(nil, dialog.Update, d.AppendPacked(nil)))
 	}
 	for i, got := range compareAll(t, list) {
 		test := tests[i]

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"binrepd/deploy/tooltest"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/record"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/trace/record"
+	"binrepd/userspace/wire/bin1"
 )
 
 // TestRecording opens what the flight recorder writes, over IPv4 and IPv6, of good and of broken packets: every packet is taken, no good
@@ -25,11 +25,11 @@ func TestRecording(t *testing.T) {
 	listeners := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:5556"), netip.MustParseAddrPort("[2001:db8::1]:5556")}
 	sources := []netip.AddrPort{netip.MustParseAddrPort("198.51.100.7:5555"), netip.MustParseAddrPort("[2001:db8::99]:5555")}
 	whole := vectors(t)
-	var batch []datagram.Datagram
+	var batch []packets.Packet
 	add := func(packet []byte) {
 		for i := range listeners {
-			batch = append(batch, datagram.Datagram{
-				Payload: packet, Source: datagram.EndpointOf(sources[i]), Listener: uint8(i), Received: int64(1_700_000_000_123_456_789 + len(batch)),
+			batch = append(batch, packets.Packet{
+				Payload: packet, Source: packets.EndpointOf(sources[i]), Listener: uint8(i), Received: int64(1_700_000_000_123_456_789 + len(batch)),
 			})
 		}
 	}
@@ -80,7 +80,7 @@ func suspicious(t *testing.T, file string) string {
 	cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-X", "lua_script:binrepd.lua", "-r", file, "-d", "udp.port==5556,bin",
 		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-Y",
 		fmt.Sprintf(`(_ws.malformed && (bin.verdict == %q || bin.verdict == %q)) || ip.checksum.status == "Bad" || udp.checksum.status == "Bad" || udp.length.bad`,
-			bin.Dialog, bin.OtherCapability))
+			bin1.Dialog, bin1.OtherCapability))
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // nobody's own settings
 	out, err := cmd.Output()
 	if err != nil {

@@ -7,10 +7,10 @@ import (
 	"runtime"
 
 	"binrepd/bpf"
-	"binrepd/userspace/engine"
-	"binrepd/userspace/ring"
-	"binrepd/userspace/socket"
-	"binrepd/userspace/thread"
+	"binrepd/userspace/in/ring"
+	"binrepd/userspace/in/socket"
+	"binrepd/userspace/in/thread"
+	"binrepd/userspace/state/engine"
 )
 
 // appliance is a whole binrepd at one end of a link: its ways in, an engine and a table.

@@ -18,7 +18,7 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -103,7 +103,7 @@ func TestFeeder(t *testing.T) {
 	made := newTraffic()
 	const n = 3000
 	for range 2 { // the second time over what the first has left
-		var want packets
+		var want encoded
 		if err := r.fill(n, func(dst []byte) ([]byte, uint64) {
 			packet, call := made.mixed(dst)
 			want.make(1, func(dst []byte) ([]byte, uint64) { return append(dst, packet...), call })
@@ -111,14 +111,14 @@ func TestFeeder(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		b := datagram.NewBatch(n)
+		b := packets.NewBatch(n)
 		if err := r.sources[0].Receive(b); err != nil {
 			t.Fatal(err)
 		}
-		if len(b.Datagrams) != n {
-			t.Fatalf("%d of %d frames in the ring", len(b.Datagrams), n)
+		if len(b.Packets) != n {
+			t.Fatalf("%d of %d frames in the ring", len(b.Packets), n)
 		}
-		for i, d := range b.Datagrams {
+		for i, d := range b.Packets {
 			w := want.datagram(i, d.Received)
 			if !bytes.Equal(d.Payload, w.Payload) || d.Source != w.Source || d.Hash != w.Hash {
 				t.Fatalf("datagram %d: %d bytes from %v, hash %#x; want %d from %v, %#x", i, len(d.Payload), d.Source, d.Hash, len(w.Payload), w.Source, w.Hash)

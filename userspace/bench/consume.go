@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/engine"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/state/engine"
+	"binrepd/userspace/wire/bin1"
 )
 
 // ringStage measures what it takes to get datagrams out of a ring that is full of them, without looking into them. Nearly all of it is waiting
@@ -23,9 +23,9 @@ func ringStage(ctx context.Context, s *session) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	t, n := newTraffic(), s.events(roundEvents)
-	var ignore packets
+	var ignore encoded
 	ignore.make(n, t.create)
-	batch := datagram.NewBatch(engine.DefaultBatch)
+	batch := packets.NewBatch(engine.DefaultBatch)
 	var bytes int
 	all, err := s.compare(ctx, contender{"ring to batch", func() (lap, error) {
 		if err := r.fill(n, t.mixed); err != nil {
@@ -44,7 +44,7 @@ func ringStage(ctx context.Context, s *session) (err error) {
 // decodeStage measures verification and decoding of packets that lie in memory, and the checksum alone.
 func decodeStage(ctx context.Context, s *session) error {
 	t, n := newTraffic(), s.events(roundEvents)
-	var made packets
+	var made encoded
 	made.make(n, t.create)
 	made.reset()
 	made.make(n, t.mixed)
@@ -64,7 +64,7 @@ func decodeStage(ctx context.Context, s *session) error {
 		contender{"checksum", func() (lap, error) {
 			return timed(n, func() error {
 				for i := range made.len() {
-					sum ^= bin.Checksum(made.at(i))
+					sum ^= bin1.Checksum(made.at(i))
 				}
 				return nil
 			})
@@ -72,7 +72,7 @@ func decodeStage(ctx context.Context, s *session) error {
 		contender{"decode", func() (lap, error) {
 			return timed(n, func() error {
 				for i := range made.len() {
-					if v := bin.Decode(made.at(i), &events[i%len(events)]); v != bin.Dialog {
+					if v := bin1.Decode(made.at(i), &events[i%len(events)]); v != bin1.Dialog {
 						return fmt.Errorf("decode: %v", v)
 					}
 				}
@@ -152,18 +152,18 @@ func newGrouping(shards int) *grouping {
 	return g
 }
 
-func (g *grouping) decode(made *packets, from, to int) error {
+func (g *grouping) decode(made *encoded, from, to int) error {
 	g.events = g.events[:to-from]
 	for i := range g.byShard {
 		g.byShard[i] = g.byShard[i][:0]
 	}
 	for i := range g.events {
 		ev := &g.events[i]
-		if v := bin.Decode(made.at(from+i), ev); v != bin.Dialog {
+		if v := bin1.Decode(made.at(from+i), ev); v != bin1.Dialog {
 			return fmt.Errorf("decode: %v", v)
 		}
 		ev.Hash = made.hashes[from+i]
-		shard := datagram.Spread(ev.Hash, len(g.byShard))
+		shard := packets.Spread(ev.Hash, len(g.byShard))
 		g.byShard[shard] = append(g.byShard[shard], ev)
 	}
 	return nil

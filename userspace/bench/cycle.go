@@ -3,15 +3,15 @@ package bench
 import (
 	"time"
 
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/engine"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/state/engine"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // cycle is a Source that never ends: it updates the same calls again and again. So a lap can be as long as it has to be, and none of it is
 // spent on making packets. It belongs to one goroutine, but for Stop.
 type cycle struct {
-	passes [cyclePasses]packets
+	passes [cyclePasses]encoded
 	pass   int
 	next   int
 }
@@ -30,7 +30,7 @@ func newCycle(t *traffic) *cycle {
 	c := &cycle{}
 	chosen := t.random.Perm(len(t.live))[:min(len(t.live), cycleCalls)/engine.DefaultBatch*engine.DefaultBatch]
 	for _, i := range chosen {
-		t.live[i].Phase, t.live[i].Refreshes = bintest.Refresh, 1
+		t.live[i].Phase, t.live[i].Refreshes = bin1test.Refresh, 1
 	}
 	for pass := range c.passes {
 		proxy := newProxy(int64(t.start), uint32(pass*apart))
@@ -44,13 +44,13 @@ func newCycle(t *traffic) *cycle {
 	return c
 }
 
-func (c *cycle) Receive(b *datagram.Batch) error {
-	b.Datagrams = b.Datagrams[:0]
+func (c *cycle) Receive(b *packets.Batch) error {
+	b.Packets = b.Packets[:0]
 	p, now := &c.passes[c.pass], time.Now().UnixNano()
-	for len(b.Datagrams) < cap(b.Datagrams) && c.next < p.len() {
+	for len(b.Packets) < cap(b.Packets) && c.next < p.len() {
 		d := p.datagram(c.next, now)
 		d.Source.Addr[14], d.Source.Addr[15] = 2, byte(p.calls[c.next]%scrapeSources)
-		b.Datagrams = append(b.Datagrams, d)
+		b.Packets = append(b.Packets, d)
 		c.next++
 	}
 	if c.next == p.len() {
@@ -59,6 +59,6 @@ func (c *cycle) Receive(b *datagram.Batch) error {
 	return nil
 }
 
-func (c *cycle) Release(b *datagram.Batch) { b.Datagrams = b.Datagrams[:0] }
-func (c *cycle) Stop()                     {}
-func (c *cycle) Close() error              { return nil }
+func (c *cycle) Release(b *packets.Batch) { b.Packets = b.Packets[:0] }
+func (c *cycle) Stop()                    {}
+func (c *cycle) Close() error             { return nil }

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
 )
 
 // lap is what one round cost.
@@ -18,7 +18,7 @@ type lap struct {
 // gate is a Source in front of another: it delivers in rounds of a known number of datagrams, and times each on the
 // consumer's thread. So an engine runs on, warm, while rings are filled between the rounds.
 type gate struct {
-	datagram.Source
+	packets.Source
 	rounds chan int
 	laps   chan lap
 	clock  int32 // of processor time
@@ -29,7 +29,7 @@ type gate struct {
 	watch  stopwatch
 }
 
-func newGate(s datagram.Source, clock int32) *gate {
+func newGate(s packets.Source, clock int32) *gate {
 	return &gate{Source: s, clock: clock, rounds: make(chan int), laps: make(chan lap)}
 }
 
@@ -39,7 +39,7 @@ func (g *gate) round(n int) lap {
 	return <-g.laps
 }
 
-func (g *gate) Receive(b *datagram.Batch) error {
+func (g *gate) Receive(b *packets.Batch) error {
 	if g.left == 0 {
 		n, ok := <-g.rounds
 		if !ok {
@@ -49,11 +49,11 @@ func (g *gate) Receive(b *datagram.Batch) error {
 		g.watch = startWatch(g.clock)
 	}
 	err := g.Source.Receive(b)
-	g.left -= len(b.Datagrams)
+	g.left -= len(b.Packets)
 	return err
 }
 
-func (g *gate) Release(b *datagram.Batch) {
+func (g *gate) Release(b *packets.Batch) {
 	g.Source.Release(b)
 	if g.left <= 0 {
 		g.left = 0

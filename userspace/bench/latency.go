@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"binrepd/userspace/engine"
+	"binrepd/userspace/state/engine"
 )
 
 const (

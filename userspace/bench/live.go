@@ -64,7 +64,7 @@ func liveStage(ctx context.Context, s *session) (err error) {
 	defer func() { err = errors.Join(err, detach()) }()
 
 	idle := newTraffic()
-	var ignore packets
+	var ignore encoded
 	ignore.make(s.events(liveEvents), idle.create)
 	t := liveTrial{nowhere: nowhere, dropped: dropped, xdp: xdp, plain: plain, idle: idle.mixed}
 	for _, t.rate = range liveRates {

@@ -7,9 +7,9 @@ import (
 	"net/netip"
 	"testing"
 
-	"binrepd/userspace/control"
-	"binrepd/userspace/statuspage"
-	"binrepd/userspace/telemetry"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/statuspage"
+	"binrepd/userspace/watch/telemetry"
 )
 
 // serveMetrics stands in for the command, which has more to show.

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"binrepd/dialog"
-	"binrepd/userspace/bin"
+	"binrepd/userspace/wire/bin1"
 )
 
 // naive is the receiver that one writes without thinking about speed: one datagram a call, a map, a lock.
@@ -36,7 +36,7 @@ func (v *naive) receive(n int) error {
 
 func (v *naive) apply(packet []byte) error {
 	var ev dialog.Event
-	if verdict := bin.Decode(packet, &ev); verdict != bin.Dialog {
+	if verdict := bin1.Decode(packet, &ev); verdict != bin1.Dialog {
 		return fmt.Errorf("naive receiver: %v", verdict)
 	}
 	key := string(ev.Key)

@@ -8,11 +8,11 @@ import (
 	"net/netip"
 	"time"
 
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/egress"
-	"binrepd/userspace/engine"
-	"binrepd/userspace/resync"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/socket"
+	"binrepd/userspace/out/egress"
+	"binrepd/userspace/out/resync"
+	"binrepd/userspace/state/engine"
 )
 
 // fanoutDialogs is how many dialogs are live where changes are handed on.
@@ -21,7 +21,7 @@ const fanoutDialogs = 200_000
 // void is a Sink that does nothing.
 type void struct{}
 
-func (void) Send(m []datagram.Message) (int, error) { return len(m), nil }
+func (void) Send(m []packets.Message) (int, error) { return len(m), nil }
 
 // fanoutStage measures what it costs to hand changes on: the worker that applies the events, with and without a destination, and all processor
 // time from the packet to a sink that does nothing, and to a socket on the loopback that nobody reads.
@@ -48,7 +48,7 @@ func fanoutStage(ctx context.Context, s *session) error {
 	}()
 	for _, c := range [...]struct {
 		name string
-		sink datagram.Sink
+		sink packets.Sink
 	}{{"none", nil}, {"sink", void{}}, {"socket", sender}} {
 		p, err := newPopulation(shards)
 		if err != nil {
@@ -73,7 +73,7 @@ func fanoutStage(ctx context.Context, s *session) error {
 }
 
 // fanoutLap has an engine apply a round of events and hands the changes to a destination, and waits until they are sent.
-func (p *population) fanoutLap(ctx context.Context, n int, sink datagram.Sink, to netip.AddrPort, log *slog.Logger) (_ lap, err error) {
+func (p *population) fanoutLap(ctx context.Context, n int, sink packets.Sink, to netip.AddrPort, log *slog.Logger) (_ lap, err error) {
 	p.rest()
 	made := &p.made
 	made.reset()
@@ -94,7 +94,7 @@ func (p *population) fanoutLap(ctx context.Context, n int, sink datagram.Sink, t
 		return lap{}, err
 	}
 	watch := startWatch(processClock)
-	err = eng.Run(ctx, []engine.Input{{Source: &replay{packets: made, received: time.Now().UnixNano()}, Name: "replay"}})
+	err = eng.Run(ctx, []engine.Input{{Source: &replay{encoded: made, received: time.Now().UnixNano()}, Name: "replay"}})
 	if e != nil {
 		e.Close(ctx) // sends what waits
 	}
@@ -124,8 +124,8 @@ func syncStage(ctx context.Context, s *session) error {
 		return err
 	}
 	defer sender.Close()
-	lapTo := func(sink datagram.Sink) func() (lap, error) {
-		return func() (lap, error) { return p.syncLap(ctx, sink, datagram.EndpointOf(unread.LocalAddr())) }
+	lapTo := func(sink packets.Sink) func() (lap, error) {
+		return func() (lap, error) { return p.syncLap(ctx, sink, packets.EndpointOf(unread.LocalAddr())) }
 	}
 	all, err := s.compare(ctx, contender{"sink", lapTo(void{})}, contender{"socket", lapTo(sender)})
 	if err != nil {
@@ -136,7 +136,7 @@ func syncStage(ctx context.Context, s *session) error {
 	return nil
 }
 
-func (p *population) syncLap(ctx context.Context, sink datagram.Sink, to datagram.Endpoint) (lap, error) {
+func (p *population) syncLap(ctx context.Context, sink packets.Sink, to packets.Endpoint) (lap, error) {
 	e, err := egress.New(egress.Config{Sink: sink})
 	if err != nil {
 		return lap{}, err

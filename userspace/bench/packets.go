@@ -3,11 +3,11 @@ package bench
 import (
 	"net"
 
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
 )
 
-// packets are encoded packets in one run of memory, so that a million of them costs the collector nothing.
-type packets struct {
+// encoded is a number of encoded packets in one run of memory, so that a million of them costs the collector nothing.
+type encoded struct {
 	bytes  []byte
 	ends   []int
 	calls  []uint64
@@ -15,7 +15,7 @@ type packets struct {
 }
 
 // make appends n packets of next.
-func (p *packets) make(n int, next func([]byte) ([]byte, uint64)) {
+func (p *encoded) make(n int, next func([]byte) ([]byte, uint64)) {
 	for range n {
 		var call uint64
 		from := len(p.bytes)
@@ -26,13 +26,13 @@ func (p *packets) make(n int, next func([]byte) ([]byte, uint64)) {
 	}
 }
 
-func (p *packets) reset() {
+func (p *encoded) reset() {
 	p.bytes, p.ends, p.calls, p.hashes = p.bytes[:0], p.ends[:0], p.calls[:0], p.hashes[:0]
 }
 
-func (p *packets) len() int { return len(p.ends) }
+func (p *encoded) len() int { return len(p.ends) }
 
-func (p *packets) at(i int) []byte {
+func (p *encoded) at(i int) []byte {
 	from := 0
 	if i > 0 {
 		from = p.ends[i-1]
@@ -42,28 +42,28 @@ func (p *packets) at(i int) []byte {
 
 // replay is a Source of packets in memory, with steering hashes computed beforehand. It belongs to one goroutine, but for Stop.
 type replay struct {
-	packets  *packets
+	encoded  *encoded
 	received int64
 	next     int
 }
 
-func (r *replay) Receive(b *datagram.Batch) error {
-	b.Datagrams = b.Datagrams[:0]
-	for r.next < r.packets.len() && len(b.Datagrams) < cap(b.Datagrams) {
-		b.Datagrams = append(b.Datagrams, r.packets.datagram(r.next, r.received))
+func (r *replay) Receive(b *packets.Batch) error {
+	b.Packets = b.Packets[:0]
+	for r.next < r.encoded.len() && len(b.Packets) < cap(b.Packets) {
+		b.Packets = append(b.Packets, r.encoded.datagram(r.next, r.received))
 		r.next++
 	}
-	if len(b.Datagrams) == 0 {
+	if len(b.Packets) == 0 {
 		return net.ErrClosed
 	}
 	return nil
 }
 
-func (r *replay) Release(b *datagram.Batch) { b.Datagrams = b.Datagrams[:0] }
-func (r *replay) Stop()                     {}
-func (r *replay) Close() error              { return nil }
+func (r *replay) Release(b *packets.Batch) { b.Packets = b.Packets[:0] }
+func (r *replay) Stop()                    {}
+func (r *replay) Close() error             { return nil }
 
 // datagram returns packet number i as a source would deliver it.
-func (p *packets) datagram(i int, received int64) datagram.Datagram {
-	return datagram.Datagram{Payload: p.at(i), Source: sourceOf(p.calls[i]), Hash: p.hashes[i], Received: received}
+func (p *encoded) datagram(i int, received int64) packets.Packet {
+	return packets.Packet{Payload: p.at(i), Source: sourceOf(p.calls[i]), Hash: p.hashes[i], Received: received}
 }

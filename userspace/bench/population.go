@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/engine"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/state/engine"
 )
 
 // population is a table with many live dialogs, and the traffic that made them and goes on.
@@ -22,7 +22,7 @@ type population struct {
 	packetBytes int
 
 	// Those of applyLap, used again.
-	made     packets
+	made     encoded
 	grouping *grouping
 }
 
@@ -39,7 +39,7 @@ func newPopulation(shards int) (*population, error) {
 
 // grow makes calls until so many are live.
 func (p *population) grow(ctx context.Context, dialogs int) error {
-	var made packets
+	var made encoded
 	for len(p.live) < dialogs {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -55,12 +55,12 @@ func (p *population) grow(ctx context.Context, dialogs int) error {
 }
 
 // play has an engine apply packets.
-func (p *population) play(ctx context.Context, made *packets) error {
+func (p *population) play(ctx context.Context, made *encoded) error {
 	e, err := p.engine(nil)
 	if err != nil {
 		return err
 	}
-	if err := e.Run(ctx, []engine.Input{{Source: &replay{packets: made, received: e.Status().Started.UnixNano()}, Name: "replay"}}); err != nil {
+	if err := e.Run(ctx, []engine.Input{{Source: &replay{encoded: made, received: e.Status().Started.UnixNano()}, Name: "replay"}}); err != nil {
 		return err
 	}
 	return allApplied(e, made.len())
@@ -101,7 +101,7 @@ type worker struct {
 }
 
 // start puts an engine to work. Sources that spin or block get a thread.
-func (p *population) start(outlet engine.Outlet, thread bool, sources ...datagram.Source) (*worker, error) {
+func (p *population) start(outlet engine.Outlet, thread bool, sources ...packets.Source) (*worker, error) {
 	e, err := p.engine(outlet)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"binrepd/userspace/record"
+	"binrepd/userspace/trace/record"
 )
 
 // recordStage is the path of the product without and with the flight recorder, in turns: what its second reader of the ring costs the first. The

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"binrepd/bpf"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/ring"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/ring"
 )
 
 const (
@@ -104,12 +104,12 @@ func (r *rig) fill(n int, next func([]byte) ([]byte, uint64)) error {
 }
 
 // drain takes n datagrams out of the first ring.
-func (r *rig) drain(b *datagram.Batch, n int) error {
+func (r *rig) drain(b *packets.Batch, n int) error {
 	for n > 0 {
 		if err := r.sources[0].Receive(b); err != nil {
 			return fmt.Errorf("drain: %w", err)
 		}
-		n -= len(b.Datagrams)
+		n -= len(b.Packets)
 		r.sources[0].Release(b)
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"runtime/metrics"
 	"time"
 
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
 )
 
 // ringsDialogs is how many dialogs are live in the comparison of one and two rings.
@@ -38,7 +38,7 @@ func ringsStage(ctx context.Context, s *session) (err error) {
 			return err
 		}
 		ends = append(ends, r.close)
-		sources := make([]datagram.Source, rings)
+		sources := make([]packets.Source, rings)
 		for i := range sources {
 			sources[i] = r.sources[i]
 		}
@@ -74,7 +74,7 @@ func (w *worker) parallel(r *rig, p *population, n int) (lap, error) {
 	share := make([]int, len(w.gates))
 	err := r.fill(n, func(dst []byte) ([]byte, uint64) {
 		packet, call := p.mixed(dst)
-		share[datagram.Spread(steering().Hash(packet, sourceOf(call)), len(share))]++
+		share[packets.Spread(steering().Hash(packet, sourceOf(call)), len(share))]++
 		return packet, call
 	})
 	if err != nil {

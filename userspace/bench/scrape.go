@@ -12,11 +12,11 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/dialog"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/egress"
-	"binrepd/userspace/engine"
-	"binrepd/userspace/ring"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/ring"
+	"binrepd/userspace/in/socket"
+	"binrepd/userspace/out/egress"
+	"binrepd/userspace/state/engine"
 )
 
 // Watched are the parts of an appliance whose metrics address is served while the bench has it at work.
@@ -206,7 +206,7 @@ func newWatched(ctx context.Context, dialogs int, metrics MetricsFunc) (_ *watch
 		}
 	}
 	// What is handed on would have the destinations work, which is not what is to be compared.
-	sources := []datagram.Source{newCycle(w.traffic)}
+	sources := []packets.Source{newCycle(w.traffic)}
 	for _, r := range w.Rings {
 		sources = append(sources, r)
 	}

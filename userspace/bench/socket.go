@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/dialog"
-	"binrepd/userspace/datagram"
-	"binrepd/userspace/socket"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/socket"
 )
 
 const (
@@ -51,8 +51,8 @@ func socketStage(ctx context.Context, s *session) (err error) {
 	defer func() { err = errors.Join(err, sender.Close()) }()
 
 	f := feed{sender: sender, chunk: max(1, min(socketEvents, buffer/truesize))}
-	ourAddress := datagram.EndpointOf(ours.LocalAddr())
-	theirAddress := datagram.EndpointOf(theirs.conn.LocalAddr().(*net.UDPAddr).AddrPort())
+	ourAddress := packets.EndpointOf(ours.LocalAddr())
+	theirAddress := packets.EndpointOf(theirs.conn.LocalAddr().(*net.UDPAddr).AddrPort())
 	for len(p.live) < dialogs {
 		f.made.reset()
 		f.made.make(min(growStep, dialogs-len(p.live)), p.create)
@@ -112,17 +112,17 @@ func listenNaive(buffer int) (*naive, error) {
 // feed sends packets to a receiver, no more at once than its buffer holds.
 type feed struct {
 	sender   *socket.Socket
-	made     packets
+	made     encoded
 	chunk    int
-	messages []datagram.Message
+	messages []packets.Message
 }
 
 // lap sends all packets to an address, chunk by chunk, and has each received; only receiving is timed.
-func (f *feed) lap(to datagram.Endpoint, receive func(n int) (lap, error)) (sum lap, err error) {
+func (f *feed) lap(to packets.Endpoint, receive func(n int) (lap, error)) (sum lap, err error) {
 	for from := 0; from < f.made.len(); from += f.chunk {
 		f.messages = f.messages[:0]
 		for i := from; i < min(from+f.chunk, f.made.len()); i++ {
-			f.messages = append(f.messages, datagram.Message{Payload: f.made.at(i), To: to})
+			f.messages = append(f.messages, packets.Message{Payload: f.made.at(i), To: to})
 		}
 		for m := f.messages; len(m) > 0; {
 			n, err := f.sender.Send(m)

@@ -9,7 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
 )
 
 // steerStage measures the XDP program on distinct frames, with a ring that takes them all. The limit is a program that copies the
@@ -23,7 +23,7 @@ func steerStage(ctx context.Context, s *session) (err error) {
 	defer func() { err = errors.Join(err, r.close()) }()
 	t, n := newTraffic(), s.events(roundEvents)
 	// Calls for updates and deletions to be of.
-	var ignore packets
+	var ignore encoded
 	ignore.make(n, t.create)
 	if err := r.make(n, t.mixed); err != nil {
 		return err
@@ -49,7 +49,7 @@ func steerStage(ctx context.Context, s *session) (err error) {
 	}
 	defer copier.Close()
 
-	batch := datagram.NewBatch(512)
+	batch := packets.NewBatch(512)
 	alone := func() (lap, error) {
 		_, each, err := testRun(drop.FD(), make([]byte, 64), 100*n)
 		return kernelLap(each, n), err

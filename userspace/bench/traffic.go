@@ -6,8 +6,8 @@ import (
 	"net/netip"
 	"time"
 
-	"binrepd/userspace/bin/bintest"
-	"binrepd/userspace/datagram"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 // The addresses of all traffic are of the network that RFC 2544 sets aside for benchmarks.
@@ -23,8 +23,8 @@ const senders = 8
 const senderPort = 5555
 
 // steering is what all hashes are made with. In service its key is random.
-func steering() datagram.Steering {
-	return datagram.Steering{K0: 0x0706050403020100, K1: 0x0f0e0d0c0b0a0908}
+func steering() packets.Steering {
+	return packets.Steering{K0: 0x0706050403020100, K1: 0x0f0e0d0c0b0a0908}
 }
 
 // seed makes every run the same.
@@ -34,9 +34,9 @@ const seed = 4
 // they meet records that no cache holds: the hard case.
 type traffic struct {
 	start  uint32 // Unix seconds; the dialogs expire twelve hours later
-	proxy  *bintest.Proxy
+	proxy  *bin1test.Proxy
 	random *rand.Rand
-	live   []bintest.Call
+	live   []bin1test.Call
 	next   uint64
 	turn   int
 }
@@ -51,8 +51,8 @@ func newTraffic() *traffic {
 }
 
 // newProxy returns a proxy whose dialogs last so many seconds longer than usual.
-func newProxy(now int64, longer uint32) *bintest.Proxy {
-	return bintest.NewProxy(seed, bintest.Options{Now: now, Large: largeShare, Lifetime: lifetime + longer})
+func newProxy(now int64, longer uint32) *bin1test.Proxy {
+	return bin1test.NewProxy(seed, bin1test.Options{Now: now, Large: largeShare, Lifetime: lifetime + longer})
 }
 
 // lifetime is that of a dialog in OpenSIPS, in seconds.
@@ -63,7 +63,7 @@ const largeShare = 0.03
 
 // create appends the creation of a new call.
 func (t *traffic) create(dst []byte) ([]byte, uint64) {
-	c := bintest.Call{Number: t.next, Start: t.start, Phase: bintest.Create}
+	c := bin1test.Call{Number: t.next, Start: t.start, Phase: bin1test.Create}
 	t.next++
 	t.live = append(t.live, c)
 	return t.proxy.AppendLast(dst, c), c.Number
@@ -72,10 +72,10 @@ func (t *traffic) create(dst []byte) ([]byte, uint64) {
 // update appends an update of any call: its confirmation, or a re-INVITE.
 func (t *traffic) update(dst []byte) ([]byte, uint64) {
 	c := &t.live[t.random.IntN(len(t.live))]
-	if c.Phase == bintest.Create {
-		c.Phase = bintest.Confirm
+	if c.Phase == bin1test.Create {
+		c.Phase = bin1test.Confirm
 	} else {
-		c.Phase = bintest.Refresh
+		c.Phase = bin1test.Refresh
 		c.Refreshes++
 	}
 	return t.proxy.AppendLast(dst, *c), c.Number
@@ -87,7 +87,7 @@ func (t *traffic) end(dst []byte) ([]byte, uint64) {
 	c := t.live[i]
 	t.live[i] = t.live[last]
 	t.live = t.live[:last]
-	c.Phase = bintest.Delete
+	c.Phase = bin1test.Delete
 	return t.proxy.AppendLast(dst, c), c.Number
 }
 
@@ -104,8 +104,8 @@ func (t *traffic) mixed(dst []byte) ([]byte, uint64) {
 }
 
 // sourceOf is where the packets of a call come from.
-func sourceOf(call uint64) datagram.Endpoint {
-	return datagram.Endpoint{Addr: [16]byte{10: 0xff, 11: 0xff, 12: 198, 13: 18, 14: 1, 15: 1 + byte(call%senders)}, Port: senderPort}
+func sourceOf(call uint64) packets.Endpoint {
+	return packets.Endpoint{Addr: [16]byte{10: 0xff, 11: 0xff, 12: 198, 13: 18, 14: 1, 15: 1 + byte(call%senders)}, Port: senderPort}
 }
 
 // Offsets in a frame.

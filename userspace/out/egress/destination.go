@@ -1,0 +1,305 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/shield"
+	"binrepd/userspace/wire/bin1"
+)
+
+const (
+	// sendBatch is how many messages are handed to the sink at once.
+	sendBatch = 128
+	// linger is the pause between two looks into the journal. The first event after silence leaves at once; under
+	// load the sender is woken at most so often and sends whole batches.
+	linger = 500 * time.Microsecond
+	// Where this host can't send, it tries again after retryFirst, and after twice as long each time up to retryLast.
+	retryFirst, retryLast = 50 * time.Millisecond, time.Second
+)
+
+// destination sends to one destination. Its two goroutines are run, which reads the journal and sends, and keep, which
+// resolves the name and writes the log.
+type destination struct {
+	cfg     Destination
+	egress  *Egress
+	host    string // "" for a literal address
+	port    uint16
+	shield  *shield.Shield
+	limiter *rate.Limiter // nil: no limit
+	chunk   int           // messages a batch
+	tail    *Tail
+	cancel  context.CancelFunc
+
+	located chan struct{} // closed when the endpoint is known for the first time
+	poke    chan struct{} // tells keep that the state has changed
+
+	inHand atomic.Uint64 // changes taken from the journal and not yet sent
+
+	mu       sync.Mutex // guards what is below
+	endpoint packets.Endpoint
+	condition
+	counts counts
+
+	// Those of run.
+	buf      []byte
+	messages []packets.Message
+	kinds    []dialog.Kind
+}
+
+// counts is what a destination has counted.
+type counts struct {
+	sent                         [dialog.Delete + 1]uint64
+	bytes, own, errors           uint64
+	refusals, unreachables, lost uint64
+}
+
+func (e *Egress) newDestination(cfg Destination) (*destination, error) {
+	host, port, literal, err := parseAddress(cfg.Address)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Rate < 0 {
+		return nil, fmt.Errorf("a rate of %d packets a second", cfg.Rate)
+	}
+	sh, err := shield.New(cfg.Policy)
+	if err != nil {
+		return nil, err
+	}
+	d := &destination{
+		cfg: cfg, egress: e, host: host, port: port, shield: sh, chunk: sendBatch,
+		located: make(chan struct{}), poke: make(chan struct{}, 1),
+	}
+	if cfg.Rate > 0 {
+		// A millisecond's worth at a time, and no more than five to catch up, so that the receiver sees no bursts.
+		d.chunk = min(max(cfg.Rate/1000, 1), sendBatch)
+		d.limiter = rate.NewLimiter(rate.Limit(cfg.Rate), max(cfg.Rate/200, d.chunk))
+	}
+	d.since = time.Now()
+	if literal.IsValid() {
+		d.locate(packets.EndpointOf(literal))
+	}
+	return d, nil
+}
+
+func (d *destination) target() packets.Endpoint {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.endpoint
+}
+
+// run sends what is forwarded until ctx ends or the egress is closed and all is sent.
+func (d *destination) run(ctx context.Context) {
+	defer d.tail.Close()
+	if !d.awaitLocation(ctx) {
+		return
+	}
+	pause := time.NewTimer(linger)
+	defer pause.Stop()
+	for {
+		run, n, err := d.tail.take(ctx)
+		if err != nil {
+			return
+		}
+		d.inHand.Store(n)
+		if err := d.sendRun(ctx, run); err != nil {
+			return
+		}
+		pause.Reset(linger)
+		select {
+		case <-pause.C:
+		case <-d.egress.closing:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// awaitLocation waits until the endpoint is known. It gives up when the egress is closed.
+func (d *destination) awaitLocation(ctx context.Context) bool {
+	select {
+	case <-d.located:
+		return true
+	default:
+	}
+	select {
+	case <-d.located:
+		return true
+	case <-d.egress.closing:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// sendRun sends a run of the journal, a batch at a time.
+func (d *destination) sendRun(ctx context.Context, run []byte) error {
+	for len(run) > 0 {
+		to := d.target()
+		d.buf, d.messages, d.kinds = d.buf[:0], d.messages[:0], d.kinds[:0]
+		own, taken := uint64(0), uint64(0)
+		for len(run) > 0 && len(d.messages) < d.chunk {
+			var c change
+			c, run = cutChange(run)
+			taken++
+			if c.source == to {
+				own++
+				continue
+			}
+			var out shield.Outgoing
+			d.buf, out = d.shield.Process(d.buf, c.kind, c.packet[bin1.Size(nil):], c.packet)
+			if out.Held == shield.Passed {
+				d.messages = append(d.messages, packets.Message{Payload: out.Packet, To: to})
+				d.kinds = append(d.kinds, out.Kind)
+			}
+		}
+		if d.limiter != nil && len(d.messages) > 0 {
+			if err := d.limiter.WaitN(ctx, len(d.messages)); err != nil {
+				return err
+			}
+		}
+		err := d.sendBatch(ctx)
+		d.mu.Lock()
+		d.counts.own += own
+		d.mu.Unlock()
+		d.inHand.Add(-taken)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendBatch sends d.messages. Messages that this host can't send at the moment are tried again, while the journal fills; those
+// that it never will are given up and counted.
+func (d *destination) sendBatch(ctx context.Context) error {
+	messages, kinds := d.messages, d.kinds
+	for retry := retryFirst; len(messages) > 0; {
+		n, err := d.egress.cfg.Sink.Send(messages)
+		if n > 0 {
+			retry = retryFirst
+		}
+		if err == nil && n < len(messages) {
+			err = io.ErrShortWrite
+		}
+		d.account(messages[:n], kinds[:n], err)
+		messages, kinds = messages[n:], kinds[n:]
+		switch {
+		case err == nil:
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case passing(err):
+			select {
+			case <-time.After(retry):
+				retry = min(2*retry, retryLast)
+			case <-d.egress.closing:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			d.redirect(messages)
+		default:
+			messages, kinds = messages[1:], kinds[1:]
+		}
+	}
+	return nil
+}
+
+// redirect gives messages that wait the address that the destination has by now.
+func (d *destination) redirect(messages []packets.Message) {
+	to := d.target()
+	for i := range messages {
+		messages[i].To = to
+	}
+}
+
+// account counts what was sent, and the error that ended it, if any.
+func (d *destination) account(messages []packets.Message, kinds []dialog.Kind, err error) {
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range messages {
+		d.counts.sent[kinds[i]]++
+		d.counts.bytes += uint64(len(messages[i].Payload))
+	}
+	changed := len(messages) > 0 && d.sent(now)
+	if err != nil {
+		if !passing(err) {
+			d.counts.lost++
+		}
+		changed = d.failedLocked(err, now) || changed
+	}
+	if changed {
+		d.pokeKeeper()
+	}
+}
+
+// failed notes an error that the network reported.
+func (d *destination) failed(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failedLocked(err, time.Now()) {
+		d.pokeKeeper()
+	}
+}
+
+func (d *destination) failedLocked(err error, now time.Time) (changed bool) {
+	d.counts.errors++
+	changed = d.condition.failed(err, now)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		d.counts.refusals++
+	} else if aboutTheWay(err) {
+		d.counts.unreachables++
+	}
+	return changed
+}
+
+// locate notes the endpoint of the destination and tells whether it is another one than before.
+func (d *destination) locate(e packets.Endpoint) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.endpoint == e {
+		return false
+	}
+	if d.endpoint == (packets.Endpoint{}) {
+		close(d.located)
+	}
+	d.endpoint = e
+	d.enter(Up, time.Now())
+	d.pokeKeeper()
+	return true
+}
+
+func (d *destination) pokeKeeper() {
+	select {
+	case d.poke <- struct{}{}:
+	default:
+	}
+}
+
+// parseAddress reads HOST:PORT. literal is valid if HOST is an IP address.
+func parseAddress(text string) (host string, port uint16, literal netip.AddrPort, err error) {
+	host, number, err := net.SplitHostPort(text)
+	if err != nil || host == "" {
+		return "", 0, literal, errors.New("want HOST:PORT")
+	}
+	p, err := net.LookupPort("udp", number)
+	if err != nil || p == 0 {
+		return "", 0, literal, fmt.Errorf("%q is no port", number)
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return "", uint16(p), netip.AddrPortFrom(addr.Unmap(), uint16(p)), nil
+	}
+	return host, uint16(p), literal, nil
+}

@@ -1,0 +1,110 @@
+package egress
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"binrepd/userspace/in/packets"
+)
+
+const (
+	// A name is looked up again after lookupFirst, and after twice as long each time up to lookupLast.
+	lookupFirst, lookupLast = time.Second, 30 * time.Second
+	// lookupTime is how long one look-up may take.
+	lookupTime = 10 * time.Second
+)
+
+// keep resolves the destination's name, again as long as the destination is not up, and writes its changes of state to the log. It
+// has a goroutine to itself, because both may take long.
+func (d *destination) keep(ctx context.Context) {
+	log := d.egress.cfg.Log.With("destination", d.cfg.Address)
+	logged := Resolving
+	wait := lookupFirst
+	again := time.NewTimer(0) // a name is looked up at once
+	defer again.Stop()
+	if d.host == "" {
+		again.Stop()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.poke:
+		case <-again.C:
+			moved, err := d.lookUp(ctx)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case moved:
+				wait = lookupFirst
+				d.egress.aim()
+			default:
+				if err != nil && d.noteLookup(err) {
+					log.Warn("destination not resolved; trying again", "error", err)
+				}
+				again.Reset(wait)
+				wait = min(2*wait, lookupLast)
+			}
+		}
+		state, endpoint, cause := d.standing()
+		if state == logged {
+			continue
+		}
+		logged = state
+		if state == Up {
+			log.Info("destination is up", "endpoint", endpoint.String())
+			wait = lookupFirst
+			again.Stop()
+			continue
+		}
+		log.Warn("destination is "+state.String(), "endpoint", endpoint.String(), "error", cause)
+		if d.host != "" {
+			again.Reset(wait)
+		}
+	}
+}
+
+func (d *destination) standing() (State, packets.Endpoint, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state, d.endpoint, d.cause
+}
+
+// lookUp resolves the name and tells whether that gave the destination another endpoint. An address that the destination has stays as
+// long as the name has it, too; else IPv4 comes first.
+func (d *destination) lookUp(ctx context.Context) (moved bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	addrs, err := d.egress.cfg.Resolve(ctx, d.host)
+	if err != nil {
+		return false, fmt.Errorf("resolve %s: %w", d.host, err)
+	}
+	if len(addrs) == 0 {
+		return false, fmt.Errorf("resolve %s: no address", d.host)
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	if slices.Contains(addrs, d.target().AddrPort().Addr()) {
+		return false, nil
+	}
+	chosen := addrs[0]
+	if i := slices.IndexFunc(addrs, netip.Addr.Is4); i >= 0 {
+		chosen = addrs[i]
+	}
+	return d.locate(packets.EndpointOf(netip.AddrPortFrom(chosen, d.port))), nil
+}
+
+// noteLookup notes why the name wasn't resolved, and tells whether it is the first time in this state.
+func (d *destination) noteLookup(err error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := d.state == Resolving && d.cause == nil
+	if d.state == Resolving {
+		d.cause = err
+	}
+	return first
+}

@@ -1,0 +1,239 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/in/packets/packetstest"
+)
+
+// names is a resolver whose answers a test sets.
+type names struct {
+	mu    sync.Mutex
+	addrs []netip.Addr
+	asked int
+	empty bool // a name without addresses is no error
+}
+
+func (n *names) set(addrs ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.addrs = nil
+	for _, a := range addrs {
+		n.addrs = append(n.addrs, netip.MustParseAddr(a))
+	}
+}
+
+func (n *names) resolve(context.Context, string) ([]netip.Addr, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.asked++
+	if len(n.addrs) == 0 && !n.empty {
+		return nil, errors.New("no such host")
+	}
+	return append([]netip.Addr(nil), n.addrs...), nil
+}
+
+func (n *names) calls() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.asked
+}
+
+func TestAnUnresolvedDestinationWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink, dns, log := packetstest.NewSink(), &names{}, &lines{}
+		e := newEgress(t, Config{Sink: sink, Resolve: dns.resolve, Log: slog.New(slog.NewTextHandler(log, nil))})
+		add(t, e, Destination{Address: "standby.example:5556"})
+		for n := range 100 {
+			ev, d := event(n, other)
+			forward(e, ev, d)
+		}
+		time.Sleep(5 * time.Minute)
+		d := only(t, e)
+		if d.State != Resolving || d.Queued != 100 || d.Cause == nil || d.Endpoint.IsValid() {
+			t.Errorf("%+v", d)
+		}
+		if n := dns.calls(); n < 10 || n > 16 { // at 0, 1, 3, 7, 15, 31 s and then every 30 s
+			t.Errorf("looked up %d times in 5 minutes", n)
+		}
+		if log.count("\n") != 1 || log.count("not resolved") != 1 {
+			t.Errorf("the log says\n%s", log.b.String())
+		}
+		dns.set("2001:db8::1", "192.0.2.1")
+		time.Sleep(time.Minute)
+		if d := only(t, e); d.State != Up || d.Endpoint.String() != standby || d.Sent[dialog.Update] != 100 {
+			t.Errorf("%+v", d)
+		}
+		if log.count("\n") != 2 || log.count("is up") != 1 {
+			t.Errorf("the log says\n%s", log.b.String())
+		}
+		asked := dns.calls()
+		time.Sleep(time.Hour)
+		if dns.calls() != asked {
+			t.Error("goes on asking though all is well")
+		}
+	})
+}
+
+func TestARefusedDestination(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink, dns, log := packetstest.NewSink(), &names{}, &lines{}
+		dns.set("192.0.2.1")
+		e := newEgress(t, Config{Sink: sink, Resolve: dns.resolve, Log: slog.New(slog.NewTextHandler(log, nil))})
+		add(t, e, Destination{Address: "standby.example:5556"})
+		n := 0
+		traffic := func(seconds int) {
+			for range seconds {
+				ev, d := event(n, other)
+				forward(e, ev, d)
+				n++
+				time.Sleep(time.Second)
+			}
+		}
+		traffic(2)
+		for range 5 {
+			e.Failed(endpoint(standby), syscall.ECONNREFUSED)
+			e.Failed(endpoint(other), syscall.ECONNREFUSED) // about somebody else
+			traffic(1)
+		}
+		if d := only(t, e); d.State != Refused || d.Refusals != 5 || d.Errors != 5 || !errors.Is(d.Cause, syscall.ECONNREFUSED) {
+			t.Errorf("%+v", d)
+		}
+		if log.count("is refused") != 1 || log.count("is up") != 1 {
+			t.Errorf("the log says\n%s", log.b.String())
+		}
+		// It keeps being sent to; silence alone proves nothing, packets without a complaint do.
+		time.Sleep(time.Minute)
+		if d := only(t, e); d.State != Refused {
+			t.Errorf("without traffic: %v", d.State)
+		}
+		traffic(5)
+		if d := only(t, e); d.State != Up || int(d.Sent[dialog.Update]) != n {
+			t.Errorf("after %d events: %+v", n, d)
+		}
+		if log.count("is refused") != 1 || log.count("is up") != 2 {
+			t.Errorf("the log says\n%s", log.b.String())
+		}
+		// It moves: the name leads elsewhere.
+		asked := dns.calls()
+		dns.set("192.0.2.2")
+		e.Failed(endpoint(standby), syscall.ECONNREFUSED)
+		time.Sleep(3 * time.Second)
+		if d := only(t, e); d.State != Up || d.Endpoint.String() != other || dns.calls() == asked {
+			t.Errorf("moved: %+v", d)
+		}
+		sink.Forget()
+		ev, d := event(n, "198.51.100.1:5555")
+		forward(e, ev, d)
+		time.Sleep(time.Second)
+		if sent := sink.Sent(); len(sent) != 1 || sent[0].To != endpoint(other) {
+			t.Errorf("sent %v", sent)
+		}
+	})
+}
+
+func TestANameKeepsItsAddressWhileItIsGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dns := &names{}
+		dns.set("192.0.2.1", "192.0.2.2")
+		e := newEgress(t, Config{Sink: packetstest.NewSink(), Resolve: dns.resolve})
+		add(t, e, Destination{Address: "standby.example:5556"})
+		time.Sleep(time.Second)
+		dns.set("192.0.2.2", "192.0.2.1")
+		e.Failed(endpoint(standby), syscall.ECONNREFUSED)
+		time.Sleep(time.Minute)
+		if d := only(t, e); d.Endpoint.String() != standby || dns.calls() < 3 {
+			t.Errorf("asked %d times: %+v", dns.calls(), d)
+		}
+		dns.set()
+		dns.mu.Lock()
+		dns.empty = true
+		dns.mu.Unlock()
+		time.Sleep(time.Minute)
+		if d := only(t, e); d.Endpoint.String() != standby {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
+func TestAnUnreachableDestinationLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink, log := packetstest.NewSink(), &lines{}
+		e := newEgress(t, Config{Sink: sink, Log: slog.New(slog.NewTextHandler(log, nil))})
+		add(t, e, Destination{Address: standby})
+		rest()
+		sink.Refuse(func(packets.Message) error { return syscall.ENETUNREACH })
+		for n := range 500 {
+			ev, d := event(n, other)
+			forward(e, ev, d)
+		}
+		time.Sleep(time.Minute)
+		d := only(t, e)
+		if d.State != Unreachable || d.Queued != 500 || d.Unreachables == 0 || d.Lost != 0 || sum(d) != 500 {
+			t.Errorf("%+v", d)
+		}
+		if calls := sink.Calls(); calls > 70 {
+			t.Errorf("tried %d times in a minute", calls)
+		}
+		sink.Refuse(nil)
+		time.Sleep(5 * time.Second)
+		for i, m := range sink.Sent() {
+			if callID(m) != fmt.Sprint(i) {
+				t.Fatalf("message %d is %s", i, callID(m))
+			}
+		}
+		if d := only(t, e); len(sink.Sent()) != 500 || d.Sent[dialog.Update] != 500 {
+			t.Errorf("%d sent: %+v", len(sink.Sent()), d)
+		}
+		ev, dg := event(500, other)
+		forward(e, ev, dg)
+		time.Sleep(time.Second)
+		if d := only(t, e); d.State != Up {
+			t.Errorf("%+v", d)
+		}
+		if log.count("destination is unreachable") != 1 || log.count("is up") != 2 {
+			t.Errorf("the log says\n%s", log.b.String())
+		}
+	})
+}
+
+func TestAMessageThatIsRefusedForGoodIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := packetstest.NewSink()
+		e := newEgress(t, Config{Sink: sink})
+		sink.Refuse(func(m packets.Message) error {
+			if callID(m) == "7" {
+				return syscall.EMSGSIZE
+			}
+			return nil
+		})
+		add(t, e, Destination{Address: standby})
+		for n := range 20 {
+			ev, d := event(n, other)
+			forward(e, ev, d)
+		}
+		time.Sleep(time.Second)
+		if d := only(t, e); d.Lost != 1 || d.Errors != 1 || d.Sent[dialog.Update] != 19 || d.State != Up || sum(d) != 20 {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
+func TestStatesHaveNames(t *testing.T) {
+	for s, want := range map[State]string{Resolving: "resolving", Up: "up", Refused: "refused", Unreachable: "unreachable", 9: "invalid"} {
+		if s.String() != want {
+			t.Errorf("%d is %q", s, s)
+		}
+	}
+}

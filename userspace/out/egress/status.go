@@ -1,0 +1,75 @@
+package egress
+
+import (
+	"net/netip"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/out/shield"
+)
+
+// Status is a picture of the fan-out.
+type Status struct {
+	// Events handed on, by kind, as OpenSIPS counts create_sent, update_sent and delete_sent: one each, however many
+	// destinations there are, whether or not sending succeeded.
+	Sent         [dialog.Delete + 1]uint64
+	Destinations []DestinationStatus
+}
+
+// DestinationStatus is the account of one destination. Of the changes forwarded since it was added,
+//
+//	forwarded = Queued + Dropped + Own + Report.Held (passed excepted) + Sent of each kind + Lost
+type DestinationStatus struct {
+	Address  string
+	Endpoint netip.AddrPort // the zero value while it is not resolved
+	State    State
+	Since    time.Time // of the state
+	Cause    error     // the last error, whatever became of it
+	Rate     int       // packets a second, 0: no limit
+
+	Sent    [dialog.Delete + 1]uint64 // packets by kind
+	Bytes   uint64                    // of packets sent
+	Queued  uint64                    // changes that wait
+	Dropped uint64                    // changes that were overwritten before they could be sent
+	Own     uint64                    // changes that came from there and don't go back
+	Lost    uint64                    // packets that this host refused to send for good
+
+	Errors       uint64 // of sending, of any kind, including those that a repetition cured
+	Refusals     uint64 // times that nobody listened there
+	Unreachables uint64 // times that there was no way
+
+	shield.Report
+}
+
+// Status takes the picture. It doesn't take the journal's lock, so that Forward never waits for those who look.
+func (e *Egress) Status() Status {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	s := Status{Destinations: make([]DestinationStatus, 0, len(e.destinations))}
+	for kind := range s.Sent {
+		s.Sent[kind] = e.sent[kind].Load()
+	}
+	for _, d := range e.destinations {
+		s.Destinations = append(s.Destinations, d.status())
+	}
+	return s
+}
+
+func (d *destination) status() DestinationStatus {
+	inHand := d.inHand.Load()
+	queued, dropped := d.tail.standing()
+	report := d.shield.Report()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := DestinationStatus{
+		Address: d.cfg.Address, State: d.state, Since: d.since, Cause: d.cause, Rate: d.cfg.Rate,
+		Sent: d.counts.sent, Bytes: d.counts.bytes,
+		Queued: queued + inHand, Dropped: dropped, Own: d.counts.own, Lost: d.counts.lost,
+		Errors: d.counts.errors, Refusals: d.counts.refusals, Unreachables: d.counts.unreachables,
+		Report: report,
+	}
+	if d.endpoint.Port != 0 {
+		s.Endpoint = d.endpoint.AddrPort()
+	}
+	return s
+}

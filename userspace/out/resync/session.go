@@ -1,0 +1,326 @@
+package resync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/shield"
+)
+
+const (
+	// DefaultPasses is for a session with a rate: the second pass sends again what the first may have lost.
+	DefaultPasses = 2
+	// maxExtra is how many passes are added because the tail was overwritten. A session that still has no complete pass behind it
+	// never will, at this rate.
+	maxExtra = 3
+	// maxOverruns is after how many the session gives up in the middle of a pass: changes come faster than it may send.
+	maxOverruns = 8
+	// catchUps is how often the tail is sent at the end, at most.
+	catchUps = 10
+	// answerTime is for how long a session looks out for a refusal after its first packet, even if it has sent everything:
+	// longer than the round trip to any standby.
+	answerTime = 250 * time.Millisecond
+	// pollInterval is how often Config.Poll is called.
+	pollInterval = 10 * time.Millisecond
+	// progressInterval is how often progress is told.
+	progressInterval = 100 * time.Millisecond
+)
+
+// Errors that callers branch on. ErrNobodyAnswers: the destination's host says that nobody listens there.
+var (
+	ErrNobodyAnswers = errors.New("nobody answers there: the host says that the port is closed")
+	ErrUnreachable   = errors.New("there is no way there")
+	ErrOverrun       = errors.New("more changes came than could be sent at this rate: the standby may lack some of them")
+)
+
+// Tail reads what is forwarded from the moment on at which it was opened. egress.Tail is one.
+type Tail interface {
+	// Head returns the sequence number of the change that will come next.
+	Head() uint64
+	// Read calls fn for each change not read yet, up to sequence number to. lost counts changes that were overwritten
+	// before they could be read. An error of fn ends it.
+	Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet []byte) error) (lost uint64, err error)
+	Close()
+}
+
+// Subject is what a filter decides about: a snapshot, or a deletion.
+type Subject struct {
+	Kind dialog.Kind // Delete, or anything else for a snapshot
+	// State, Start and Timeout of a snapshot.
+	State          dialog.State
+	Start, Timeout uint32
+	Origin         uint16
+	// Body is the packed dialog, of a deletion the packed key. It is a view.
+	Body dialog.Packed
+}
+
+// Config of a Session. Table and To are required, and Sink and OpenTail unless it is a dry run.
+type Config struct {
+	Table    *dialog.Table
+	Sink     packets.Sink
+	OpenTail func() Tail
+	To       packets.Endpoint
+	// Poll makes a sink that nobody receives from look for errors of the network, which it passes to Failed. It is called now and then
+	// when everything has been sent; nil: the sink tells by itself.
+	Poll func()
+	// Rate is the most packets a second, everything counted; 0 means as fast as it goes. A processor reads, builds and sends
+	// 850,000 dialogs a second to its own host; one that receives takes fewer, and loses what its buffer has no room for, 100,000
+	// datagrams by default. A larger table needs a receiver with more processors, or a rate.
+	Rate int
+	// Passes is how often the table is sent; 0 means DefaultPasses with a rate, and 1 without.
+	Passes int
+	// Replace sends each dialog as a deletion and a creation.
+	Replace bool
+	// DryRun does all but sending.
+	DryRun bool
+	// Policy says what is changed on the way out.
+	Policy shield.Policy
+	// Filter chooses what is sent; nil: everything. It is asked about deletions, too, of which only the key is known, and is called
+	// without any lock.
+	Filter func(Subject) bool
+	// OnProgress is called every tenth of a second and at the end, by the goroutine of Run; it may be nil.
+	OnProgress func(Progress)
+}
+
+// Session sends the table to one destination.
+type Session struct {
+	cfg    Config
+	refuse chan error // what the network reported about the destination
+
+	mu       sync.Mutex // guards progress
+	progress Progress
+
+	// Those of Run.
+	line     *line
+	tail     Tail
+	chunk    chunk
+	live     *shield.Shield // for the tail
+	shield   *shield.Shield // for the pass
+	summary  Summary
+	pass     PassSummary
+	dirty    bool // the tail was overwritten in this pass
+	reported time.Time
+	started  time.Time
+}
+
+// New returns a session that is not running yet.
+func New(cfg Config) (*Session, error) {
+	switch {
+	case cfg.Table == nil:
+		return nil, errors.New("resync: no table")
+	case !cfg.DryRun && (cfg.Sink == nil || cfg.OpenTail == nil):
+		return nil, errors.New("resync: no sink or no tail")
+	case !cfg.DryRun && cfg.To.Port == 0:
+		return nil, errors.New("resync: no destination")
+	case cfg.Rate < 0 || cfg.Passes < 0:
+		return nil, fmt.Errorf("resync: a rate of %d, %d passes", cfg.Rate, cfg.Passes)
+	}
+	switch {
+	case cfg.DryRun:
+		cfg.Passes = 1
+	case cfg.Passes == 0 && cfg.Rate > 0:
+		cfg.Passes = DefaultPasses
+	case cfg.Passes == 0:
+		cfg.Passes = 1
+	}
+	live, err := shield.New(cfg.Policy)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{cfg: cfg, live: live, refuse: make(chan error, 1)}
+	s.line = newLine(&cfg, s.refuse)
+	return s, nil
+}
+
+// Failed tells the session that the network reported err about a message to its destination, as a syscall.Errno. It is quick
+// and may be called from any goroutine.
+func (s *Session) Failed(err error) {
+	select {
+	case s.refuse <- err:
+	default:
+	}
+}
+
+// Run sends the table. It returns when everything has been sent, or with an error when it can't be or ctx ends; the summary
+// tells how far it came in any case. Run may be called once.
+func (s *Session) Run(ctx context.Context) (Summary, error) {
+	s.started = time.Now()
+	if !s.cfg.DryRun {
+		s.tail = s.cfg.OpenTail()
+		defer s.tail.Close()
+	}
+	err := s.sendAll(ctx)
+	if err != nil {
+		err = fmt.Errorf("sync to %s: %w", s.cfg.To, err)
+	}
+	s.summary.Complete = err == nil
+	s.summary.Duration = time.Since(s.started)
+	if s.shield != nil {
+		s.pass.Report = s.shield.Report()
+	}
+	// An interrupted pass says less than the complete one before it.
+	if s.summary.Passes == 0 {
+		s.summary.PassSummary = s.pass
+	}
+	s.summary.Packets, s.summary.Bytes = s.line.packets.Load(), s.line.bytes.Load()
+	s.summary.SendErrors = s.line.failures.Load()
+	s.summary.Tail = s.live.Report()
+	s.report(true)
+	return s.summary, err
+}
+
+// sendAll reads the table in this goroutine and sends in another.
+func (s *Session) sendAll(ctx context.Context) error {
+	running, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	go s.line.run(running, fail)
+	err := s.run(running)
+	s.line.close()
+	if cause := context.Cause(running); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return err
+	}
+	return s.listen(ctx)
+}
+
+// run puts everything in line.
+func (s *Session) run(ctx context.Context) error {
+	for passes, extra := s.cfg.Passes, 0; s.summary.Passes < passes; {
+		s.dirty = false
+		if err := s.scan(ctx); err != nil {
+			return err
+		}
+		s.summary.Passes++
+		s.pass.Report = s.shield.Report()
+		s.summary.PassSummary = s.pass
+		if s.summary.Passes < passes {
+			continue
+		}
+		if err := s.catchUp(ctx); err != nil {
+			return err
+		}
+		if s.dirty {
+			if extra == maxExtra {
+				return ErrOverrun
+			}
+			extra++
+			passes++
+		}
+	}
+	return nil
+}
+
+// scan sends the table once.
+func (s *Session) scan(ctx context.Context) (err error) {
+	if s.shield, err = shield.New(s.cfg.Policy); err != nil {
+		return err
+	}
+	s.pass = PassSummary{Total: s.entries()}
+	var cur dialog.Cursor
+	for more := true; more; {
+		if err := s.drain(ctx); err != nil {
+			return err
+		}
+		more = s.copy(&cur)
+		if err := s.sendChunk(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copy makes the next chunk and tells whether there may be more.
+func (s *Session) copy(cur *dialog.Cursor) (more bool) {
+	s.chunk.reset()
+	if s.line.gather {
+		s.chunk.grow()
+	}
+	for {
+		more = s.cfg.Table.Scan(cur, s.chunk.add)
+		if !more || !s.line.gather || s.chunk.full() {
+			return more
+		}
+	}
+}
+
+// drain sends what the tail has at this moment.
+func (s *Session) drain(ctx context.Context) error {
+	if s.tail == nil {
+		return ctx.Err()
+	}
+	lost, err := s.tail.Read(s.tail.Head(), func(kind dialog.Kind, origin uint16, packet []byte) error {
+		return s.sendChange(ctx, kind, origin, packet)
+	})
+	if lost > 0 {
+		s.dirty = true
+		s.summary.Overruns++
+		s.summary.TailLost += lost
+	}
+	switch {
+	case err != nil:
+		return err
+	case s.summary.Overruns > maxOverruns:
+		return ErrOverrun
+	}
+	return s.flush(ctx)
+}
+
+// catchUp sends what came until a moment that is as late as possible: while the tail is being sent, further changes come,
+// though fewer each time if the rate suffices.
+func (s *Session) catchUp(ctx context.Context) error {
+	for range catchUps {
+		if s.line.gather { // what is in line takes long enough for further changes
+			if err := s.line.settle(ctx); err != nil {
+				return err
+			}
+		}
+		before := s.summary.TailEvents
+		if err := s.drain(ctx); err != nil {
+			return err
+		}
+		if s.summary.TailEvents-before <= uint64(min(s.line.size, sendBatch)) {
+			break
+		}
+	}
+	return nil
+}
+
+// listen waits for a refusal until enough time has passed since the first packet.
+func (s *Session) listen(ctx context.Context) error {
+	if s.line.first.IsZero() {
+		return nil
+	}
+	wait := time.NewTimer(answerTime - time.Since(s.line.first))
+	defer wait.Stop()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for {
+		select {
+		case <-poll.C:
+			if s.cfg.Poll != nil {
+				s.cfg.Poll()
+			}
+		case err := <-s.refuse:
+			if err := verdict(err); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wait.C:
+			return nil
+		}
+	}
+}
+
+// entries is how many entries a pass will visit, about.
+func (s *Session) entries() uint64 {
+	c := s.cfg.Table.Counts()
+	return uint64(c.Live() + c.Early + c.Tombstones)
+}

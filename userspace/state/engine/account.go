@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"binrepd/dialog"
+	"binrepd/userspace/wire/bin1"
+)
+
+// MaxListeners is how many listen addresses there can be; the XDP program has the same limit.
+const MaxListeners = 16
+
+// kinds is the size of an array indexed by dialog.Kind.
+const kinds = int(dialog.Delete) + 1
+
+// Account is what became of the datagrams of one listener.
+type Account struct {
+	// Received datagrams and their bytes, as taken from the sources. What the kernel lost before is not in it.
+	Received, Bytes uint64
+	// Outcomes of dialog events, by kind.
+	Outcomes [kinds][dialog.Outcomes]uint64
+	// Verdicts on datagrams that are no dialog events; bin.Dialog stays zero.
+	Verdicts [bin1.Verdicts]uint64
+}
+
+// Add adds o to a.
+func (a *Account) Add(o *Account) {
+	a.Received += o.Received
+	a.Bytes += o.Bytes
+	for k := range a.Outcomes {
+		for i := range a.Outcomes[k] {
+			a.Outcomes[k][i] += o.Outcomes[k][i]
+		}
+	}
+	for v := range a.Verdicts {
+		a.Verdicts[v] += o.Verdicts[v]
+	}
+}
+
+// Outcome returns the number of events with outcome o, of every kind.
+func (a *Account) Outcome(o dialog.Outcome) (n uint64) {
+	for k := range a.Outcomes {
+		n += a.Outcomes[k][o]
+	}
+	return n
+}
+
+// Kind returns the number of events of kind k, whatever became of them.
+func (a *Account) Kind(k dialog.Kind) (n uint64) {
+	for _, c := range a.Outcomes[k] {
+		n += c
+	}
+	return n
+}
+
+// Applied returns the number of events that changed a dialog, recovered and early ones among them.
+func (a *Account) Applied() uint64 {
+	return a.Outcome(dialog.Applied) + a.Outcome(dialog.Recovered) + a.Outcome(dialog.BeganEarly)
+}
+
+// Sum returns the number of verdicts and outcomes. At rest it equals Received: the account adds up.
+func (a *Account) Sum() (n uint64) {
+	for k := range kinds {
+		n += a.Kind(dialog.Kind(k))
+	}
+	for _, c := range a.Verdicts {
+		n += c
+	}
+	return n
+}
+
+// tally is what a worker counts.
+type tally struct {
+	listeners    [MaxListeners]Account
+	batches      Sizes
+	latency      Histogram
+	capabilities capabilities
+}
+
+// published lets others read a tally while its worker goes on. Neither waits for the other: of three copies the worker has one to write,
+// whoever reads has one, and the third, the latest that was published, changes hands by one atomic exchange.
+type published struct {
+	copies [3]tally
+	latest atomic.Uint32 // the number of the latest copy, and fresh if nobody has taken it yet
+	mine   uint32        // the worker's
+
+	mu    sync.Mutex // guards taken: one reads at a time. The worker doesn't take it
+	taken uint32
+}
+
+// fresh marks a copy that nobody has taken yet.
+const fresh = 1 << 8
+
+func (p *published) init() {
+	p.mine, p.taken = 1, 2
+}
+
+// publish is called by the worker, once a batch.
+func (p *published) publish(t *tally, listeners []netip.AddrPort) {
+	c := &p.copies[p.mine]
+	copy(c.listeners[:], t.listeners[:len(listeners)])
+	c.batches = t.batches
+	c.latency = t.latency
+	c.capabilities = t.capabilities
+	p.mine = p.latest.Swap(p.mine|fresh) &^ fresh
+}
+
+// read calls fn with what was published last.
+func (p *published) read(fn func(*tally)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.latest.Load()&fresh != 0 {
+		p.taken = p.latest.Swap(p.taken) &^ fresh
+	}
+	fn(&p.copies[p.taken])
+}
+
+// maxCapabilities bounds the names that are counted one by one: the two that exist and some to come. Names are the
+// sender's choice, so what goes beyond is counted together.
+const maxCapabilities = 16
+
+// OtherCapabilities is the name under which the rest is counted. A sender can't choose it: it is longer than
+// what is kept of a name.
+const OtherCapabilities = "(any other name)"
+
+const capabilityName = 15 // bytes kept of a name
+
+// capabilities counts packets of other capabilities by name, without allocating.
+type capabilities struct {
+	names  [maxCapabilities][capabilityName]byte
+	sizes  [maxCapabilities]uint8
+	counts [maxCapabilities]uint64
+	used   int
+	other  uint64
+}
+
+func (c *capabilities) add(name []byte) {
+	if len(name) > capabilityName {
+		c.other++
+		return
+	}
+	for i := range c.used {
+		if string(c.names[i][:c.sizes[i]]) == string(name) {
+			c.counts[i]++
+			return
+		}
+	}
+	if c.used == maxCapabilities {
+		c.other++
+		return
+	}
+	copy(c.names[c.used][:], name)
+	c.sizes[c.used] = uint8(len(name))
+	c.counts[c.used] = 1
+	c.used++
+}
+
+// addTo adds the counts to m.
+func (c *capabilities) addTo(m map[string]uint64) {
+	for i := range c.used {
+		m[string(c.names[i][:c.sizes[i]])] += c.counts[i]
+	}
+	if c.other > 0 {
+		m[OtherCapabilities] += c.other
+	}
+}

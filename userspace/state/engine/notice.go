@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"log/slog"
+	"sync/atomic"
+
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/wire/bin1"
+)
+
+// notices tells of the first datagram of each kind of bad input, and of sources that replace what is here. Workers only leave the notice; the house-keeping goroutine
+// logs it, so that a log that blocks costs ingest nothing.
+type notices struct {
+	seen [bin1.Verdicts]atomic.Bool
+	left [bin1.Verdicts]atomic.Pointer[notice]
+	// sources that replace what is here, by origin.
+	sources [MaxOrigins]replacing
+	wake    chan struct{}
+}
+
+type notice struct {
+	source   packets.Endpoint
+	listener uint8
+	size     int
+}
+
+func (n *notices) init() { n.wake = make(chan struct{}, 1) }
+
+// first leaves a notice if d is the first datagram with verdict v.
+func (n *notices) first(v bin1.Verdict, d *packets.Packet) {
+	if n.seen[v].Load() || n.seen[v].Swap(true) {
+		return
+	}
+	n.left[v].Store(&notice{source: d.Source, listener: d.Listener, size: len(d.Payload)})
+	n.rouse()
+}
+
+// rouse has the notices flushed soon.
+func (n *notices) rouse() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// flush logs the notices that were left.
+func (n *notices) flush(log *slog.Logger) {
+	for v := range n.left {
+		if got := n.left[v].Swap(nil); got != nil {
+			log.Warn("datagram refused; further ones of this kind are only counted",
+				"reason", bin1.Verdict(v).String(), "source", got.source.String(),
+				"listener", got.listener, "bytes", got.size)
+		}
+	}
+	n.flushReplacing(log)
+}

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/wire/bin1"
+)
+
+// none marks the end of a list in a group.
+const none = -1
+
+// worker takes the batches of one source to the table. All its fields belong to its goroutine but
+// published and steps, which others may read.
+type worker struct {
+	engine *Engine
+	input  Input
+	batch  *packets.Batch
+
+	// For each datagram of the batch: what it says, and how decoding went.
+	events   []dialog.Event
+	verdicts []bin1.Verdict
+
+	group group
+
+	senders senders
+	count   tally
+	published
+	replacements replacements
+	steps        steps
+}
+
+// group sorts the events of a batch by shard without moving them: lists threaded through next.
+type group struct {
+	head, tail []int32 // by shard; head none: no event
+	next       []int32 // by event
+	touched    []int32 // shards that have events, in order of first arrival
+	events     []*dialog.Event
+	indices    []int32 // of events, in the batch
+
+	changed   []*dialog.Event
+	datagrams []*packets.Packet
+}
+
+func newWorker(e *Engine, in Input) *worker {
+	n, shards := e.cfg.Batch, e.cfg.Table.Shards()
+	w := &worker{
+		engine: e, input: in, batch: packets.NewBatch(n),
+		events: make([]dialog.Event, n), verdicts: make([]bin1.Verdict, n),
+		group: group{
+			head: make([]int32, shards), tail: make([]int32, shards),
+			next: make([]int32, n), touched: make([]int32, 0, min(n, shards)),
+			events: make([]*dialog.Event, 0, n), indices: make([]int32, 0, n),
+			changed: make([]*dialog.Event, 0, n), datagrams: make([]*packets.Packet, 0, n),
+		},
+	}
+	for i := range w.group.head {
+		w.group.head[i] = none
+	}
+	w.senders.init(e.origins)
+	w.published.init()
+	return w
+}
+
+// run works until the source ends and returns the source's error, net.ErrClosed after a Stop.
+func (w *worker) run() error {
+	for {
+		if err := w.input.Source.Receive(w.batch); err != nil {
+			return err
+		}
+		w.steps.begin()
+		if w.input.Recorder != nil {
+			w.input.Recorder.Record(w.batch.Packets)
+		}
+		now, _ := w.engine.clock.unix()
+		w.decode()
+		w.apply(now)
+		w.account()
+		w.replaced()
+		w.input.Source.Release(w.batch)
+		w.steps.end()
+	}
+}
+
+// decode reads every datagram of the batch into its event and links the good ones into their shards' lists.
+func (w *worker) decode() {
+	g := &w.group
+	shards := w.engine.cfg.Table.Shards()
+	for i := range w.batch.Packets {
+		d := &w.batch.Packets[i]
+		ev := &w.events[i]
+		w.verdicts[i] = bin1.Decode(d.Payload, ev)
+		if w.verdicts[i] != bin1.Dialog {
+			continue
+		}
+		ev.Hash = d.Hash
+		ev.Origin = w.senders.origin(d.Source)
+		w.senders.good(ev.Origin, d.Received)
+		if ev.Kind == dialog.Create {
+			w.senders.began(ev.Origin, ev.Start, d.Received)
+		}
+		shard := packets.Spread(d.Hash, shards)
+		if g.head[shard] == none {
+			g.head[shard] = int32(i)
+			g.touched = append(g.touched, int32(shard))
+		} else {
+			g.next[g.tail[shard]] = int32(i)
+		}
+		g.tail[shard] = int32(i)
+		g.next[i] = none
+	}
+	// Before the table changes: whoever sees a dialog sees who sent it.
+	w.senders.flush()
+}
+
+// apply takes each touched shard once: lock, apply, hand on what changed, unlock.
+func (w *worker) apply(now int64) {
+	g := &w.group
+	for _, shard := range g.touched {
+		g.events, g.indices = g.events[:0], g.indices[:0]
+		for i := g.head[shard]; i != none; i = g.next[i] {
+			g.events = append(g.events, &w.events[i])
+			g.indices = append(g.indices, i)
+		}
+		g.head[shard] = none
+		s := w.engine.cfg.Table.Lock(int(shard))
+		s.Apply(g.events, now)
+		if w.engine.cfg.Outlet != nil {
+			w.forward()
+		}
+		s.Unlock()
+	}
+	g.touched = g.touched[:0]
+}
+
+// forward hands the changes of the group that was just applied to the outlet.
+func (w *worker) forward() {
+	g := &w.group
+	g.changed, g.datagrams = g.changed[:0], g.datagrams[:0]
+	for n, ev := range g.events {
+		if ev.Outcome.Changed() {
+			g.changed = append(g.changed, ev)
+			g.datagrams = append(g.datagrams, &w.batch.Packets[g.indices[n]])
+		}
+	}
+	if len(g.changed) > 0 {
+		w.engine.cfg.Outlet.Forward(g.changed, g.datagrams)
+	}
+}
+
+// account gives every datagram of the batch its one verdict or outcome and publishes the sums.
+func (w *worker) account() {
+	applied := w.engine.cfg.Now().UnixNano()
+	for i := range w.batch.Packets {
+		d := &w.batch.Packets[i]
+		c := &w.count.listeners[d.Listener%MaxListeners]
+		c.Received++
+		c.Bytes += uint64(len(d.Payload))
+		v := w.verdicts[i]
+		if v == bin1.Dialog {
+			ev := &w.events[i]
+			c.Outcomes[ev.Kind][ev.Outcome]++
+			w.count.latency.Observe(applied - d.Received)
+			continue
+		}
+		c.Verdicts[v]++
+		w.reject(v, d)
+	}
+	w.count.batches.Observe(len(w.batch.Packets))
+	w.senders.flush()
+	w.publish(&w.count, w.engine.cfg.Listeners)
+}
+
+// reject is the slow path of account: a datagram that is no dialog event.
+func (w *worker) reject(v bin1.Verdict, d *packets.Packet) {
+	if v == bin1.OtherCapability {
+		w.count.capabilities.add(bin1.Capability(d.Payload))
+		w.senders.good(w.senders.origin(d.Source), d.Received)
+		return
+	}
+	w.senders.bad(d.Source)
+	w.engine.notices.first(v, d)
+}

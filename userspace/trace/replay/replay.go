@@ -1,0 +1,251 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"syscall"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/trace/capture"
+	"binrepd/userspace/wire/bin1"
+)
+
+const (
+	// batch is how many datagrams are handed to the sink at once.
+	batch = 128
+	// pollInterval is how often the network is asked for errors and progress is told.
+	pollInterval = 100 * time.Millisecond
+	// answerTime is for how long a refusal is looked out for behind the last datagram: longer than the way to any standby and back.
+	answerTime = 250 * time.Millisecond
+	// patience is for how long a datagram is tried again that this host has no buffer for, at first after retryAfter.
+	patience   = time.Second
+	retryAfter = time.Millisecond
+	// longest is the longest pause: beyond, times in the file are nonsense.
+	longest = 365 * 24 * time.Hour
+)
+
+// ErrNobodyAnswers is the error when the destination's host says that nobody listens there.
+var ErrNobodyAnswers = errors.New("nobody answers there: the host says that the port is closed")
+
+// Config of a replay. Next, Sink and To are required.
+type Config struct {
+	// Next reads the next datagram, in the order of time, and returns io.EOF behind the last.
+	Next func(*capture.Datagram) error
+	// Want chooses datagrams; nil: all.
+	Want func(*capture.Datagram) bool
+	Sink packets.Sink
+	To   packets.Endpoint
+	// Speed divides the pauses; 0: no pauses.
+	Speed float64
+	// Shift moves the times in dialogs on, by as much as the first datagram is old.
+	Shift bool
+	// Refused tells whether the network has said that nobody listens there; nil: nobody knows.
+	Refused func() bool
+	// Progress is called now and then; it may be nil.
+	Progress func(Summary)
+}
+
+// Summary of a replay, as far as it has come.
+type Summary struct {
+	Sent, Bytes uint64
+	Left        uint64 // not chosen
+	Shifted     uint64 // sent with other times
+	Failed      uint64 // refused by this host, with the last one's reason in the error of Run
+	// Recorded is the time between the first and the last that were sent, by the recording; Took by the clock here.
+	Recorded, Took time.Duration
+	// Moved is by how much times were moved on.
+	Moved time.Duration
+}
+
+// Run sends until the last datagram has been sent or ctx ends, which is its error then. That some could not be sent is an error too, behind
+// the last.
+func Run(ctx context.Context, cfg Config) (Summary, error) {
+	p := &player{cfg: cfg, begin: time.Now()}
+	p.told = p.begin
+	err := p.run(ctx)
+	if err == nil {
+		err = p.listen(ctx)
+	}
+	if err == nil && p.summary.Failed > 0 {
+		err = fmt.Errorf("send: %d of %d datagrams: %w", p.summary.Failed, p.summary.Failed+p.summary.Sent, p.failure)
+	}
+	p.summary.Took = time.Since(p.begin)
+	return p.summary, err
+}
+
+type player struct {
+	cfg     Config
+	summary Summary
+	begin   time.Time
+	told    time.Time
+	first   time.Time // recorded time of the first one sent
+	shift   int64     // seconds
+	waiting []packets.Message
+	failure error // of the last that failed
+	// pause is the last one before a datagram was tried again, and paused all of them since one was sent.
+	pause, paused time.Duration
+}
+
+func (p *player) run(ctx context.Context) error {
+	var d capture.Datagram
+	for {
+		switch err := p.cfg.Next(&d); {
+		case errors.Is(err, io.EOF):
+			return p.flush(ctx)
+		case err != nil:
+			return errors.Join(p.flush(ctx), err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if p.cfg.Want != nil && !p.cfg.Want(&d) {
+			p.summary.Left++
+			continue
+		}
+		if p.first.IsZero() {
+			p.first = d.Time
+			if p.cfg.Shift {
+				p.summary.Moved = p.begin.Sub(d.Time).Truncate(time.Second)
+				p.shift = int64(p.summary.Moved / time.Second)
+			}
+		}
+		if err := p.until(ctx, d.Time); err != nil {
+			return err
+		}
+		p.summary.Recorded = max(p.summary.Recorded, d.Time.Sub(p.first))
+		payload := d.Payload
+		if p.shift != 0 {
+			payload = p.moved(payload)
+		}
+		if p.waiting = append(p.waiting, packets.Message{Payload: payload, To: p.cfg.To}); len(p.waiting) == batch {
+			if err := p.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// until waits until it is the turn of what was recorded at that time.
+func (p *player) until(ctx context.Context, at time.Time) error {
+	if p.cfg.Speed == 0 {
+		return nil
+	}
+	after := min(float64(at.Sub(p.first))/p.cfg.Speed, float64(longest))
+	for {
+		wait := time.Until(p.begin.Add(time.Duration(math.Max(after, 0))))
+		if wait <= 0 {
+			return nil
+		}
+		if err := p.flush(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(wait, pollInterval)):
+		}
+	}
+}
+
+// flush sends what waits.
+func (p *player) flush(ctx context.Context) error {
+	for len(p.waiting) > 0 {
+		n, err := p.cfg.Sink.Send(p.waiting)
+		for _, m := range p.waiting[:n] {
+			p.summary.Sent++
+			p.summary.Bytes += uint64(len(m.Payload))
+		}
+		p.waiting = p.waiting[n:]
+		switch {
+		case n > 0:
+			p.pause, p.paused = 0, 0
+		case p.again(ctx, err):
+		default:
+			if err == nil {
+				err = io.ErrShortWrite
+			}
+			if p.summary.Failed++; p.summary.Sent == 0 {
+				return fmt.Errorf("send: %w", err) // such as no way there: it won't be otherwise for the next one
+			}
+			p.failure = err
+			p.waiting = p.waiting[1:]
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	p.waiting = p.waiting[:0]
+	if now := time.Now(); now.Sub(p.told) >= pollInterval {
+		p.told = now
+		if p.cfg.Progress != nil {
+			p.summary.Took = now.Sub(p.begin)
+			p.cfg.Progress(p.summary)
+		}
+		return p.refused()
+	}
+	return nil
+}
+
+// again waits before another try, if err is that the queue of the interface is full: it empties while nothing is sent. Once it hasn't for all
+// the time of patience, no later datagram waits either until one gets through.
+func (p *player) again(ctx context.Context, err error) bool {
+	if !errors.Is(err, syscall.ENOBUFS) || p.paused >= patience {
+		return false
+	}
+	p.pause = max(2*p.pause, retryAfter)
+	p.paused += p.pause
+	select {
+	case <-ctx.Done():
+	case <-time.After(p.pause):
+	}
+	return true
+}
+
+func (p *player) refused() error {
+	if p.cfg.Refused != nil && p.cfg.Refused() {
+		return ErrNobodyAnswers
+	}
+	return nil
+}
+
+// listen waits a moment for what the network has to say about the last ones.
+func (p *player) listen(ctx context.Context) error {
+	if p.cfg.Refused == nil || p.summary.Sent == 0 {
+		return nil
+	}
+	for end := time.Now().Add(answerTime); ; {
+		if err := p.refused(); err != nil || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(answerTime / 10):
+		}
+	}
+}
+
+// moved returns the packet with its times moved on, or as it is if it is no good snapshot.
+func (p *player) moved(packet []byte) []byte {
+	var ev dialog.Event
+	if bin1.Decode(packet, &ev) != bin1.Dialog || ev.Kind == dialog.Delete {
+		return packet
+	}
+	d := ev.Body.Details()
+	d.Start, d.Timeout = later(d.Start, p.shift), later(d.Timeout, p.shift)
+	p.summary.Shifted++
+	return bin1.Append(nil, ev.Kind, d.AppendPacked(nil))
+}
+
+// later moves a time in Unix seconds. 0 stands for none, and stays.
+func later(unix uint32, seconds int64) uint32 {
+	if unix == 0 {
+		return 0
+	}
+	return uint32(min(max(int64(unix)+seconds, 1), math.MaxUint32))
+}

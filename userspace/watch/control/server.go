@@ -1,0 +1,227 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/watch/serving"
+)
+
+// socketMode lets the owner and the group of the socket in.
+const socketMode = 0o660
+
+// headerTimeout ends a connection that doesn't ask for anything.
+const headerTimeout = 30 * time.Second
+
+// Backend is what the server shows. Its functions may be called at any time, from several goroutines.
+type Backend struct {
+	Status func() Status
+	Table  *dialog.Table
+	// Steering finds the shard of a Call-ID.
+	Steering packets.Steering
+	// Origin names the source behind a dialog's origin number.
+	Origin func(uint16) netip.AddrPort
+	// Sync sends the table to a standby until it is done or ctx ends, and calls progress now and then. An error of the
+	// request is a *RequestError.
+	Sync func(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error)
+	// End ends the live dialog of that key, as a deletion would, here and at the backups, if the function still agrees, and tells
+	// whether it did.
+	End func(key dialog.Packed, still func(*dialog.View) bool) bool
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Allowed tells who may speak, and Allow changes that. An error of the request is a *RequestError.
+	Allowed func() AllowList
+	Allow   func(context.Context, AllowRequest) (AllowList, error)
+	// Save writes the table to a file, Load applies one.
+	Save func(context.Context, FileRequest) (SaveSummary, error)
+	Load func(context.Context, FileRequest) (LoadSummary, error)
+}
+
+// Server answers on a Unix socket.
+type Server struct {
+	http     http.Server
+	listener *net.UnixListener
+}
+
+// Listen takes the socket at path, which it replaces if nobody answers there. Its folder is made if missing.
+func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("control socket: %w: choose a place that may be written by --control", err)
+	}
+	if err := clearStale(path); err != nil {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	s := &Server{listener: l}
+	s.http = http.Server{
+		Handler:           b.routes(path),
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// routes is the API. path is that of the socket, whose group may change things.
+func (b *Backend) routes(path string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", b.status)
+	mux.HandleFunc("GET /v1/dialogs", b.dialogs)
+	mux.HandleFunc("GET /v1/dialogs/count", b.count)
+	mux.HandleFunc("GET /v1/ghosts", b.ghosts)
+	mux.HandleFunc("POST /v1/ghosts", changing(path, b.ghosts))
+	mux.HandleFunc("GET /v1/allow", b.allowed)
+	mux.HandleFunc("POST /v1/allow", changing(path, call(b.Allow)))
+	mux.HandleFunc("POST /v1/sync", changing(path, b.sync))
+	mux.HandleFunc("POST /v1/save", changing(path, call(b.Save)))
+	mux.HandleFunc("POST /v1/load", changing(path, call(b.Load)))
+	return mux
+}
+
+// clearStale removes a socket file that a process left behind, and nothing else.
+func clearStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("control socket: %s exists and is no socket: remove it or choose another --control", path)
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+		return fmt.Errorf("control socket: another binrepd answers at %s: stop it or choose another --control", path)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	return nil
+}
+
+// Serve answers until ctx ends, then lets running requests end for a second, and removes the socket.
+func (s *Server) Serve(ctx context.Context) error {
+	if err := serving.Until(ctx, &s.http, s.listener); err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	return nil
+}
+
+// Close frees the socket of a server that was never served.
+func (s *Server) Close() error { return s.listener.Close() }
+
+func (b *Backend) status(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, b.Status())
+}
+
+// Count is the answer to /v1/dialogs/count.
+type Count struct {
+	Dialogs uint64 `json:"dialogs"`
+}
+
+func (b *Backend) count(w http.ResponseWriter, r *http.Request) {
+	f, err := ParseFilter(r.URL.Query())
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	var n Count
+	err = b.walk(r.Context(), f, func(*dialog.View) { n.Dialogs++ }, func() error { return nil })
+	if err == nil {
+		writeJSON(w, n)
+	}
+}
+
+func (b *Backend) dialogs(w http.ResponseWriter, r *http.Request) {
+	f, err := ParseFilter(r.URL.Query())
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := newLines(w)
+	var found []Dialog
+	// An error means that the client is gone: there is nobody to tell.
+	_ = b.walk(r.Context(), f, func(v *dialog.View) {
+		found = append(found, newDialog(v, b.Origin(v.Origin())))
+	}, func() error {
+		if err := out.writeAll(len(found), func(i int) any { return &found[i] }); err != nil {
+			return err
+		}
+		found = found[:0]
+		return nil
+	})
+}
+
+// walk shows visit every dialog that f chooses, under a shard lock, and calls between without one, every few hundred dialogs
+// and at the end.
+func (b *Backend) walk(ctx context.Context, f Filter, visit func(*dialog.View), between func() error) error {
+	left := f.Limit
+	choose := func(v *dialog.View) bool {
+		if f.Limit > 0 && left == 0 {
+			return false
+		}
+		if f.matches(v, b.Origin) {
+			left--
+			visit(v)
+		}
+		return true
+	}
+	if f.CallID != "" {
+		callID := []byte(f.CallID)
+		b.Table.Get(b.Steering.CallID(callID), callID, choose)
+		return between()
+	}
+	var cur dialog.Cursor
+	for more := true; more; {
+		more = b.Table.Scan(&cur, func(v *dialog.View) { choose(v) })
+		if err := between(); err != nil {
+			return err
+		}
+		if f.Limit > 0 && left == 0 || ctx.Err() != nil {
+			break
+		}
+	}
+	return ctx.Err()
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	// An error means that the client is gone.
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func refuse(w http.ResponseWriter, code int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(failure{Error: err.Error()})
+}
+
+type failure struct {
+	Error string `json:"error"`
+}

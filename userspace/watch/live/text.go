@@ -1,0 +1,114 @@
+package live
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"binrepd/userspace/watch/control"
+)
+
+// clean makes a string from the wire fit for a frame: what can't be shown in one cell a rune becomes an escape, so that two
+// different strings look different.
+func (g *glyphs) clean(s string) string {
+	s = control.Printable(s)
+	if strings.IndexFunc(s, func(r rune) bool { return !g.shows(r) }) < 0 {
+		return s
+	}
+	var out strings.Builder
+	for _, r := range s {
+		switch {
+		case g.shows(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&out, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.String()
+}
+
+// shorten cuts text to width cells in the middle, so that the beginning and the end, the port of an address, say, stay.
+func (g *glyphs) shorten(text string, width int) string {
+	r := []rune(text)
+	if len(r) <= width {
+		return text
+	}
+	if width < 3 {
+		return string(r[:max(width, 0)])
+	}
+	tail := (width - 1) / 2
+	return string(r[:width-1-tail]) + string(g.ellipsis) + string(r[len(r)-tail:])
+}
+
+func cells(s string) int { return len([]rune(s)) }
+
+// count renders a counter: exact as long as that stays readable.
+func count(n uint64) string {
+	if n < 1e9 {
+		return humanize.Comma(int64(n))
+	}
+	return strings.ReplaceAll(humanize.SIWithDigits(float64(n), 2, ""), " ", "")
+}
+
+// rate renders a number a second.
+func rate(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "-"
+	case v == 0:
+		return "0"
+	case v < 0.05:
+		return "<0.1"
+	case v < 9.95:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return count(uint64(math.Round(v)))
+}
+
+// span renders a time to the second, and shorter where it is long; "0s" where it is over.
+func span(from, to time.Time) string {
+	d := max(to.Sub(from), 0).Truncate(time.Second)
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return d.String()
+}
+
+// micros renders microseconds.
+func micros(us float64) string {
+	switch {
+	case us >= 1e6:
+		return fmt.Sprintf("%.1f s", us/1e6)
+	case us >= 1e4:
+		return fmt.Sprintf("%.0f ms", us/1e3)
+	case us >= 1e3:
+		return fmt.Sprintf("%.1f ms", us/1e3)
+	}
+	return fmt.Sprintf("%.0f us", us)
+}
+
+// percent renders a share; what is not nothing is not shown as nothing.
+func percent(share float64) string {
+	if share > 0 && share < 0.01 {
+		return "<1 %"
+	}
+	return fmt.Sprintf("%.0f %%", math.Floor(share*100))
+}
+
+// bar draws a share from 0 to 1 in width cells: whoever isn't empty shows it, and only what is full looks full.
+func (g *glyphs) bar(share float64, width int) string {
+	share = min(max(share, 0), 1)
+	n := int(share * float64(width))
+	if share > 0 {
+		n = max(n, 1)
+	}
+	return strings.Repeat(string(g.full), n) + strings.Repeat(string(g.rest), width-n)
+}

@@ -1,0 +1,148 @@
+package statuspage
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"binrepd/userspace/watch/control"
+)
+
+// Config is what the page shows, and where. Its functions may be called at any time, from several goroutines.
+type Config struct {
+	// Status tells how the appliance stands. It is called at most once a second.
+	Status func() control.Status
+	// Trend has the last minutes. Somebody else feeds it.
+	Trend *Trend
+	// Dialogs finds the dialogs of a Call-ID, in any state: at most so many of them, and how many there are. It is called by one
+	// goroutine at a time.
+	Dialogs func(callID string, most int) (found []control.Dialog, total int)
+	// Bound is the address at which the page is served, and Names what the host is called beside its addresses. They decide which
+	// Host a request may name: see hosts.
+	Bound netip.AddrPort
+	Names []string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Handler serves the page at / and its data under /api/.
+func Handler(c Config) http.Handler {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	doc := newDocument()
+	shared := &snapshot{take: c.Status, now: c.Now}
+	calls := &calls{find: c.Dialogs}
+	mux := http.NewServeMux()
+	mux.Handle("/{$}", doc)
+	mux.Handle("/api/status", data(shared))
+	mux.Handle("/api/trend", data(c.Trend))
+	mux.Handle("/api/dialogs", data(calls))
+	return guard(newHosts(c.Bound, c.Names), doc.policy, mux)
+}
+
+// guard sets the headers of every answer, and turns away what the page is not for.
+func guard(names hosts, policy string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		switch {
+		case !names.allow(r.Host):
+			refuse(w, http.StatusMisdirectedRequest, "ask for this page by the address of the appliance, or by its own host name")
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			h.Set("Allow", "GET, HEAD")
+			refuse(w, http.StatusMethodNotAllowed, "this page only shows: use GET")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// data serves an answer that is JSON and true for this moment only. What another site's page asks for is refused: it couldn't read
+// the answer, but it could tell by the time that it takes whether a call exists. Browsers that know where a request comes
+// from say so in Sec-Fetch-Site, and no script can change that.
+func data(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		switch r.Header.Get("Sec-Fetch-Site") {
+		case "cross-site", "same-site":
+			refuse(w, http.StatusForbidden, "not for pages of other sites")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// refuse answers with an error.
+func refuse(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	// An error means that the client is gone.
+	_ = json.NewEncoder(w).Encode(struct {
+		Error string `json:"error"`
+	}{text})
+}
+
+// calls answers searches, one at a time: each takes the lock of a shard for a moment, which the packet path needs, too.
+type calls struct {
+	mu   sync.Mutex
+	find func(callID string, most int) ([]control.Dialog, int)
+}
+
+const (
+	// mostDialogs bounds the dialogs of an answer. A forked call has a few; the table keeps up to 128 of one Call-ID.
+	mostDialogs = 32
+	// mostBytes bounds the answer otherwise. A dialog has the size of a datagram, up to six times of it in JSON when every byte needs an
+	// escape: one always fits.
+	mostBytes = 512 << 10
+	// longestCallID is longer than any datagram can hold.
+	longestCallID = 64 << 10
+)
+
+// Found is the answer to a search.
+type Found struct {
+	// Total is how many dialogs the call has; Dialogs are all of them, or as many as an answer may hold.
+	Total   int               `json:"total"`
+	Dialogs []json.RawMessage `json:"dialogs"`
+}
+
+func (c *calls) search(callID string) ([]control.Dialog, int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.find(callID, mostDialogs)
+}
+
+func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	callID := r.URL.Query().Get("callid")
+	if callID == "" || len(callID) > longestCallID {
+		refuse(w, http.StatusBadRequest, "callid: name one Call-ID")
+		return
+	}
+	list, total := c.search(callID)
+	found := Found{Total: total, Dialogs: []json.RawMessage{}}
+	size := 0
+	for i := range list {
+		one, err := json.Marshal(&list[i])
+		if err != nil {
+			refuse(w, http.StatusInternalServerError, err.Error())
+			return
+		}
+		if size += len(one); size > mostBytes {
+			break
+		}
+		found.Dialogs = append(found.Dialogs, one)
+	}
+	writeJSON(w, found)
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // an error means that the client is gone
+}

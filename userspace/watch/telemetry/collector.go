@@ -1,0 +1,174 @@
+package telemetry
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"binrepd/userspace/watch/control"
+)
+
+// Collector turns pictures into metrics, when it is asked to. Nothing is counted here.
+type Collector struct {
+	picture func() *Picture
+	descs   [len(metrics)]*prometheus.Desc
+
+	mu    sync.Mutex
+	names []string // of capabilities with series of their own
+}
+
+// NewCollector returns a Collector of what picture returns.
+func NewCollector(picture func() *Picture) *Collector {
+	c := &Collector{picture: picture}
+	for i := range metrics {
+		c.descs[i] = metrics[i].desc()
+	}
+	return c
+}
+
+// Describe names all metrics.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+// Collect sends what the picture of now tells.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	s := scrape{Collector: c, ch: ch, Picture: c.picture()}
+	s.whole()
+	s.traffic()
+	s.table()
+	s.rings()
+	s.bySource()
+	s.byDestination()
+	s.survival()
+	s.recording()
+}
+
+// scrape is one collection.
+type scrape struct {
+	*Collector
+	*Picture
+	ch chan<- prometheus.Metric
+}
+
+// send sends one value of metric number id. The labels are in the order of its description.
+func (s *scrape) send(id int, value float64, labels ...string) {
+	kind := prometheus.GaugeValue
+	if metrics[id].kind == counter {
+		kind = prometheus.CounterValue
+	}
+	for i, l := range labels {
+		labels[i] = strings.ToValidUTF8(l, "?") // as an interface might be called
+	}
+	s.ch <- prometheus.MustNewConstMetric(s.descs[id], kind, value, labels...)
+}
+
+// count sends a number that only grows.
+func (s *scrape) count(id int, n uint64, labels ...string) { s.send(id, float64(n), labels...) }
+
+// flag sends 1 or 0.
+func (s *scrape) flag(id int, is bool, labels ...string) {
+	value := 0.0
+	if is {
+		value = 1
+	}
+	s.send(id, value, labels...)
+}
+
+// moment sends a time, if there is one.
+func (s *scrape) moment(id int, t time.Time, labels ...string) {
+	if !t.IsZero() {
+		s.send(id, float64(t.UnixMilli())/1000, labels...)
+	}
+}
+
+// whole tells how the whole stands.
+func (s *scrape) whole() {
+	s.send(buildInfo, 1, s.Version, s.Revision, s.GoVersion)
+	for _, w := range [...]control.Word{control.Ready, control.Idle, control.Stale, control.Losing} {
+		s.flag(state, s.Word == w, string(w))
+	}
+	s.send(modeInfo, 1, s.Mode)
+	s.flag(fallback, s.FallbackReason != "")
+	for _, i := range s.Interfaces {
+		s.send(interfaceInfo, 1, i.Name, i.Mode)
+	}
+	s.send(staleAfter, s.StaleAfter.Seconds())
+}
+
+// table tells what is held.
+func (s *scrape) table() {
+	s.count(dialogs, s.Answered, "answered")
+	s.count(dialogs, s.Confirmed, "confirmed")
+	s.count(earlyDialogs, s.Early)
+	s.count(tombstones, s.Tombstones)
+	if s.MaxDialogs > 0 {
+		s.count(dialogsLimit, s.MaxDialogs)
+	}
+	s.count(expired, s.Expired.Live, "live")
+	s.count(expired, s.Expired.Early, "early")
+	s.count(expired, s.Expired.Tombstones, "tombstone")
+	s.count(ghostsRemoved, s.Expired.Ghosts)
+	s.count(tombstonesRefused, s.Engine.Table.Unremembered)
+	s.count(timeoutsClamped, s.ClampedTimeouts)
+	s.send(clockAhead, s.ClockAhead)
+	s.count(tableRecords, s.Memory.Records)
+	s.count(tableUsed, s.Memory.Used)
+	s.count(tableMapped, s.Memory.Mapped)
+	s.count(tableLimit, s.Memory.Limit)
+	if s.FullIn != nil {
+		s.send(tableFullIn, *s.FullIn)
+	}
+}
+
+// survival tells of syncs, saves, and what an earlier process left.
+func (s *scrape) survival() {
+	s.send(syncsRunning, float64(len(s.Status.Syncs)))
+	s.count(syncs, s.Picture.Syncs.Complete, "complete")
+	s.count(syncs, s.Picture.Syncs.Failed, "failed")
+	s.durations(syncDuration, &s.Picture.Syncs.Duration, syncBounds)
+	if st := s.State; st != nil {
+		s.send(saveInterval, s.SaveInterval.Seconds())
+		s.count(saves, st.Saves)
+		s.count(saveFailures, st.Failures)
+		s.moment(saveLast, st.Saved)
+		if !st.Saved.IsZero() {
+			s.send(saveDuration, st.SaveSeconds)
+			s.count(saveBytes, st.SavedBytes)
+			s.count(saveDialogs, st.SavedDialogs)
+		}
+		s.moment(restoredSave, st.Restored)
+		if !st.Restored.IsZero() {
+			s.count(restoredDialogs, st.RestoredDialogs)
+		}
+	}
+	if p := s.Pin; p != nil {
+		s.flag(pinAdopted, p.Adopted)
+		s.count(pinWaited, p.Waited)
+		s.count(pinUnsaved, p.Unsaved)
+		s.count(pinOverflowed, p.Overflowed)
+	}
+}
+
+// recording tells of the flight recorder.
+func (s *scrape) recording() {
+	r := s.Record
+	if r == nil {
+		return
+	}
+	s.count(recordLimit, r.Limit)
+	s.count(recorded, r.Recorded)
+	s.count(recordedBytes, r.Bytes)
+	for reason, n := range r.Dropped {
+		s.count(recordDropped, n, reason)
+	}
+	s.count(recordFiles, uint64(r.Files))
+	s.count(recordFileBytes, r.FileBytes)
+	s.moment(recordOldest, r.Oldest)
+	s.count(recordErrors, r.Errors)
+	s.flag(recordFailing, r.Error != "")
+}

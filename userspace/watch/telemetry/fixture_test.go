@@ -1,0 +1,105 @@
+package telemetry
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/state/engine"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1"
+)
+
+// fixedTime is when the picture of the tests was taken.
+var fixedTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// fixture is a picture in which everything occurs that has a metric, with numbers that tell where they came from.
+func fixture() Picture {
+	var a engine.Account
+	a.Received, a.Bytes = 5000, 1_500_000
+	for k := dialog.Create; k <= dialog.Delete; k++ {
+		for o := dialog.Applied; o < dialog.Outcomes; o++ {
+			a.Outcomes[k][o] = uint64(k)*100 + uint64(o)
+		}
+	}
+	for v := bin1.OtherCapability; v < bin1.Verdicts; v++ {
+		a.Verdicts[v] = uint64(v) * 3
+	}
+	e := engine.Status{
+		Started:      fixedTime.Add(-time.Hour),
+		Listeners:    []engine.ListenerStatus{{Address: netip.MustParseAddrPort("10.0.0.2:5556"), Account: a}},
+		Capabilities: map[string]uint64{"ul": 2},
+		Table:        dialog.Counts{Unremembered: 4},
+	}
+	for _, us := range []int64{0, 3, 40, 41, 90, 250, 2_000, 9_000_000} {
+		e.Latency.Observe(us * 1000)
+	}
+	for _, n := range []int{1, 1, 1, 2, 40, 512} {
+		e.Batches.Observe(n)
+	}
+	lost := map[string]uint64{"socket_buffer": 7, "truncated": 1, "rate_limited": 12}
+	account := control.NewAccount(5040, &a, 20, lost)
+	return Picture{
+		Engine:   e,
+		Status:   fixtureStatus(account),
+		Syncs:    fixtureSyncs(),
+		Settings: Settings{Revision: "0123abc", GoVersion: "go1.26.0", StaleAfter: 5 * time.Minute, SaveInterval: 30 * time.Second},
+	}
+}
+
+func fixtureSyncs() Syncs {
+	s := Syncs{Complete: 2, Failed: 1}
+	s.Duration.Observe(int64(4 * time.Second))
+	s.Duration.Observe(int64(20 * time.Minute))
+	return s
+}
+
+func fixtureStatus(account control.Account) control.Status {
+	full, skew := 86_400.5, -2.0
+	s := control.Status{
+		Word: control.Losing, Reason: "7 lost within 1m0s: socket_buffer", Version: "v1.2.3", Started: fixedTime.Add(-time.Hour),
+		Mode: "xdp-generic", FallbackReason: "eth1: the driver has no XDP",
+		Interfaces: []control.InterfaceStatus{{Name: "eth0", Mode: "xdp-native"}, {Name: "eth1", Mode: "xdp-generic", Reason: "the driver has no XDP"}},
+		Dialogs:    1000, Answered: 30, Confirmed: 970, Early: 5, Tombstones: 400,
+		Memory:  control.Memory{Records: 700_000, Used: 1 << 20, Mapped: 2 << 20, Limit: 1 << 30},
+		Expired: control.Expired{Live: 3, Early: 2, Tombstones: 6000, Ghosts: 1}, MaxDialogs: 2_000_000, FullIn: &full,
+		ClampedTimeouts: 8, ClockAhead: -0.25,
+		CreateSent: 500, UpdateSent: 600, DeleteSent: 400,
+		Account: account,
+		Listeners: []control.ListenerStatus{{
+			Address: "10.0.0.2:5556", Account: account, Steered: 4900, Socket: 100, Denied: 20,
+			Passed: map[string]uint64{"fragment": 98, "ring_full": 2}, ReceiveBuffer: 64 << 20, Waiting: 4096,
+		}},
+		Sources: []control.SourceStatus{
+			{Address: "10.0.0.1:5555", Events: 4000, Rejected: 9, Last: fixedTime.Add(-time.Second), Skew: &skew},
+			{Address: "10.0.0.9:5555"}, // known from a file
+		},
+		Destinations: []control.DestinationStatus{{
+			Address: "standby.example.net:5556", State: "refused", Sent: 1400, Bytes: 420_000, Queued: 11, Dropped: 5, Own: 3, Lost: 2,
+			Errors: 21, Refusals: 12, Unreachables: 8,
+			Held: map[string]uint64{"too_many_routes": 4, "expired": 0}, Unmatched: 6,
+		}},
+		Syncs: []control.SyncStatus{{To: "10.0.0.3:5556"}},
+		Rings: []control.RingStatus{
+			{Records: 2500, Size: 64 << 20, Fill: 8192, HighWater: 1 << 20},
+			{Records: 2400, Size: 64 << 20, HighWater: 2 << 20, Refused: 1, LateWakeups: 1},
+		},
+		Pin: &control.PinStatus{Dir: "/sys/fs/bpf/binrepd", Adopted: true, Waited: 17, Unsaved: 13, Overflowed: 14},
+		State: &control.StateStatus{
+			Restored: fixedTime.Add(-time.Hour - time.Minute), RestoredDialogs: 900,
+			Saved: fixedTime.Add(-20 * time.Second), SavedDialogs: 998, SavedBytes: 333_000, SaveSeconds: 0.75, Saves: 119, Failures: 1,
+		},
+		Record: &control.RecordStatus{
+			Dir: "/var/lib/binrepd/record", Limit: 1 << 30, Recorded: 5100, Bytes: 1_800_000, Files: 3, FileBytes: 150 << 20, Oldest: fixedTime.Add(-2 * time.Hour),
+			Dropped: map[string]uint64{"slow_disk": 31, "disk_error": 32, "at_stop": 0}, Errors: 33, Error: "no space left on device",
+		},
+	}
+	// More than have series of their own.
+	for i := range ownSeries {
+		s.Sources = append(s.Sources, control.SourceStatus{
+			Address: fmt.Sprintf("10.1.%d.%d:5555", i/256, i%256), Events: 2, Rejected: 1, Last: fixedTime.Add(-time.Duration(i) * time.Minute),
+		})
+	}
+	return s
+}

@@ -1,0 +1,182 @@
+package telemetry
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"binrepd/dialog"
+	"binrepd/userspace/state/engine"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1"
+)
+
+const (
+	// ownSeries is how many sources have series of their own. They are those that came first, not those that sent most: a series
+	// that comes and goes, and takes its counts from "other" and back, can't be added up.
+	ownSeries = 128
+	// ownCapabilities is the same for names of other capabilities, of which one is known: ul, of registrations.
+	ownCapabilities = 16
+	other           = "other"
+)
+
+// traffic tells what came, and what became of it.
+func (s *scrape) traffic() {
+	total := s.Engine.Total()
+	for k := dialog.Create; k <= dialog.Delete; k++ {
+		for o := dialog.NoOutcome + 1; o < dialog.Outcomes; o++ {
+			s.count(events, total.Outcomes[k][o], "dialog", k.String(), o.String())
+		}
+	}
+	s.otherCapabilities(total.Verdicts[bin1.OtherCapability])
+	s.count(forwarded, s.CreateSent, "create")
+	s.count(forwarded, s.UpdateSent, "update")
+	s.count(forwarded, s.DeleteSent, "delete")
+	for i := range s.Listeners {
+		s.listener(&s.Listeners[i], s.Engine.Listeners[i].Bytes)
+	}
+	s.losses()
+}
+
+// otherCapabilities sends the counts of packets of other capabilities, n in all, by name.
+func (s *scrape) otherCapabilities(n uint64) {
+	for _, name := range s.named(s.Capabilities) {
+		s.count(events, s.Capabilities[name], name, "any", "ignored")
+		n -= min(n, s.Capabilities[name])
+	}
+	s.count(events, n, other, "any", "ignored")
+}
+
+// named returns the names that have series of their own, which are remembered. Names are whatever somebody sent: those that are no text
+// have none, as two of them might look the same.
+func (c *Collector) named(counts map[string]uint64) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if len(c.names) < ownCapabilities && utf8.ValidString(name) && name != engine.OtherCapabilities && name != other &&
+			!slices.Contains(c.names, name) {
+			c.names = append(c.names, name)
+		}
+	}
+	return slices.Clone(c.names)
+}
+
+// listener tells of one listen address.
+func (s *scrape) listener(l *control.ListenerStatus, bytes uint64) {
+	s.count(seen, l.Seen, l.Address)
+	s.count(received, l.Steered, l.Address, "ring")
+	s.count(received, l.Socket, l.Address, "socket")
+	s.count(receivedBytes, bytes, l.Address)
+	for reason, n := range l.Rejected {
+		if !refusedByTable(reason) {
+			s.count(rejected, n, l.Address, reason)
+		}
+	}
+	for reason, n := range l.Lost {
+		s.count(lost, n, l.Address, reason)
+	}
+	for reason, n := range l.Passed {
+		s.count(passed, n, l.Address, reason)
+	}
+	s.send(receiveBuffer, float64(l.ReceiveBuffer), l.Address)
+	s.count(receiveBufferUsed, l.Waiting, l.Address)
+}
+
+// refusedByTable tells of events that status lists with the rejected datagrams, and that are events here.
+func refusedByTable(reason string) bool {
+	return reason == dialog.RefusedMemory.String() || reason == dialog.RefusedCall.String()
+}
+
+// places are where a datagram can be lost, by reason.
+var places = [...]struct{ reason, place string }{
+	{"socket_buffer", "kernel"}, {"truncated", "socket"}, {"rate_limited", "gate"},
+}
+
+// losses adds up what control.Status.Losses has.
+func (s *scrape) losses() {
+	for _, p := range places {
+		s.count(losses, s.Lost[p.reason], p.place, p.reason)
+	}
+	for _, o := range [...]dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall} {
+		s.count(losses, s.Rejected[o.String()], "table", o.String())
+	}
+	var overwritten, unsent uint64
+	for i := range s.Destinations {
+		overwritten += s.Destinations[i].Dropped
+		unsent += s.Destinations[i].Lost
+	}
+	s.count(losses, overwritten, "queue", "overwritten")
+	s.count(losses, unsent, "sending", "refused_by_host")
+}
+
+// rings tells of the rings and those who read them.
+func (s *scrape) rings() {
+	for i := range s.Rings {
+		r, number := &s.Rings[i], strconv.Itoa(i)
+		s.count(ringRecords, r.Records, number)
+		s.count(ringSize, r.Size, number)
+		s.count(ringFill, r.Fill, number)
+		s.count(ringHighWater, r.HighWater, number)
+		s.count(ringRefused, r.Refused, number)
+		s.count(ringLateWakeups, r.LateWakeups, number)
+	}
+	s.durations(latency, &s.Engine.Latency, latencyBounds)
+	s.sizes(batch, &s.Engine.Batches)
+}
+
+// bySource tells of each source, up to a number of them.
+func (s *scrape) bySource() {
+	n, rest := 0, control.SourceStatus{Address: other}
+	for i := range s.Sources {
+		src := &s.Sources[i]
+		if src.Address != other {
+			if n++; n <= ownSeries {
+				s.source(src)
+				continue
+			}
+		}
+		rest.Events += src.Events
+		rest.Rejected += src.Rejected
+		if src.Last.After(rest.Last) {
+			rest.Last = src.Last
+		}
+	}
+	s.send(sources, float64(n))
+	s.source(&rest)
+}
+
+func (s *scrape) source(src *control.SourceStatus) {
+	s.count(sourceEvents, src.Events, src.Address)
+	s.count(sourceRejected, src.Rejected, src.Address)
+	s.moment(sourceLast, src.Last, src.Address)
+	if src.Skew != nil {
+		s.send(sourceSkew, *src.Skew, src.Address)
+	}
+}
+
+// destinationStates are those of control.DestinationStatus.
+var destinationStates = [...]string{"resolving", "up", "refused", "unreachable"}
+
+// byDestination tells of each backup.
+func (s *scrape) byDestination() {
+	for i := range s.Destinations {
+		d := &s.Destinations[i]
+		for _, st := range destinationStates {
+			s.flag(destinationState, d.State == st, d.Address, st)
+		}
+		s.count(destinationSent, d.Sent, d.Address)
+		s.count(destinationSentBytes, d.Bytes, d.Address)
+		s.count(destinationQueued, d.Queued, d.Address)
+		s.count(destinationDropped, d.Dropped, d.Address)
+		s.count(destinationLost, d.Lost, d.Address)
+		s.count(destinationErrors, d.Refusals, d.Address, "refused")
+		s.count(destinationErrors, d.Unreachables, d.Address, "unreachable")
+		s.count(destinationErrors, d.Errors-min(d.Errors, d.Refusals+d.Unreachables), d.Address, "other")
+		s.count(destinationOwn, d.Own, d.Address)
+		for reason, n := range d.Held {
+			s.count(destinationHeld, n, d.Address, reason)
+		}
+		s.count(destinationUnmatched, d.Unmatched, d.Address)
+	}
+}
