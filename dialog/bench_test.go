@@ -8,9 +8,11 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"binrepd/userspace/state/store"
 )
 
-// sampleDialog is of the size that a common call has: 350 bytes.
+// sampleDialog has the size of a common call: 350 bytes.
 func sampleDialog(n int) Details {
 	return Details{
 		CallID: fmt.Sprintf("%x-%d@198.51.100.7", uint32(n)*2654435761, n), FromTag: fmt.Sprintf("%07xSIPpTag001", n), ToTag: fmt.Sprintf("%07xSIPpTag011", n),
@@ -23,7 +25,7 @@ func sampleDialog(n int) Details {
 	}
 }
 
-// benchEvent is an event and the bytes that it is a view of, both used again.
+// benchEvent is an event and the bytes that it views, both used again.
 type benchEvent struct {
 	ev  Event
 	buf []byte
@@ -59,7 +61,7 @@ func (e *benchEvent) set(b testing.TB, d *Details, kind Kind, hash uint32) {
 	e.ev.Hash = hash
 }
 
-// traffic is a table and what is live in it, so that it can go on with creations, updates and deletions that all hit.
+// traffic is a table and a list of what is live in it, so that creations, updates and deletions can go on and all hit.
 type traffic struct {
 	b     *testing.B
 	table *Table
@@ -115,18 +117,18 @@ func (t *traffic) delete(e *benchEvent, shard int) {
 	t.live[shard] = mine[:len(mine)-1]
 }
 
-// BenchmarkApply plays creations, updates and deletions, one third each, in batches of 64 for one shard, upon a table in which
-// so many dialogs are live throughout: each creation is of a new one, updates and deletions are of any. A second passes
-// every 100,000 events, so that tombstones come and go. What a datagram brings lies in the second level of caches at least.
+// BenchmarkApply plays creations, updates and deletions, one third each, in batches of 64 for one shard. The number of live
+// dialogs stays the same: each creation is of a new one, updates and deletions are of any. A second passes every 100,000
+// events, so that tombstones come and go. The bytes of the events lie in the second level of caches at least.
 func BenchmarkApply(b *testing.B) {
 	dialogs := benchDialogs(b)
 	b.Run(strconv.Itoa(dialogs), func(b *testing.B) { benchmarkApply(b, dialogs) })
 }
 
 func benchmarkApply(b *testing.B, dialogs int) {
-	const events = 16 * batch
+	const events = 16 * store.Batch
 	t := newTraffic(b, dialogs, events)
-	var shards [events / batch]int
+	var shards [events / store.Batch]int
 	var rounds []time.Duration
 	applied, now := 0, int64(epoch)
 	b.ReportAllocs()
@@ -134,8 +136,8 @@ func benchmarkApply(b *testing.B, dialogs int) {
 		b.StopTimer()
 		for i := range shards {
 			shards[i] = t.rng.IntN(t.table.Shards())
-			for j := range batch {
-				e := &t.pool[i*batch+j]
+			for j := range store.Batch {
+				e := &t.pool[i*store.Batch+j]
 				switch j % 3 {
 				case 0:
 					t.create(e, shards[i])
@@ -154,13 +156,13 @@ func benchmarkApply(b *testing.B, dialogs int) {
 		began := time.Now()
 		for i, shard := range shards {
 			s := t.table.Lock(shard)
-			s.Apply(t.evs[i*batch:(i+1)*batch], now)
+			s.Apply(t.evs[i*store.Batch:(i+1)*store.Batch], now)
 			s.Unlock()
 		}
 		rounds = append(rounds, time.Since(began))
 	}
 	b.StopTimer()
-	// The median of the rounds is what it costs on a machine that does nothing else, ns/op what it cost on this one.
+	// The median of the rounds is the cost on a machine that does nothing else. ns/op is the cost on this one.
 	slices.Sort(rounds)
 	b.ReportMetric(float64(rounds[len(rounds)/2].Nanoseconds())/events, "median-ns/op")
 	c := t.table.Counts()

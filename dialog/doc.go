@@ -1,25 +1,19 @@
-// Package dialog is the model: dialogs, the events that change them, and the table that holds millions of them.
+// Package dialog is the model of calls: dialogs, the events that change them, and the table that holds millions of them.
 //
 // # The idea
 //
-// An Event is a decoded change; its bytes are views into a datagram. Table.Lock gives one Shard, Shard.Apply
-// plays events upon it by the rules in rules.go and tells of each what became of it (Outcome). Everything
-// that is kept is copied once, from the datagram into a slot of the table.
+// An Event is a decoded change; its bytes are views into a packet. Table.Lock gives one Shard. Shard.Apply plays events
+// on it by the rules in rules.go and says of each what became of it (Outcome). What the table keeps is copied once, from
+// the packet into an entry of the store.
 //
-//		Event --hash--> Shard --tag--> index page --ref--> record, record, ...   (one chain a Call-ID)
-//		                                                    |
-//		                                    chunk: [deadlines | slot | slot | slot ...]
+//		Event --steering hash--> Shard --index hash--> entry --> entry --> ...    (one chain for each Call-ID)
 //
-//	  - A shard is chosen by the steering hash that came with the datagram, so that one call has one shard, and a
-//	    shard one ring. Inside the shard the index goes by another hash, the tag, seeded at random for each table.
-//	  - The index (index.go) is a directory over pages of 512 slots, by the top bits of the tag. It grows by
-//	    splitting one full page, never by copying the whole. One slot stands for one Call-ID.
-//	  - A record (record.go) is a header of 28 bytes and the packed dialog. All records of one Call-ID hang in one
-//	    chain. A dialog that ended leaves its header and key, the tombstone, for a while.
-//	  - Records lie in slots of equal size within chunks of 64 KiB (slab.go). Each chunk begins with the deadlines of its slots
-//	    and knows a lower bound of them, so that expiry (expire.go) skips the chunks whose time hasn't come.
-//	  - Chunks and index pages come out of one arena (arena.go), memory outside the heap: the garbage collector sees
-//	    a few slices, whatever the number of dialogs.
+//	  - The package userspace/state/store has the memory, the index, the expiry and the locks, and knows no dialogs. This
+//	    package says what an entry holds, compares keys and decides.
+//	  - An entry (entry.go) is a header of 34 bytes and the packed dialog. All entries of one Call-ID hang in one chain. A
+//	    dialog that ended leaves its header and key, the tombstone, for a while.
+//	  - The steering hash that came with the packet chooses the shard. So one call has one shard, and a shard has one ring.
+//	    Inside the shard another hash with a seed of its own, the tag, chooses the chain.
 //
 // # Time
 //
@@ -27,6 +21,5 @@
 //
 // # Locks
 //
-// Each shard has a lock, and nobody holds two. The arena has a lock of its own, taken under a shard's
-// for the few instructions of handing out a chunk, and never the other way round.
+// Each shard has a lock, and a goroutine never holds two. Counts reads what shards have published and takes no lock.
 package dialog

@@ -1,6 +1,6 @@
 package dialog
 
-// Kind says what an event tells of its dialog.
+// Kind says what an event does to its dialog.
 type Kind uint8
 
 const (
@@ -21,25 +21,25 @@ func (k Kind) String() string {
 	return "invalid"
 }
 
-// Event is one change of one dialog. Its byte slices are views into the datagram that it was decoded from; the
-// table copies what it keeps. An Event is made to be used again: Reset, or a parse, overwrites every field.
+// Event is one change of one dialog. Its byte slices are views into the packet that it was decoded from; the table copies
+// what it stores. An Event can be used again: ParseSnapshot and ParseKey overwrite every field.
 type Event struct {
 	Kind Kind
 	// State, Start and Timeout of a snapshot (create and update); zero in a deletion.
 	State   State
 	Start   uint32 // Unix seconds of the answer, 0 before it
 	Timeout uint32 // Unix seconds at which the dialog expires
-	// Key is the packed key (see Packed): Call-ID, from-tag and to-tag, each behind its length.
+	// Key is the packed key (see Packed): Call-ID, from-tag and to-tag, each after its length.
 	Key Packed
-	// Body is the whole packed snapshot, which begins with Key; of a deletion it is Key itself.
+	// Body is the whole packed snapshot, which begins with Key. In a deletion it is Key itself.
 	Body Packed
 
-	// Hash is the steering hash; it selects the shard.
+	// Hash is the steering hash. It selects the shard.
 	Hash uint32
 	// Origin numbers the source in the engine's register.
 	Origin uint16
 
-	// Outcome is what Apply made of the event.
+	// Outcome is what became of the event. Apply sets it.
 	Outcome Outcome
 
 	tag uint32 // the table's index hash of the Call-ID, set by Apply
@@ -52,13 +52,13 @@ const (
 	NoOutcome Outcome = iota
 	// Applied: the table changed as the event said.
 	Applied
-	// Recovered: an update of an unknown dialog built it; its creation was lost or is on its way.
+	// Recovered: an update of an unknown dialog stored it. Its creation was lost or is on its way.
 	Recovered
 	// BeganEarly: a snapshot of a call being set up was stored or renewed.
 	BeganEarly
 	// Unknown: a deletion of a dialog that the table doesn't hold left a tombstone.
 	Unknown
-	// Duplicate: the table already knew.
+	// Duplicate: the table holds that already.
 	Duplicate
 	// Stale: the table holds something newer.
 	Stale
@@ -85,7 +85,7 @@ func (o Outcome) String() string {
 	return "invalid"
 }
 
-// Changed tells whether the event changed the table, and is therefore passed on to others.
+// Changed reports whether the event changed the table. Such events are passed on to others.
 func (o Outcome) Changed() bool {
 	return o == Applied || o == Recovered || o == BeganEarly || o == Unknown
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"binrepd/userspace/state/store"
 )
 
 func TestExpire(t *testing.T) {
@@ -58,7 +60,7 @@ func TestExpireSaturates(t *testing.T) {
 	table := newTable(t, Config{Tombstone: 1000000 * time.Hour, ExpiryGrace: 1000000 * time.Hour})
 	d := Details{CallID: "c", FromTag: "a", ToTag: "b", State: Confirmed, Timeout: 1<<32 - 1}
 	apply(t, table, epoch, snapshotEvent(t, Create, d), deleteEvent(t, Details{CallID: "d"}))
-	if got := table.Expire(maxDeadline - 1); got != (Expired{}) {
+	if got := table.Expire(store.MaxDeadline - 1); got != (Expired{}) {
 		t.Errorf("expired %+v", got)
 	}
 	apply(t, table, 1<<40, deleteEvent(t, Details{CallID: "e"}))
@@ -71,7 +73,7 @@ func TestExpireSaturates(t *testing.T) {
 	}
 }
 
-// A timeout beyond all reason doesn't keep a dialog for ever; ten years, which proxies do write, do.
+// A timeout beyond all reason doesn't keep a dialog for ever. Ten years, which proxies do write, are believed.
 func TestExpireClampsTimeouts(t *testing.T) {
 	const year = 365 * 24 * 3600
 	table := newTable(t, Config{ExpiryGrace: -1})
@@ -92,7 +94,7 @@ func TestExpireClampsTimeouts(t *testing.T) {
 	}
 }
 
-// Entries of one chain that expire one by one leave the others within reach.
+// Entries of one chain expire one by one, and the others can still be found.
 func TestExpireInsideAChain(t *testing.T) {
 	table := newTable(t, Config{ExpiryGrace: -1})
 	const many = 100

@@ -2,16 +2,16 @@ package dialog
 
 import "bytes"
 
-// The comparisons of packed keys beyond equality. Both sides are keys, or begin with one.
+// Comparisons of packed keys other than equality. Both sides are packed keys, or begin with one.
 
-// sameCallID tells whether the Call-IDs are equal.
+// sameCallID reports whether the Call-IDs are equal.
 func (p Packed) sameCallID(q Packed) bool {
 	a, _ := p.Part()
 	b, _ := q.Part()
 	return bytes.Equal(a, b)
 }
 
-// sameCaller tells whether Call-IDs and from-tags are equal.
+// sameCaller reports whether Call-IDs and from-tags are equal.
 func (p Packed) sameCaller(q Packed) bool {
 	a, p := p.Part()
 	b, q := q.Part()
@@ -23,7 +23,7 @@ func (p Packed) sameCaller(q Packed) bool {
 	return bytes.Equal(a, b)
 }
 
-// names tells whether the Call-IDs are equal and one of p's tags is q's from-tag.
+// names reports whether the Call-IDs are equal and one of p's tags is q's from-tag.
 func (p Packed) names(q Packed) bool {
 	a, p := p.Part()
 	b, q := q.Part()
@@ -36,7 +36,7 @@ func (p Packed) names(q Packed) bool {
 	return bytes.Equal(from, caller) || bytes.Equal(to, caller)
 }
 
-// mirrors tells whether p is q with the tags in the other order.
+// mirrors reports whether p is q with the tags in the other order.
 func (p Packed) mirrors(q Packed) bool {
 	if len(p) != len(q) {
 		return false

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"binrepd/userspace/state/store"
 )
 
 func call(n int) Details {
@@ -44,7 +46,7 @@ func TestMaxDialogs(t *testing.T) {
 	}
 }
 
-// There are as many tombstones as dialogs at most. Further deletions work, but leave none.
+// There are at most as many tombstones as dialogs. Further deletions work, but leave none.
 func TestMaxTombstones(t *testing.T) {
 	const most = 50
 	table := newTable(t, Config{Shards: 1, MaxDialogs: most})
@@ -72,7 +74,7 @@ func TestMaxTombstones(t *testing.T) {
 	}
 }
 
-// The limit is the table's, not each shard's: shards lend it to each other.
+// The limit holds for the table, not for each shard: shards lend it to each other.
 func TestMaxDialogsOverShards(t *testing.T) {
 	const most = 1000
 	table := newTable(t, Config{Shards: 4, MaxDialogs: most})
@@ -93,7 +95,7 @@ func TestMaxDialogsOverShards(t *testing.T) {
 	}
 }
 
-// With memory exhausted new dialogs are refused, and those that are known go on.
+// When memory is exhausted, new dialogs are refused and changes of known ones go on.
 func TestMaxBytes(t *testing.T) {
 	table := newTable(t, Config{Shards: 2, MaxBytes: 8 << 20})
 	big := func(n, size int) Details {
@@ -131,11 +133,9 @@ func TestMaxBytes(t *testing.T) {
 	}
 }
 
-// Without even a small slot to be had a tombstone stays in the slot of its dialog, and an update that grows is refused.
+// Without memory even for a small slot, a tombstone stays in the slot of its dialog, and an update that grows is refused.
 func TestNoMemoryAtAll(t *testing.T) {
-	table := newTable(t, Config{Shards: 1, MaxBytes: leastPerShard})
-	s := &table.shards[0]
-	s.keep = 0
+	table := newTable(t, Config{Shards: 1, MaxBytes: store.LeastPerShard, reserve: -1})
 	a, b := call(1), call(2)
 	a.Vars, b.Vars = strings.Repeat("v", 5000), strings.Repeat("w", 5000)
 	bigger := b
@@ -164,16 +164,15 @@ func TestNoMemoryAtAll(t *testing.T) {
 	}
 }
 
-// A newer call that finds no memory in the place of a tombstone uses up nothing of the limit.
+// A newer call that replaces a tombstone and finds no memory uses up nothing of the limit.
 func TestRefusedReplacementGivesBack(t *testing.T) {
-	table := newTable(t, Config{Shards: 1, MaxBytes: leastPerShard, MaxDialogs: 1})
+	table := newTable(t, Config{Shards: 1, MaxBytes: store.LeastPerShard, MaxDialogs: 1, reserve: -1})
 	a, b := call(1), call(2)
 	a.Vars = strings.Repeat("v", 5000)
 	b.Vars = a.Vars
 	newer := a
 	newer.Start++
 	newer.Vars += strings.Repeat("v", 2000)
-	table.shards[0].keep = 0
 	got := fmt.Sprint(apply(t, table, epoch,
 		snapshotEvent(t, Create, a), deleteEvent(t, a), snapshotEvent(t, Create, newer), snapshotEvent(t, Create, b)))
 	if want := "[applied applied refused_memory applied]"; got != want {

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is the table as one would write it down: a map and the rules in the order of the design, with no regard for speed.
+// model is the table in its plainest form: a map, and the rules in the order of the design, with no regard for speed.
 type model struct {
 	entries map[[3]string]modelEntry
 	perCall int
@@ -28,7 +28,7 @@ type modelEntry struct {
 	past     []Details
 }
 
-// renew tells what becomes of content of the same start and state, and what is overtaken then.
+// renew says what becomes of content of the same start and state, and what it overtakes.
 func (m *model) renew(d Details, old modelEntry) (Outcome, []Details) {
 	if sameSaying(d, old.details) {
 		return Duplicate, nil
@@ -40,7 +40,7 @@ func (m *model) renew(d Details, old modelEntry) (Outcome, []Details) {
 		}
 		return n
 	}
-	signs := 0 // of the differences that tell something: 1 up, 2 down
+	signs := 0 // of the differences that say something: 1 up, 2 down
 	for _, pair := range [][2]string{{d.CallerCSeq, old.details.CallerCSeq}, {d.CalleeCSeq, old.details.CalleeCSeq}} {
 		switch x, y := number(pair[0]), number(pair[1]); {
 		case x == 0 || y == 0:
@@ -214,7 +214,7 @@ func sameSaying(a, b Details) bool {
 	return a == b && diff >= -2 && diff <= 2
 }
 
-// held is what a table or a model holds of one dialog.
+// held lists what the model holds, by key.
 func (m *model) held() map[string]string {
 	list := make(map[string]string)
 	for k, e := range m.entries {
@@ -245,7 +245,7 @@ func held(t rapid.TB, table *Table) map[string]string {
 	return list
 }
 
-// The table does what the model does, under any operations, with Call-IDs whose index hashes are equal or not.
+// The table does what the model does, under random operations, with Call-IDs whose index hashes are equal or not.
 func TestTableIsTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spread := rapid.Uint32Range(1, 3).Draw(t, "different tags")
@@ -323,7 +323,7 @@ func compare(t *rapid.T, table *Table, m *model) {
 	}
 	var counts Counts
 	for k, e := range m.entries {
-		counts.Bytes += recordHeader
+		counts.Bytes += entryHeader
 		switch e.state {
 		case Answered:
 			counts.Answered++

@@ -7,9 +7,9 @@ import "encoding/binary"
 //	string   4 bytes length, little endian, then so many bytes of any value
 //	number   4 bytes, little endian
 //
-// The first three strings, Call-ID, from-tag and to-tag, are the key; a Packed that ends behind them is a
-// packed key. Fields and order are those of BIN's first generation on a little-endian sender, on purpose: a
-// received snapshot becomes a stored one by a single copy. A codec of another generation repacks.
+// The first three strings, Call-ID, from-tag and to-tag, are the key. A Packed that ends after them is a packed key. Fields
+// and order are those of BIN's generation 1 from a little-endian sender, on purpose: one copy makes a received snapshot a
+// stored one. The codec of another generation repacks.
 type Packed []byte
 
 // Field numbers the fields of a packed dialog in their order.
@@ -44,17 +44,17 @@ const (
 	NumFields
 )
 
-// The number fields come in two runs, between which and before which there are only strings.
+// The number fields come in two runs. All other fields are strings.
 const (
 	keyFields    = 3              // strings: Call-ID, from-tag, to-tag
 	firstNumbers = HID            // HID, Start, State
 	lastNumbers  = UserFlags      // UserFlags to CalleeGenCSeq, the last 20 bytes
 	tailSize     = 5 * 4          // bytes of that last run
-	timeoutFrom  = tailSize - 2*4 // the timeout begins so many bytes before the end
+	timeoutFrom  = tailSize - 2*4 // the timeout begins this many bytes before the end
 	minSnapshot  = 17*4 + 8*4     // all strings empty
 )
 
-// Fault says why bytes are no packed dialog or key. The zero value is none.
+// Fault says why bytes are no packed dialog or key. The zero value means that they are.
 type Fault uint8
 
 const (
@@ -67,8 +67,8 @@ const (
 	BadState             // the state is not 1 to 5
 )
 
-// ParseSnapshot walks b, which must be exactly one packed dialog, and sets Kind, Key, Body, State, Start
-// and Timeout of ev, the rest to zero. With a fault ev is not to be used.
+// ParseSnapshot walks b, which must be exactly one packed dialog, and sets Kind, Key, Body, State, Start and Timeout of ev,
+// the rest to zero. After a fault the caller must not use ev.
 func ParseSnapshot(b []byte, kind Kind, ev *Event) Fault {
 	keyLen, fault := skipStrings(b, 0, keyFields)
 	if fault != NoFault {
@@ -141,7 +141,7 @@ func skipStrings(b []byte, off, n int) (next int, fault Fault) {
 	return off, NoFault
 }
 
-// isNumber tells the number fields from the strings.
+// isNumber reports whether the field is a number. The others are strings.
 func (f Field) isNumber() bool {
 	return f >= HID && f <= StateField || f >= UserFlags && f < NumFields
 }
@@ -177,8 +177,8 @@ func (f *Fields) Number(i Field) uint32 {
 	return binary.LittleEndian.Uint32(f.packed[f.at[i]:])
 }
 
-// Part cuts the string at the front of a packed key and returns what is behind it.
-// It serves to take Call-ID, from-tag and to-tag in turn: p must be one that a parse accepted.
+// Part returns the string at the front of a packed key, and what is behind it. It takes Call-ID, from-tag and to-tag in
+// turn. p must be one that a parse accepted.
 func (p Packed) Part() (s []byte, rest Packed) {
 	end := 4 + binary.LittleEndian.Uint32(p)
 	return p[4:end], p[end:]

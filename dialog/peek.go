@@ -2,18 +2,17 @@ package dialog
 
 import "bytes"
 
-// Peek returns the entry with exactly this key, a tombstone, too, or nil. It is valid until the next call of any method of the
-// shard.
+// Peek returns the entry with exactly this key, be it a tombstone, or nil. It is valid until the next call of any method of
+// the shard.
 func (s *Shard) Peek(key Packed) *View {
 	callID, _ := key.Part()
-	_, r := s.chain(s.tagOf(callID), callID)
-	for r != 0 {
-		rec := s.slab.record(r)
-		if bytes.Equal(rec.key(), key) {
-			s.view.rec = rec
+	for r := s.chain(s.part.Hash(callID), callID); r != 0; {
+		e := s.entry(r)
+		if bytes.Equal(e.key(), key) {
+			s.view.e = e
 			return &s.view
 		}
-		r = rec.next()
+		r = e.next()
 	}
 	return nil
 }

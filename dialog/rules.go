@@ -1,12 +1,12 @@
 package dialog
 
-// The rules of applying. BIN has no sequence numbers, and UDP loses, repeats and reorders; so the rules let every order
-// of the same events end in the same state, wherever that is possible.
+// The rules of applying. BIN has no sequence numbers, and packets get lost, repeated and reordered. So the rules let every
+// order of the same events end in the same state, wherever that is possible.
 //
-// The key of a dialog is (Call-ID, from-tag, to-tag). A creation and an update are the same thing: a snapshot of
-// the whole dialog. Snapshots of one key are ordered by (start, state): another start is another call. A snapshot in
-// state 5 is an end that knows its start; a deletion is one that doesn't. An end may name the tags in either
-// order, so tombstones match in either order, too.
+// The key of a dialog is (Call-ID, from-tag, to-tag). A creation and an update are the same thing: a snapshot of the whole
+// dialog. Snapshots of one key are ordered by (start, state): another start is another call. A snapshot in state 5 is an
+// end that knows the start; a deletion is an end that doesn't. An end may name the tags in either order, so tombstones
+// match in either order, too.
 //
 //	event          no entry     early           live                         tombstone
 //	-----          --------     -----           ----                         ---------
@@ -31,31 +31,36 @@ package dialog
 //	                                             Stale; else Applied          start is newer than a known one
 //
 // Further:
-//   - Whatever stores a live dialog or leaves a tombstone drops the early dialogs of the same Call-ID and from-tag:
-//     the call that was being set up has become something else. "The caller has" means: of the same Call-ID and from-tag; of
-//     a tombstone in either position.
-//   - A tombstone that knows no start (left by a deletion of something unknown or not answered) makes every snapshot late while it lasts.
-//   - A tombstone lives from the first end on; repeating the end doesn't prolong it. Only the end of a newer call, which has a newer
-//     start, renews it.
-//   - Content is the same if all bytes are, but for the timeout, which may differ by 2 s: the senders' two clocks jitter by so much.
-//   - Content is older if its CSeq numbers say so, or, where they say nothing, if the table had it and overtook it (newer.go).
+//   - An event that stores a live dialog or leaves a tombstone drops the early dialogs of the same Call-ID and from-tag:
+//     the call that was being set up has become something else. "The caller has" means an entry of the same Call-ID and
+//     from-tag; in a tombstone the tag may be in either position.
+//   - A tombstone that knows no start comes from a deletion of an unknown or unanswered call. It makes every snapshot late
+//     while it lasts.
+//   - A tombstone's time begins with the first end. Repeating the end doesn't prolong it. Only the end of a newer call,
+//     which has a newer start, renews it.
+//   - Content is the same if all bytes are equal, but for the timeout, which may differ by 2 s: the sender computes it from
+//     two clocks, and the result jitters by so much.
+//   - Content is older if its CSeq numbers say so, or, where they say nothing, if the table had it and overtook it
+//     (newer.go).
 //
-// Orders do matter, and can't but matter: between two updates of the same start and state with different content that CSeq numbers don't order (the
-// last one to arrive wins; there is no telling which is newer), two creations likewise (the first one wins), and when a key is used again
-// while deletions of the older call, which name no start, are still under way.
+// The order matters in three cases, and has to:
+//   - Two updates of the same start and state have different content that CSeq numbers don't order. The last to arrive
+//     wins, because nothing tells which is newer.
+//   - Two creations differ in the same way. The first to arrive wins.
+//   - A key is used again while deletions of the older call, which name no start, are still on their way.
 
-// step is what is to be done with the table.
+// step is what to do with the table.
 type step uint8
 
 const (
-	keep  step = iota // leave it as it is
-	store             // put the snapshot in the place of the entry, or insert it
-	renew             // like store, unless the content is the same, a Duplicate, or an older one, Stale
+	leave step = iota // leave it as it is
+	put               // put the snapshot in the place of the entry, or insert it
+	renew             // like put, unless the content is the same, a Duplicate, or an older one, Stale
 	bury              // put a tombstone in the place of the entry, or insert it
 )
 
-// decide looks up the table above. state is that of the entry which ev meets, Ended for a tombstone and 0 for none, and start
-// that entry's start. taken tells, if there is none, whether the caller has a live dialog or tombstone; it matters only for early snapshots.
+// decide looks up the table above. state and start are those of the entry that ev meets: Ended for a tombstone, 0 for none.
+// taken says, if there is none, whether the caller has a live dialog or a tombstone; it matters only for early snapshots.
 func decide(ev *Event, state State, start uint32, taken bool) (step, Outcome) {
 	switch {
 	case ev.ends():
@@ -73,25 +78,25 @@ func decideLive(ev *Event, state State, start uint32) (step, Outcome) {
 	}
 	switch {
 	case state == 0 || state.BeingSetUp():
-		return store, stored
+		return put, stored
 	case state == Ended:
 		if start != 0 && ev.Start > start {
-			return store, stored
+			return put, stored
 		}
-		return keep, Late
+		return leave, Late
 	case ev.Start > start:
-		return store, Applied
+		return put, Applied
 	case ev.Start < start:
-		return keep, Stale
+		return leave, Stale
 	case ev.Kind == Create:
 		if ev.State > state {
-			return store, Applied
+			return put, Applied
 		}
-		return keep, Duplicate
+		return leave, Duplicate
 	case ev.State < state:
-		return keep, Stale
+		return leave, Stale
 	case ev.State > state:
-		return store, Applied
+		return put, Applied
 	}
 	return renew, Applied
 }
@@ -99,13 +104,13 @@ func decideLive(ev *Event, state State, start uint32) (step, Outcome) {
 func decideEarly(ev *Event, state State, taken bool) (step, Outcome) {
 	switch {
 	case state == Ended || state == 0 && taken:
-		return keep, Late
+		return leave, Late
 	case state == 0:
-		return store, BeganEarly
+		return put, BeganEarly
 	case state > ev.State: // live ones among them
-		return keep, Stale
+		return leave, Stale
 	case state < ev.State:
-		return store, BeganEarly
+		return put, BeganEarly
 	}
 	return renew, BeganEarly
 }
@@ -118,17 +123,17 @@ func decideEnd(ev *Event, state State, start uint32) (step, Outcome) {
 		if start != 0 && ev.Start > start {
 			return bury, Unknown
 		}
-		return keep, Duplicate
+		return leave, Duplicate
 	case ev.Kind != Delete && state.Live() && start > ev.Start:
-		return keep, Stale
+		return leave, Stale
 	}
 	return bury, Applied
 }
 
-// ends tells whether ev is the end of its dialog.
+// ends reports whether ev is the end of its dialog.
 func (ev *Event) ends() bool { return ev.Kind == Delete || ev.State == Ended }
 
-// lastStart is what the tombstone knows of the start of the dialog that ev ended: 0 if nothing.
+// lastStart is the start that goes into the tombstone of the dialog that ev ended: 0 if it isn't known.
 func lastStart(ev *Event, state State, start uint32) uint32 {
 	if state.Live() {
 		return max(start, ev.Start)

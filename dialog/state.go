@@ -11,13 +11,13 @@ const (
 	Ended       State = 5 // over; in a snapshot it means the same as a deletion
 )
 
-// Live tells whether the dialog is a call in progress.
+// Live reports whether the dialog is a call in progress.
 func (s State) Live() bool { return s == Answered || s == Confirmed }
 
-// BeingSetUp tells whether the call has not been answered yet.
+// BeingSetUp reports whether the call has not been answered yet.
 func (s State) BeingSetUp() bool { return s == Unconfirmed || s == Early }
 
-// Valid tells whether s is one of the five states.
+// Valid reports whether s is one of the five states.
 func (s State) Valid() bool { return s >= Unconfirmed && s <= Ended }
 
 func (s State) String() string {

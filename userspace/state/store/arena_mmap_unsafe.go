@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package dialog
+package store
 
 import (
 	"syscall"
@@ -16,7 +16,7 @@ type mapping struct {
 	part  []byte // from the first boundary of growStep on, so that it can be backed with huge pages
 }
 
-// reserve takes size bytes of addresses, a multiple of growStep, none of which may be touched yet.
+// reserve takes size bytes of addresses, a multiple of growStep. None of them may be touched yet.
 func reserve(size int) (mapping, error) {
 	whole, err := syscall.Mmap(-1, 0, size+growStep, syscall.PROT_NONE,
 		syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE)
@@ -29,7 +29,7 @@ func reserve(size int) (mapping, error) {
 
 func (m mapping) bytes() []byte { return m.part }
 
-// commit makes the bytes from one offset to another usable. It does no harm to do so twice.
+// commit makes the bytes from one offset to another usable. Doing so twice does no harm.
 func (m mapping) commit(from, to int) error {
 	if err := syscall.Mprotect(m.part[from:to], syscall.PROT_READ|syscall.PROT_WRITE); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (m mapping) commit(from, to int) error {
 	return nil
 }
 
-// populate has the system back committed bytes with memory now; it doesn't change them.
+// populate makes the system back committed bytes with memory now. It doesn't change them.
 func (m mapping) populate(from, to int) { populate(m.part[from:to]) }
 
 func (m mapping) release() error { return syscall.Munmap(m.whole) }

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package dialog
+package store
 
 // maxMapping is small, because here the memory is taken at once: enough to try things, not for service.
 const maxMapping = 256 << 20

@@ -1,4 +1,4 @@
-package dialog
+package store
 
 func adviseHuge([]byte) {}
 func populate([]byte)   {}

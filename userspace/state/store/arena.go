@@ -1,4 +1,4 @@
-package dialog
+package store
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// chunkSize is the unit in which memory is dealt out. It is large enough for the largest record, and small
-	// enough that the half-empty ones (one for each size class in use and shard) don't weigh.
+	// chunkSize is the unit in which memory is dealt out. It is large enough for the largest entry. It is small enough
+	// that half-empty chunks, one for each shard and size class in use, don't matter.
 	chunkSize = 64 << 10
 	// growStep is by how much the used part of the reservation grows: a huge page on amd64 and arm64.
 	growStep = 2 << 20
@@ -20,20 +20,20 @@ const (
 
 var errNoMemory = errors.New("out of memory")
 
-// arena deals out chunks of memory from one reserved range of addresses. The range costs nothing until it
-// is made usable, from the front, growStep by growStep. Chunks that come back are dealt out again, to any
-// shard and for any purpose; memory isn't given back to the system before close.
+// arena deals out chunks of memory from one reserved range of addresses. The range costs nothing until it is made usable,
+// from the front, growStep by growStep. Chunks that come back are dealt out again, to any shard and for any purpose.
+// Memory isn't given back to the system before close.
 type arena struct {
 	mapping mapping
 	mem     []byte // the whole reservation; only mem[:usable] may be touched
 	meta    chunkTable
-	limit   int // what may be dealt out: len(mem), or less if the user said so
+	limit   int // how many bytes may be dealt out: len(mem), or less if the configuration says so
 
 	mu     sync.Mutex
 	usable int      // guarded by mu, and so are those below
-	next   int      // from here on nothing was dealt out yet
+	next   int      // offset from which on nothing was dealt out yet
 	free   []uint32 // numbers of chunks that came back
-	backed int      // up to here the system has provided memory: see prepare
+	backed int      // offset up to which the system has provided memory: see prepare
 
 	dealt, mapped atomic.Int64 // as of the last unlock
 
@@ -58,17 +58,17 @@ func newArena(limit int64) (*arena, error) {
 		}
 		// A limit on address space (ulimit -v) or strict overcommit may be in force.
 		if size /= 2; size < minReserve {
-			return nil, fmt.Errorf("reserve memory for dialogs: %w", err)
+			return nil, fmt.Errorf("reserve memory: %w", err)
 		}
 	}
 }
 
-// take deals out one chunk, by its number. It tells false when memory or the limit is exhausted. keep is how many bytes must
-// be left afterwards: new dialogs leave some to those that are known.
-func (a *arena) take(keep int) (chunk uint32, ok bool) {
+// take deals out one chunk, by its number. It reports false when memory or the limit is exhausted. reserve is how many
+// bytes must be left afterwards: new entries leave some to those that exist.
+func (a *arena) take(reserve int) (chunk uint32, ok bool) {
 	a.mu.Lock()
 	defer a.unlock()
-	if keep > 0 && a.limit-a.next+len(a.free)*chunkSize < keep+chunkSize {
+	if reserve > 0 && a.limit-a.next+len(a.free)*chunkSize < reserve+chunkSize {
 		return 0, false
 	}
 	if n := len(a.free); n > 0 {
@@ -88,7 +88,7 @@ func (a *arena) take(keep int) (chunk uint32, ok bool) {
 	if a.next+ahead(a.next)/2 >= a.backed {
 		select {
 		case a.low <- struct{}{}:
-		default: // somebody has said so
+		default: // the channel already says so
 		}
 	}
 	chunk = uint32(a.next / chunkSize)
@@ -106,9 +106,9 @@ func (a *arena) put(chunk uint32) {
 	a.unlock()
 }
 
-// How much memory there is to be ahead of what is dealt out: a sixteenth of that, and at least and at most so much. A huge
-// page takes the system up to milliseconds to provide, for which whoever touches it first has to wait. The least is the growth of two
-// seconds with 100,000 events a second.
+// The bounds of how much memory there should be ahead of what is dealt out; between them it is a sixteenth of that. The
+// system takes up to milliseconds to provide a huge page, and the first access to it has to wait. The least is the growth
+// of two seconds with 100,000 events a second.
 const (
 	leastAhead = 8 << 20
 	mostAhead  = 256 << 20
@@ -116,19 +116,20 @@ const (
 
 func ahead(dealt int) int { return min(max(dealt/16, leastAhead), mostAhead) }
 
-// prepare has the system provide memory ahead of need, so that those who take it don't have to wait. It may take long, and is meant for
-// a goroutine that has nothing else to do. One call may run at a time.
+// prepare makes the system provide memory ahead of need, so that those who take it don't have to wait. It may take long,
+// and is meant for a goroutine that has nothing else to do. Only one call may run at a time.
 func (a *arena) prepare() {
 	for {
 		a.mu.Lock()
 		want := min((a.next+ahead(a.next)+growStep-1)/growStep*growStep, a.limit/growStep*growStep)
-		from := max(a.backed, a.next/growStep*growStep) // what others were faster to touch needs nothing
+		from := max(a.backed, a.next/growStep*growStep) // memory that is already in use needs nothing
 		committed := a.usable
 		a.mu.Unlock()
 		if from >= want {
 			return
 		}
-		// All is made usable at once, as that may not run beside other changes of the address space, and then provided step by step.
+		// All of it is made usable at once, because that must not run beside other changes of the address space. Then it
+		// is provided step by step.
 		if committed < want {
 			if a.mapping.commit(committed, want) != nil {
 				return
@@ -144,15 +145,15 @@ func (a *arena) prepare() {
 	}
 }
 
-// unlock gives up the lock, after it has shown what is usable, and then what of that is dealt out: see sizes.
+// unlock gives up the lock. Before, it shows what is usable, and then what of that is dealt out: see sizes.
 func (a *arena) unlock() {
 	a.mapped.Store(int64(a.usable))
 	a.dealt.Store(int64(a.next - len(a.free)*chunkSize))
 	a.mu.Unlock()
 }
 
-// sizes returns how many bytes are dealt out, and how many are usable. It takes no lock, for the same reason as those who read a shard's shown.
-// dealt is read before mapped, which is written before it and never falls: so it is never the greater one.
+// sizes returns how many bytes are dealt out, and how many are usable. It takes no lock, so that those who look hold up
+// nobody. mapped is written before dealt, is read after it and never falls: so dealt is never the greater one.
 func (a *arena) sizes() (dealt, mapped int) {
 	dealt = int(a.dealt.Load())
 	return dealt, int(a.mapped.Load())
