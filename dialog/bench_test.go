@@ -31,7 +31,7 @@ type benchEvent struct {
 	buf []byte
 }
 
-// benchDialogs is how many dialogs are live in a benchmark: 10,000, so that it is quick, or what BINREPD_BENCH_DIALOGS says.
+// benchDialogs is how many dialogs are live in a benchmark: what BINREPD_BENCH_DIALOGS says, or a quick 10,000.
 func benchDialogs(b *testing.B) int {
 	s := os.Getenv("BINREPD_BENCH_DIALOGS")
 	if s == "" {
@@ -117,9 +117,9 @@ func (t *traffic) delete(e *benchEvent, shard int) {
 	t.live[shard] = mine[:len(mine)-1]
 }
 
-// BenchmarkApply plays creations, updates and deletions, one third each, in batches of 64 for one shard. The number of live
-// dialogs stays the same: each creation is of a new one, updates and deletions are of any. A second passes every 100,000
-// events, so that tombstones come and go. The bytes of the events lie in the second level of caches at least.
+// BenchmarkApply plays creations, updates and deletions, one third each, in batches of 64 for one shard. The number of
+// live dialogs stays the same: each creation is of a new one, updates and deletions are of any. A second passes every
+// 100,000 events, so that tombstones come and go. The bytes of the events lie in the second level of caches at least.
 func BenchmarkApply(b *testing.B) {
 	dialogs := benchDialogs(b)
 	b.Run(strconv.Itoa(dialogs), func(b *testing.B) { benchmarkApply(b, dialogs) })

@@ -24,8 +24,8 @@ func permutations[T any](list []T, fn func([]T)) {
 	place(0)
 }
 
-// outcome plays events and tells what is left, as far as it can be seen from outside: what lives, and what has ended under
-// either order of its tags.
+// outcome plays events and returns what is left, as far as it can be seen from outside: what lives, and what has ended,
+// with its tags in sorted order.
 func outcome(t *testing.T, table *Table, events []told) string {
 	for i := range events {
 		apply(t, table, epoch, events[i].make(t))
@@ -49,8 +49,7 @@ func clean(t *testing.T, table *Table) {
 	}
 }
 
-// Whatever of one call's events gets through, and in whatever order, ends in the same state. Each event may
-// be lost, and one come twice.
+// Any part of one call's events, in any order, ends in the same state. Each event may be lost, and one may come twice.
 func TestEveryOrderEndsTheSame(t *testing.T) {
 	events := []told{
 		{"update", "a", "", 2, 0, "set up", 0, 0},
@@ -85,7 +84,7 @@ func TestEveryOrderEndsTheSame(t *testing.T) {
 		}
 		check(got)
 		if len(got) > 4 {
-			continue // the orders of six with one of them twice would be 5,040 more each time
+			continue // six with one of them twice have 5,040 orders more each time
 		}
 		for _, twice := range got {
 			check(append(slices.Clone(got), twice))
@@ -94,7 +93,7 @@ func TestEveryOrderEndsTheSame(t *testing.T) {
 	t.Logf("%d orders", orders)
 }
 
-// What is left is not only the same, but right: the newest snapshot, or nothing after an end.
+// What is left is right: the newest snapshot, or nothing but a tombstone after an end.
 func TestWhatEveryOrderEndsIn(t *testing.T) {
 	table := newTable(t, Config{Shards: 1})
 	for _, c := range []struct {
@@ -121,7 +120,7 @@ func TestWhatEveryOrderEndsIn(t *testing.T) {
 	}
 }
 
-// Where the order matters, and why is told in rules.go.
+// The cases in which the order matters. rules.go says why.
 func TestWhereOrderMatters(t *testing.T) {
 	table := newTable(t, Config{Shards: 1})
 	for _, c := range []struct {
@@ -151,8 +150,8 @@ func TestWhereOrderMatters(t *testing.T) {
 	}
 }
 
-// Updates that differ go round between tables, each of which passes on what changed it: whatever their order, that comes to
-// an end, and with CSeq numbers all tables end with the same.
+// Updates that differ go round between tables, each of which passes on what changed it. In every order that comes to an
+// end, and with CSeq numbers all tables end with the same content.
 func TestUpdatesDontChaseEachOther(t *testing.T) {
 	for _, ordered := range []bool{false, true} {
 		for count := 2; count <= pastContents+1; count++ {
@@ -162,7 +161,7 @@ func TestUpdatesDontChaseEachOther(t *testing.T) {
 			}
 			permutations(contents, func(order []told) {
 				tables := []*Table{newTable(t, Config{Shards: 1}), newTable(t, Config{Shards: 1}), newTable(t, Config{Shards: 1})}
-				// What is on its way to each table, in order. All of it is under way before the first arrives.
+				// What is on its way to each table, in order. All of it is on its way before the first arrives.
 				way := make([][]told, len(tables))
 				for i, e := range order {
 					way[i%len(tables)] = append(way[i%len(tables)], e)
@@ -187,7 +186,7 @@ func TestUpdatesDontChaseEachOther(t *testing.T) {
 							way[next] = append(way[next], e)
 						}
 						if steps++; steps > 1000 {
-							t.Fatalf("%d contents, ordered %v: order %v goes on for ever", count, ordered, order)
+							t.Fatalf("%d contents, ordered %v: order %v never ends", count, ordered, order)
 						}
 					}
 				}

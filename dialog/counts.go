@@ -24,9 +24,9 @@ type Counts struct {
 // Live is the number of live dialogs.
 func (c *Counts) Live() int { return c.Answered + c.Confirmed }
 
-// Counts sums over the shards, one number after the other. It takes no lock that a change takes, and looks at no dialog.
-// While changes are under way it is no snapshot: a call that changes its state meanwhile may be in both numbers, or in
-// neither; a call that stays as it is counts exactly once. Dealt is never more than Mapped.
+// Counts sums over the shards, one number after the other. It takes no lock that a change takes, and looks at no
+// dialog. While changes are under way it is no snapshot: a call that changes its state meanwhile may be in both
+// numbers, or in neither; a call that stays as it is counts exactly once. Dealt is never more than Mapped.
 func (t *Table) Counts() Counts {
 	var sum Counts
 	for i := range t.shards.Len() {

@@ -19,8 +19,8 @@ const (
 	entryHeader = atPast + 2*pastContents
 )
 
-// MaxBody is the size in bytes of the largest packed dialog that the table takes. It is a little more than what fits a UDP
-// datagram.
+// MaxBody is the size in bytes of the largest packed dialog that the table takes. It is a little more than what fits a
+// UDP datagram.
 const MaxBody = store.MaxEntry - entryHeader
 
 // entry is a view of an entry of the store.

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Call-IDs whose tags are all equal are refused once they fill a page of the index. Those that were stored are all found,
-// and when they have gone there is room again. Only somebody who knows the seed could choose such Call-IDs.
+// Call-IDs whose tags are all equal are refused once they fill a page of the index. Those that were stored are all
+// found, and when they have gone there is room again. Only somebody who knows the seed could choose such Call-IDs.
 func TestEqualTagsAreRefused(t *testing.T) {
 	table := newTable(t, Config{Shards: 1, tag: func([]byte) uint32 { return 0xdeadbeef }})
 	const calls = 1024

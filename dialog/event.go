@@ -21,8 +21,8 @@ func (k Kind) String() string {
 	return "invalid"
 }
 
-// Event is one change of one dialog. Its byte slices are views into the packet that it was decoded from; the table copies
-// what it stores. An Event can be used again: ParseSnapshot and ParseKey overwrite every field.
+// Event is one change of one dialog. Its byte slices are views into the packet that it was decoded from; the table
+// copies what it stores. An Event can be used again: ParseSnapshot and ParseKey overwrite every field.
 type Event struct {
 	Kind Kind
 	// State, Start and Timeout of a snapshot (create and update); zero in a deletion.

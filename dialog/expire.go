@@ -20,9 +20,9 @@ func (e *Expired) add(state State) {
 	}
 }
 
-// Expire removes what is due at now, in Unix seconds: live dialogs after timeout and grace, early ones and tombstones at
-// the end of their time. It locks one shard at a time, for a short time, and many times. One goroutine should call it
-// about once a second.
+// Expire removes what is due at now, in Unix seconds: live dialogs after timeout and grace, early ones and tombstones
+// at the end of their time. It locks one shard at a time, for a short time, and many times. One goroutine should call
+// it about once a second.
 func (t *Table) Expire(now int64) Expired {
 	var sum Expired
 	t.shards.Expire(now, func(s *Shard, e store.Entry) {
@@ -32,8 +32,8 @@ func (t *Table) Expire(now int64) Expired {
 	return sum
 }
 
-// ExpiryLocks is how many locks Expire has taken so far. It grows while Expire makes progress, and not while Expire waits
-// for a lock.
+// ExpiryLocks is how many locks Expire has taken so far. It grows while Expire makes progress, and not while Expire
+// waits for a lock.
 func (t *Table) ExpiryLocks() uint64 { return t.shards.ExpiryLocks() }
 
 // ExpiryGrace returns Config.ExpiryGrace in seconds, as it is in force.

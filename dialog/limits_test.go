@@ -35,7 +35,7 @@ func TestMaxDialogs(t *testing.T) {
 	if want := "[refused_memory refused_memory applied applied applied refused_memory]"; got != want {
 		t.Errorf("outcomes %v, want %v", got, want)
 	}
-	// A tombstone that gives way to a newer call needs room for a dialog like any.
+	// A newer call that replaces a tombstone needs room like any other dialog.
 	newer := call(8)
 	newer.Start = 101
 	if got := apply(t, table, epoch, snapshotEvent(t, Create, newer))[0]; got != RefusedMemory {
@@ -133,7 +133,8 @@ func TestMaxBytes(t *testing.T) {
 	}
 }
 
-// Without memory even for a small slot, a tombstone stays in the slot of its dialog, and an update that grows is refused.
+// Without memory even for a small slot, a tombstone stays in the slot of its dialog, and an update that grows is
+// refused.
 func TestNoMemoryAtAll(t *testing.T) {
 	table := newTable(t, Config{Shards: 1, MaxBytes: store.LeastPerShard, reserve: -1})
 	a, b := call(1), call(2)

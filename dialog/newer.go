@@ -7,13 +7,14 @@ import (
 	"strconv"
 )
 
-// Two updates of one call with the same start and state are ordered by the CSeq numbers that they carry, those of the last
-// request towards each side: these only grow. Where they say nothing, the update that arrives last wins, and the table
-// remembers the content that it overtook: when that comes again, it is old. Without this, two such updates would go round
-// for ever between appliances that pass events on to each other, because each is news to the appliance that has the other.
+// Two updates of one call with the same start and state are ordered by the CSeq numbers that they carry, those of the
+// last request towards each side: these only grow. Where they say nothing, the update that arrives last wins, and the
+// table remembers the content that it overtook: when that comes again, it is old. Without this, two such updates would
+// go round for ever between appliances that pass events on to each other, because each is news to the appliance that
+// has the other.
 
-// pastContents is how many overtaken contents an entry remembers. An event takes little time from appliance to appliance;
-// more than one or two updates that nothing orders are not known to happen within that time.
+// pastContents is how many overtaken contents an entry remembers. An event takes little time from appliance to
+// appliance; more than one or two updates that nothing orders are not known to happen within that time.
 const pastContents = 3
 
 // past is the hashes of overtaken contents, latest first; 0 is none.
@@ -35,17 +36,18 @@ func (p past) has(hash uint16) bool {
 	return false
 }
 
-// contentHash tells contents of one dialog apart. An event that went from appliance to appliance comes back with exactly the
-// same bytes, so the hash covers all of them, the timeout too. It is no defence against forgery, and needs to be none. It
-// has 16 bits, because that is the room in the header: so one such update in 22,000 is taken for an old one.
+// contentHash tells contents of one dialog apart. An event that went from appliance to appliance comes back with
+// exactly the same bytes, so the hash covers all of them, the timeout too. It is no defence against forgery, and needs
+// to be none. It has 16 bits, because that is the room in the header: so one such update in 22,000 is taken for an old
+// one.
 func contentHash(p Packed) uint16 {
 	// MakeTable makes nothing here: the package crc32 has this table already. Processors compute this polynomial.
 	return uint16(max(crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli))>>16, 1))
 }
 
-// compareCSeqs says by the CSeq numbers which of two contents of one dialog is newer: above 0 it is a, below 0 it is b, and
-// at 0 they don't tell. A number that one side lacks says nothing. Neither does 0: a proxy that learned of the dialog by
-// replication begins there again (see docs/protocol.md).
+// compareCSeqs says by the CSeq numbers which of two contents of one dialog is newer: above 0 it is a, below 0 it is b,
+// and at 0 they don't tell. A number that one side lacks says nothing. Neither does 0: a proxy that learned of the
+// dialog by replication begins there again (see docs/protocol.md).
 func compareCSeqs(a, b Packed) int {
 	aCaller, aCallee := cseqs(a)
 	bCaller, bCallee := cseqs(b)

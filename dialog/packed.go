@@ -7,9 +7,9 @@ import "encoding/binary"
 //	string   4 bytes length, little endian, then so many bytes of any value
 //	number   4 bytes, little endian
 //
-// The first three strings, Call-ID, from-tag and to-tag, are the key. A Packed that ends after them is a packed key. Fields
-// and order are those of BIN's generation 1 from a little-endian sender, on purpose: one copy makes a received snapshot a
-// stored one. The codec of another generation repacks.
+// The first three strings, Call-ID, from-tag and to-tag, are the key. A Packed that ends after them is a packed key.
+// Fields and order are those of BIN's generation 1 from a little-endian sender, on purpose: one copy makes a received
+// snapshot a stored one. The codec of another generation repacks.
 type Packed []byte
 
 // Field numbers the fields of a packed dialog in their order.
@@ -67,8 +67,8 @@ const (
 	BadState             // the state is not 1 to 5
 )
 
-// ParseSnapshot walks b, which must be exactly one packed dialog, and sets Kind, Key, Body, State, Start and Timeout of ev,
-// the rest to zero. After a fault the caller must not use ev.
+// ParseSnapshot walks b, which must be exactly one packed dialog, and sets Kind, Key, Body, State, Start and Timeout of
+// ev, the rest to zero. After a fault the caller must not use ev.
 func ParseSnapshot(b []byte, kind Kind, ev *Event) Fault {
 	keyLen, fault := skipStrings(b, 0, keyFields)
 	if fault != NoFault {

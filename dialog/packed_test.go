@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// full has something else in each field.
+// full has a different value in each field.
 var full = Details{
 	CallID: "1-28794@127.0.0.1", FromTag: "28794SIPpTag001", ToTag: "28792SIPpTag011",
 	FromURI: "sip:alice@example.org", ToURI: "sip:bob@example.com",
@@ -70,7 +70,7 @@ func TestParseKey(t *testing.T) {
 	}
 }
 
-// Every cut, and every length out of bounds, is a fault, and none reads beyond the bytes.
+// Every cut and every length out of bounds is a fault, and no parse reads beyond the bytes.
 func TestParseFaults(t *testing.T) {
 	parses := map[string]struct {
 		whole   []byte
@@ -136,7 +136,7 @@ func TestParseContent(t *testing.T) {
 			t.Errorf("state %d: valid %v", state, state.Valid())
 		}
 	}
-	// The state is 32 bits wide: 0x104 is no 4.
+	// The state is 32 bits wide: 0x104 is not 4.
 	d := Details{CallID: "c", State: Confirmed}
 	b := d.AppendPacked(nil)
 	f := Packed(b).Fields()
@@ -162,7 +162,7 @@ func TestKeyComparisons(t *testing.T) {
 		{key("c", "a", "b"), key("d", "b", "a"), false, false, false, false},
 		{key("c", "ab", ""), key("c", "", "ab"), true, false, true, true},
 		{key("c", "", ""), key("c", "", ""), true, true, true, true},
-		// The same bytes in a row, divided in another way.
+		// The same bytes in a row, divided differently.
 		{key("c", "ab", "c"), key("c", "a", "bc"), true, false, false, false},
 		{key("ca", "b", "c"), key("c", "ab", "c"), false, false, false, false},
 	} {
@@ -189,7 +189,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// FuzzParse: no bytes make a parse read out of bounds; what it accepts comes out of Details byte for byte.
+// FuzzParse: no bytes make a parse read out of bounds. What a parse accepts, Details gives back byte for byte.
 func FuzzParse(f *testing.F) {
 	f.Add(full.AppendPacked(nil))
 	f.Add(full.AppendKey(nil))

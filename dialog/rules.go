@@ -1,12 +1,12 @@
 package dialog
 
-// The rules of applying. BIN has no sequence numbers, and packets get lost, repeated and reordered. So the rules let every
-// order of the same events end in the same state, wherever that is possible.
+// The rules of applying. BIN has no sequence numbers, and packets get lost, repeated and reordered. So the rules let
+// every order of the same events end in the same state, wherever that is possible.
 //
-// The key of a dialog is (Call-ID, from-tag, to-tag). A creation and an update are the same thing: a snapshot of the whole
-// dialog. Snapshots of one key are ordered by (start, state): another start is another call. A snapshot in state 5 is an
-// end that knows the start; a deletion is an end that doesn't. An end may name the tags in either order, so tombstones
-// match in either order, too.
+// The key of a dialog is (Call-ID, from-tag, to-tag). A creation and an update are the same thing: a snapshot of the
+// whole dialog. Snapshots of one key are ordered by (start, state): another start is another call. A snapshot in state
+// 5 is an end that knows the start; a deletion is an end that doesn't. An end may name the tags in either order, so
+// tombstones match in either order, too.
 //
 //	event          no entry     early           live                         tombstone
 //	-----          --------     -----           ----                         ---------
@@ -31,15 +31,15 @@ package dialog
 //	                                             Stale; else Applied          start is newer than a known one
 //
 // Further:
-//   - An event that stores a live dialog or leaves a tombstone drops the early dialogs of the same Call-ID and from-tag:
-//     the call that was being set up has become something else. "The caller has" means an entry of the same Call-ID and
-//     from-tag; in a tombstone the tag may be in either position.
-//   - A tombstone that knows no start comes from a deletion of an unknown or unanswered call. It makes every snapshot late
-//     while it lasts.
+//   - An event that stores a live dialog or leaves a tombstone drops the early dialogs of the same Call-ID and
+//     from-tag: the call that was being set up has become something else. "The caller has" means an entry of the same
+//     Call-ID and from-tag; in a tombstone the tag may be in either position.
+//   - A tombstone that knows no start comes from a deletion of an unknown or unanswered call. It makes every snapshot
+//     late while it lasts.
 //   - A tombstone's time begins with the first end. Repeating the end doesn't prolong it. Only the end of a newer call,
 //     which has a newer start, renews it.
-//   - Content is the same if all bytes are equal, but for the timeout, which may differ by 2 s: the sender computes it from
-//     two clocks, and the result jitters by so much.
+//   - Content is the same if all bytes are equal, but for the timeout, which may differ by 2 s: the sender computes it
+//     from two clocks, and the result jitters by so much.
 //   - Content is older if its CSeq numbers say so, or, where they say nothing, if the table had it and overtook it
 //     (newer.go).
 //
@@ -59,8 +59,9 @@ const (
 	bury              // put a tombstone in the place of the entry, or insert it
 )
 
-// decide looks up the table above. state and start are those of the entry that ev meets: Ended for a tombstone, 0 for none.
-// taken says, if there is none, whether the caller has a live dialog or a tombstone; it matters only for early snapshots.
+// decide looks up the table above. state and start are those of the entry that ev meets: Ended for a tombstone, 0 for
+// none. taken says, if there is none, whether the caller has a live dialog or a tombstone; it matters only for early
+// snapshots.
 func decide(ev *Event, state State, start uint32, taken bool) (step, Outcome) {
 	switch {
 	case ev.ends():

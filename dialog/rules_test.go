@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// told is one event of call "c", and what must become of it.
+// told is one event of call "c", and the outcome that it must have.
 type told struct {
 	event   string // create, update, delete
 	from    string
@@ -265,7 +265,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// A batch must give the same as one event after the other, although its passes look ahead.
+// A batch gives the same as one event after the other, although Apply looks ahead in it.
 func TestRulesInOneBatch(t *testing.T) {
 	table := newTable(t, Config{})
 	events := []told{

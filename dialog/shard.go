@@ -38,8 +38,8 @@ func (s *Shard) Unlock() {
 	s.part.Unlock()
 }
 
-// Apply plays events on the shard in their order, and sets the Outcome of each. All must belong to this shard. now is Unix
-// seconds. It takes no memory from the heap, but for growing and shrinking.
+// Apply plays events on the shard in their order, and sets the Outcome of each. All must belong to this shard. now is
+// Unix seconds. It takes no memory from the heap, but for growing and shrinking.
 //
 // It goes over the events twice: first it draws the memory that they will need into the caches, and nothing depends on
 // what it finds, so that the cache misses of a batch overlap. Then it does the work.

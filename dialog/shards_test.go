@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Shards that work at once, and pass chunks to each other while others expire and count, don't touch each other's dialogs.
+// Shards work at once and pass chunks to each other, while other goroutines expire and count. They don't touch each
+// other's dialogs.
 func TestShardsAtOnce(t *testing.T) {
 	const workers = 4
 	table := newTable(t, Config{Shards: workers, MaxBytes: 48 << 20, MaxDialogs: 20000})
@@ -42,7 +43,7 @@ func TestShardsAtOnce(t *testing.T) {
 				return ev.Outcome
 			}
 			for step := range 12_000 {
-				// Sizes change in the course, so that chunks move from one class and shard to another.
+				// Sizes change over time, so that chunks move from one class and shard to another.
 				size := 100 << (step / 2000 % 4) * (1 + w)
 				id := fmt.Sprint(w, " ", rng.IntN(1000))
 				d := Details{CallID: id, FromTag: "a", State: Answered, Start: uint32(step + 1), Timeout: epoch + 9999, Vars: strings.Repeat("v", rng.IntN(size))}

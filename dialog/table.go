@@ -18,19 +18,19 @@ type Config struct {
 	// limit. Shards share it by lending. So the table may refuse the first when up to an eighth is still free; with one
 	// shard the limit is exact.
 	MaxDialogs int
-	// MaxBytes is how much memory the table takes from the system; default as much as it can address, 64 GiB. New dialogs
-	// leave a 64th of it, at least 256 KiB, to the changes of dialogs that the table already has.
+	// MaxBytes is how much memory the table takes from the system; default as much as it can address, 64 GiB. New
+	// dialogs leave a 64th of it, at least 256 KiB, to the changes of dialogs that the table already has.
 	MaxBytes int64
-	// Tombstone is how long an ended dialog is remembered; default 64 s, twice a SIP transaction's life. It is rounded up
-	// to whole seconds.
+	// Tombstone is how long an ended dialog is remembered; default 64 s, twice a SIP transaction's life. It is rounded
+	// up to whole seconds.
 	Tombstone time.Duration
 	// EarlyTimeout is how long a call being set up stays after its last change; default 180 s.
 	EarlyTimeout time.Duration
 	// ExpiryGrace is how long a live dialog stays after its timeout; default 60 s. Below 0 it is none.
 	ExpiryGrace time.Duration
-	// MaxLifetime is how far in the future a timeout is believed; default 20 years. Some proxies write ten years for "no
-	// timeout". Much more comes from a wrong clock, or from a sender that wants to fill the table for good. Such a dialog
-	// is stored as it came, but expires then.
+	// MaxLifetime is how far in the future a timeout is believed; default 20 years. Some proxies write ten years for
+	// "no timeout". Much more comes from a wrong clock, or from a sender that wants to fill the table for good. Such a
+	// dialog is stored as it came, but expires then.
 	MaxLifetime time.Duration
 
 	tag     func(callID []byte) uint32 // the index hash; for tests that want equal tags
@@ -48,7 +48,8 @@ const (
 	DefaultMaxLifetime  = 20 * 8766 * time.Hour // of 365.25 days
 )
 
-// Table holds dialogs by Call-ID, from-tag and to-tag. It is safe for concurrent use. Only Close must wait for all others.
+// Table holds dialogs by Call-ID, from-tag and to-tag. It is safe for concurrent use. Only Close must wait for all
+// others.
 type Table struct {
 	shards *store.Shards[Shard]
 }
@@ -144,8 +145,8 @@ func (t *Table) Get(hash uint32, callID []byte, fn func(*View) bool) {
 type Cursor = store.Cursor
 
 // Scan calls fn for the next entries, tombstones included, at most 512 unless one Call-ID has more, under one shard's
-// lock, and moves the cursor. It reports whether there may be more. An entry that is there from the first step to the last
-// is visited exactly once, whatever happens to it meanwhile. An entry that comes or goes may be visited or not.
+// lock, and moves the cursor. It reports whether there may be more. An entry that is there from the first step to the
+// last is visited exactly once, whatever happens to it meanwhile. An entry that comes or goes may be visited or not.
 func (t *Table) Scan(cur *Cursor, fn func(*View)) (more bool) {
 	return t.shards.Scan(cur, func(s *Shard, e store.Entry) {
 		s.view.e = entry(e)

@@ -20,9 +20,9 @@ const (
 
 var errNoMemory = errors.New("out of memory")
 
-// arena deals out chunks of memory from one reserved range of addresses. The range costs nothing until it is made usable,
-// from the front, growStep by growStep. Chunks that come back are dealt out again, to any shard and for any purpose.
-// Memory isn't given back to the system before close.
+// arena deals out chunks of memory from one reserved range of addresses. The range costs nothing until it is made
+// usable, from the front, growStep by growStep. Chunks that come back are dealt out again, to any shard and for any
+// purpose. Memory isn't given back to the system before close.
 type arena struct {
 	mapping mapping
 	mem     []byte // the whole reservation; only mem[:usable] may be touched
@@ -107,8 +107,8 @@ func (a *arena) put(chunk uint32) {
 }
 
 // The bounds of how much memory there should be ahead of what is dealt out; between them it is a sixteenth of that. The
-// system takes up to milliseconds to provide a huge page, and the first access to it has to wait. The least is the growth
-// of two seconds with 100,000 events a second.
+// system takes up to milliseconds to provide a huge page, and the first access to it has to wait. The least is the
+// growth of two seconds with 100,000 events a second.
 const (
 	leastAhead = 8 << 20
 	mostAhead  = 256 << 20
@@ -116,8 +116,8 @@ const (
 
 func ahead(dealt int) int { return min(max(dealt/16, leastAhead), mostAhead) }
 
-// prepare makes the system provide memory ahead of need, so that those who take it don't have to wait. It may take long,
-// and is meant for a goroutine that has nothing else to do. Only one call may run at a time.
+// prepare makes the system provide memory ahead of need, so that those who take it don't have to wait. It may take
+// long, and is meant for a goroutine that has nothing else to do. Only one call may run at a time.
 func (a *arena) prepare() {
 	for {
 		a.mu.Lock()
@@ -128,8 +128,8 @@ func (a *arena) prepare() {
 		if from >= want {
 			return
 		}
-		// All of it is made usable at once, because that must not run beside other changes of the address space. Then it
-		// is provided step by step.
+		// All of it is made usable at once, because that must not run beside other changes of the address space. Then
+		// it is provided step by step.
 		if committed < want {
 			if a.mapping.commit(committed, want) != nil {
 				return

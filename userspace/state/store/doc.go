@@ -4,21 +4,23 @@
 //
 // # The idea
 //
-//		key --Hash--> tag --index page--> Ref --> entry --> entry --> ...    (the chain of one tag and key)
-//		                                            |
-//		                    chunk of 64 KiB: [deadlines | slot | slot | slot ...]
+//	key --Hash--> tag --index page--> Ref --> entry --> entry --> ...    (the chain of one tag and key)
+//	                                            |
+//	                    chunk of 64 KiB: [deadlines | slot | slot | slot ...]
 //
-//	  - Shards is the container: a number of shards, each with a lock of its own. A model has a shard type S that holds a
-//	    Shard; Shards[S] makes them, locks them, expires them and scans them.
-//	  - An entry (entry.go) is a header of HeaderSize bytes and behind it what the model puts there. All entries that belong
-//	    together, such as the dialogs of one Call-ID or the contacts of one address of record, hang in one chain. The store
-//	    follows chains, but only the model knows which key a chain has: two keys may have the same tag.
-//	  - The index (index.go) leads from a tag to chains. It is a directory over pages of 512 slots, by the tag's first bits.
-//	    It grows by splitting one full page and shrinks by merging two pages that are nearly empty (merge.go).
-//	  - Entries lie in slots of equal size within chunks (slab.go). Each chunk begins with the deadlines of its slots and
-//	    knows a lower bound of them, so that expiry (expire.go) skips the chunks whose time hasn't come.
-//	  - Chunks for entries and for index pages come out of one arena (arena.go), which takes memory from the system by mmap.
-//	    The garbage collector sees a few slices, whatever the number of entries.
+// The parts:
+//
+//   - Shards is the container: a number of shards, each with a lock of its own. A model has a shard type S that holds a
+//     Shard; Shards[S] makes them, locks them, expires them and scans them.
+//   - An entry (entry.go) is a header of HeaderSize bytes and behind it what the model puts there. All entries that
+//     belong together, such as the dialogs of one Call-ID or the contacts of one address of record, hang in one chain.
+//     The store follows chains, but only the model knows which key a chain has: two keys may have the same tag.
+//   - The index (index.go) leads from a tag to chains. It is a directory over pages of 512 slots, by the tag's first
+//     bits. It grows by splitting one full page and shrinks by merging two pages that are nearly empty (merge.go).
+//   - Entries lie in slots of equal size within chunks (slab.go). Each chunk begins with the deadlines of its slots and
+//     knows a lower bound of them, so that expiry (expire.go) skips the chunks whose time hasn't come.
+//   - Chunks for entries and for index pages come out of one arena (arena.go), which takes memory from the system by
+//     mmap. The garbage collector sees a few slices, whatever the number of entries.
 //
 // # How a model uses it
 //
@@ -29,8 +31,8 @@
 //
 // # Time and hashes
 //
-// The package reads no clock: times are Unix seconds that the caller passes in, held in 32 unsigned bits. The hash of the
-// index has a random seed for each Shards, because others choose the keys.
+// The package reads no clock: times are Unix seconds that the caller passes in, held in 32 unsigned bits. The hash of
+// the index has a random seed for each Shards, because others choose the keys.
 //
 // # Locks
 //

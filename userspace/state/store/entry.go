@@ -2,7 +2,8 @@ package store
 
 import "encoding/binary"
 
-// Ref names an entry: its offset in the arena in units of 16 bytes. 0 names none, because a chunk begins with deadlines.
+// Ref names an entry: its offset in the arena in units of 16 bytes. 0 names none, because a chunk begins with
+// deadlines.
 type Ref uint32
 
 const refUnit = 16

@@ -2,15 +2,16 @@ package store
 
 import "encoding/binary"
 
-// One hold of a shard's lock looks at up to expireChunks chunks that aren't due, or removes up to expireMost entries from
-// one that is.
+// One hold of a shard's lock looks at up to expireChunks chunks that aren't due, or removes up to expireMost entries
+// from one that is.
 const (
 	expireChunks = 256
 	expireMost   = 128
 )
 
 // Expire removes what is due at now, in Unix seconds. It calls gone for each entry before that leaves, with the shard
-// locked. It locks one shard at a time, for a short time, and many times. One goroutine should call it about once a second.
+// locked. It locks one shard at a time, for a short time, and many times. One goroutine should call it about once a
+// second.
 func (t *Shards[S]) Expire(now int64, gone func(*S, Entry)) {
 	clock := uint32(min(max(now, 0), MaxDeadline)) // the deadlines of free slots are later
 	for i := range t.list {
@@ -32,12 +33,12 @@ func (t *Shards[S]) lockToExpire(shard int) *S {
 	return s
 }
 
-// ExpiryLocks is how many locks Expire has taken so far. It grows while Expire makes progress, and not while Expire waits
-// for a lock.
+// ExpiryLocks is how many locks Expire has taken so far. It grows while Expire makes progress, and not while Expire
+// waits for a lock.
 func (t *Shards[S]) ExpiryLocks() uint64 { return t.expiryLocks.Load() }
 
-// expire goes on with the chunks below place n, backwards, and returns where to go on. The last chunk takes the place of a
-// chunk that leaves. It was visited already or is new, so no chunk is missed.
+// expire goes on with the chunks below place n, backwards, and returns where to go on. The last chunk takes the place
+// of a chunk that leaves. It was visited already or is new, so no chunk is missed.
 func (s *Shard) expire(n int, now uint32, gone func(Entry)) int {
 	n = min(n, len(s.slab.chunks))
 	for range expireChunks {

@@ -48,9 +48,9 @@ func (s *set) add(key []byte, deadline uint32) bool {
 	return true
 }
 
-// TestHashFlood is what somebody can do who knows a steering key and chooses Call-IDs: 200,000 entries all fall into one
-// shard of 32, and so into one ring. Each start makes a key. With a key that the attacker doesn't know, the same Call-IDs
-// spread like any others and cost the same.
+// TestHashFlood is what somebody can do who knows a steering key and chooses Call-IDs: 200,000 entries all fall into
+// one shard of 32, and so into one ring. Each start makes a key. With a key that the attacker doesn't know, the same
+// Call-IDs spread like any others and cost the same.
 func TestHashFlood(t *testing.T) {
 	const entries, shards = 200_000, 32
 	known, random := packets.Steering{K0: 1, K1: 2}, packets.Steering{K0: 0x6b79, K1: 0x51f1}

@@ -15,8 +15,8 @@ import (
 //	   11 --> page 1
 //
 // A full page is split in two by one more bit, and that is all that growing costs at once. Two pages that differ in one
-// bit merge when both together are nearly empty (merge.go). Each page covers one range of tags, and splitting and merging
-// move no entry to another tag: a scan relies on that.
+// bit merge when both together are nearly empty (merge.go). Each page covers one range of tags, and splitting and
+// merging move no entry to another tag: a scan relies on that.
 const (
 	pageSlots = 512
 	pageSize  = pageSlots * 8
@@ -115,7 +115,8 @@ func (x *index) place(tag uint32, first Ref) {
 	x.set(at, tag, first)
 }
 
-// remove empties the slot and moves those behind it up, so that no search stops short. It may merge the page with another.
+// remove empties the slot and moves those behind it up, so that no search stops short. It may merge the page with
+// another.
 func (x *index) remove(at int) {
 	own, _ := x.slot(at)
 	hole := at
@@ -139,8 +140,8 @@ func (x *index) remove(at int) {
 	}
 }
 
-// split divides the page of tag by one more bit. It reports false if there is no memory, or if the directory would become
-// too large.
+// split divides the page of tag by one more bit. It reports false if there is no memory, or if the directory would
+// become too large.
 func (x *index) split(tag uint32, reserve int) bool {
 	old := x.bucket(tag)
 	depth := x.pages[old.page].depth

@@ -30,8 +30,8 @@ func (x *index) find(tag uint32, r Ref) int {
 	return at
 }
 
-// walk visits all slots by ranges of tags, as a scan does, and checks everything that must hold between directory, pages,
-// slots and chunks.
+// walk visits all slots by ranges of tags, as a scan does, and checks everything that must hold between directory,
+// pages, slots and chunks.
 func (x *index) walk(t *testing.T) map[Ref]uint32 {
 	t.Helper()
 	all := make(map[Ref]uint32)
@@ -87,8 +87,8 @@ func (x *index) walk(t *testing.T) map[Ref]uint32 {
 	return all
 }
 
-// The index is compared with a map while it grows and shrinks several times, with tags that are spread and with tags that
-// crowd at their first or last bits.
+// The index is compared with a map while it grows and shrinks several times, with tags that are spread and with tags
+// that crowd at their first or last bits.
 func TestIndexIsAMap(t *testing.T) {
 	for name, tag := range map[string]func(*rand.Rand) uint32{
 		"spread":        func(r *rand.Rand) uint32 { return r.Uint32() },

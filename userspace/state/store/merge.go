@@ -2,11 +2,12 @@ package store
 
 import "slices"
 
-// How the index shrinks. Two pages of the same depth whose ranges differ in one bit only can become one page again. That
-// happens when both together hold at most mergeMost slots.
+// How the index shrinks. Two pages of the same depth whose ranges differ in one bit only can become one page again.
+// That happens when both together hold at most mergeMost slots.
 //
-// Nothing goes back and forth: a page that was just split holds at least pageFull slots in its two halves, so pageFull -
-// mergeMost of them have to go before the halves merge. A page that was just merged needs as many new ones before it splits.
+// Nothing goes back and forth: a page that was just split holds at least pageFull slots in its two halves, so pageFull
+// - mergeMost of them have to go before the halves merge. A page that was just merged needs as many new ones before it
+// splits.
 //
 // The pages of an index lie densely in its chunks. When a page becomes free, the last page moves to its place, so that
 // whole chunks become free and go back to the arena.
@@ -80,8 +81,8 @@ func (x *index) dropPage(gone bucket) {
 	}
 }
 
-// shrinkDirectory halves the directory until it has one spare level. Without that level, one page that splits and merges
-// would double and halve the directory each time.
+// shrinkDirectory halves the directory until it has one spare level. Without that level, one page that splits and
+// merges would double and halve the directory each time.
 func (x *index) shrinkDirectory() {
 	deepest := x.depth
 	for x.atDepth[deepest] == 0 {

@@ -1,8 +1,8 @@
 package store
 
-// Batch is how many keys Prefetch takes at once: more than the cache misses that a core can have under way, and few enough
-// that what they touch, half a dozen lines each, stays near. An engine's batch of 512 brings a shard 32 on average and
-// seldom more than 64. Measured with a million dialogs: 32 at once took a fifth longer than 64.
+// Batch is how many keys Prefetch takes at once: more than the cache misses that a core can have under way, and few
+// enough that what they touch, half a dozen lines each, stays near. An engine's batch of 512 brings a shard 32 on
+// average and seldom more than 64. Measured with a million dialogs: 32 at once took a fifth longer than 64.
 const Batch = 64
 
 const (
@@ -12,8 +12,9 @@ const (
 	entryLines = 16
 )
 
-// Prefetch draws into the caches what work with the keys of these tags, at most Batch, will need: index slots, deadlines
-// and entries. It waits for nothing but the index. What it finds is only a guess: entries may change before they are used.
+// Prefetch draws into the caches what work with the keys of these tags, at most Batch, will need: index slots,
+// deadlines and entries. It waits for nothing but the index. What it finds is only a guess: entries may change before
+// they are used.
 func (s *Shard) Prefetch(tags []uint32) {
 	var at [Batch]uint64
 	for i, tag := range tags {

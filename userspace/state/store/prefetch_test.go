@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// outline computes where alloc puts things. If it were wrong, Prefetch would draw the wrong lines, and only time would tell.
+// outline computes where alloc puts things. If it were wrong, Prefetch would draw the wrong lines, and only time would
+// tell.
 func TestOutline(t *testing.T) {
 	s := newTestSlab(t, 0)
 	rng := rand.New(rand.NewPCG(5, 5))

@@ -22,9 +22,9 @@ func NewPool(limit, shards int) *Pool {
 // Quota returns a shard's share, of which nothing is taken yet. That of a nil Pool has no limit.
 func (p *Pool) Quota() Quota { return Quota{pool: p} }
 
-// Quota is a shard's share of a Pool. It borrows several at a time, so that shards seldom meet at the Pool. So a shard may
-// be refused when up to an eighth of the limit is still free; with one shard the limit is exact. The lock of the shard
-// guards it. The zero value is no limit.
+// Quota is a shard's share of a Pool. It borrows several at a time, so that shards seldom meet at the Pool. So a shard
+// may be refused when up to an eighth of the limit is still free; with one shard the limit is exact. The lock of the
+// shard guards it. The zero value is no limit.
 type Quota struct {
 	pool *Pool
 	have int64

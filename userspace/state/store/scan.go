@@ -10,11 +10,11 @@ type Cursor struct {
 const scanMost = 512
 
 // Scan calls visit for the next entries, at most 512 unless one chain has more, under one shard's lock, and moves the
-// cursor. It reports whether there may be more. An entry that is there from the first step to the last is visited exactly
-// once, whatever happens to it meanwhile. An entry that comes or goes may be visited or not.
+// cursor. It reports whether there may be more. An entry that is there from the first step to the last is visited
+// exactly once, whatever happens to it meanwhile. An entry that comes or goes may be visited or not.
 //
-// That holds because a scan goes by tag, which never changes, and not by place in memory. A step covers a range of tags:
-// the rest of those of one page of the index, or a part of them if they have too many entries.
+// That holds because a scan goes by tag, which never changes, and not by place in memory. A step covers a range of
+// tags: the rest of those of one page of the index, or a part of them if they have too many entries.
 func (t *Shards[S]) Scan(cur *Cursor, visit func(*S, Entry)) (more bool) {
 	if cur.shard >= len(t.list) {
 		return false
@@ -40,8 +40,8 @@ func (t *Shards[S]) Scan(cur *Cursor, visit func(*S, Entry)) (more bool) {
 	return cur.shard < len(t.list)
 }
 
-// chains finds the chains of a step that begins with tag from: the offsets of their first entries, how many they are, and
-// the tag at which the next step begins, 1<<32 if this step is the shard's last.
+// chains finds the chains of a step that begins with tag from: the offsets of their first entries, how many they are,
+// and the tag at which the next step begins, 1<<32 if this step is the shard's last.
 func (s *Shard) chains(from uint64, heads *[pageSlots]uint64) (n int, end uint64) {
 	_, end = s.index.span(uint32(from))
 	for {

@@ -19,8 +19,8 @@ func (s *Shard) Unlock() { s.mu.Unlock() }
 // Hash returns the tag of a key.
 func (s *Shard) Hash(key []byte) uint32 { return s.hash(key) }
 
-// Lookup returns the first chain with this tag, and the index slot that leads to it. The first entry is 0 if there is no
-// chain. Another key may have the same tag, so the caller compares keys and goes on with LookupNext.
+// Lookup returns the first chain with this tag, and the index slot that leads to it. The first entry is 0 if there is
+// no chain. Another key may have the same tag, so the caller compares keys and goes on with LookupNext.
 func (s *Shard) Lookup(tag uint32) (at int, first Ref) { return s.index.seek(s.index.home(tag), tag) }
 
 // LookupNext returns the next chain with this tag behind index slot at, as Lookup does.
@@ -39,9 +39,9 @@ type Spot struct {
 	Entry Ref // 0 for none
 }
 
-// Insert puts a new entry of n bytes, at most MaxEntry, at the front of the chain at sp, or makes a chain if sp.At is -1.
-// It returns 0 if there is no memory, and then nothing has changed. It writes the header. The caller writes what is behind
-// it and sets the deadline: until then the entry is never due. sp is not valid afterwards.
+// Insert puts a new entry of n bytes, at most MaxEntry, at the front of the chain at sp, or makes a chain if sp.At is
+// -1. It returns 0 if there is no memory, and then nothing has changed. It writes the header. The caller writes what is
+// behind it and sets the deadline: until then the entry is never due. sp is not valid afterwards.
 func (s *Shard) Insert(sp *Spot, tag uint32, n int) Ref {
 	r := s.slab.alloc(n, s.reserve)
 	if r == 0 {
@@ -60,8 +60,8 @@ func (s *Shard) Insert(sp *Spot, tag uint32, n int) Ref {
 }
 
 // Resize makes room for n bytes in the entry at sp. If that takes another slot, the first kept bytes are copied, header
-// included, and sp.Entry changes. It reports false if there is no memory, and then nothing has changed; that never happens
-// for an entry that doesn't grow. The caller sets the deadline again.
+// included, and sp.Entry changes. It reports false if there is no memory, and then nothing has changed; that never
+// happens for an entry that doesn't grow. The caller sets the deadline again.
 func (s *Shard) Resize(sp *Spot, n, kept int) bool {
 	old := s.slab.entry(sp.Entry)
 	if s.slab.sizes.of(n) == old.class() {
@@ -86,8 +86,8 @@ func (s *Shard) Resize(sp *Spot, n, kept int) bool {
 	return true
 }
 
-// Remove takes the entry at sp out of its chain and frees its slot. sp is not valid afterwards, but for a walk along the
-// chain: its At and Prev are still right as long as the chain has another entry.
+// Remove takes the entry at sp out of its chain and frees its slot. sp is not valid afterwards, but for a walk along
+// the chain: its At and Prev are still right as long as the chain has another entry.
 func (s *Shard) Remove(sp *Spot) {
 	e := s.slab.header(sp.Entry)
 	if next := e.Next(); sp.Prev == 0 && next == 0 {

@@ -13,8 +13,8 @@ type Config struct {
 	Shards int
 	// MaxBytes is how much memory is taken from the system; default as much as can be addressed, 64 GiB.
 	MaxBytes int64
-	// Reserve is how much of MaxBytes, in bytes, new entries leave to the changes of entries that exist. The default is a
-	// 64th, at least 256 KiB. Below 0 it is none, and so it is without MaxBytes.
+	// Reserve is how much of MaxBytes, in bytes, new entries leave to the changes of entries that exist. The default is
+	// a 64th, at least 256 KiB. Below 0 it is none, and so it is without MaxBytes.
 	Reserve int
 	// Hash is the hash of the index; default maphash with a random seed. It is for tests that want equal tags.
 	Hash func(key []byte) uint32
@@ -136,8 +136,8 @@ func (t *Shards[S]) Prepare() { t.arena.prepare() }
 // Low has an element when half of the memory that was taken ahead of need is used up.
 func (t *Shards[S]) Low() <-chan struct{} { return t.arena.low }
 
-// Memory returns how many bytes are in use for entries and indexes, half-empty chunks included, how many were taken from
-// the system, and how many can be dealt out at most. It takes no lock. dealt is never more than mapped.
+// Memory returns how many bytes are in use for entries and indexes, half-empty chunks included, how many were taken
+// from the system, and how many can be dealt out at most. It takes no lock. dealt is never more than mapped.
 func (t *Shards[S]) Memory() (dealt, mapped, limit int) {
 	dealt, mapped = t.arena.sizes()
 	return dealt, mapped, t.arena.limit

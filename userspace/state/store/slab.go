@@ -37,8 +37,9 @@ type slab struct {
 	room   []uint32 // by class: the first of the chunks that have room, 0 for none
 }
 
-// chunkTable holds the chunks of all shards by their number. It is made of blocks, so that it grows without being copied.
-// The lock of the shard that has a chunk guards its element. A block is made before the first of its chunks is used.
+// chunkTable holds the chunks of all shards by their number. It is made of blocks, so that it grows without being
+// copied. The lock of the shard that has a chunk guards its element. A block is made before the first of its chunks is
+// used.
 type chunkTable [maxReserve / chunkSize / chunkBlock]*chunks
 
 type chunks [chunkBlock]chunk
@@ -49,8 +50,8 @@ func (t *chunkTable) at(number uint32) *chunk {
 	return &t[number/chunkBlock%uint32(len(t))][number%chunkBlock]
 }
 
-// alloc finds a free slot for an entry of n bytes, or returns 0 if there is no memory. It writes the header: slot, class,
-// and no next. The entry is not due before MaxDeadline. reserve is how many bytes of memory to leave to others.
+// alloc finds a free slot for an entry of n bytes, or returns 0 if there is no memory. It writes the header: slot,
+// class, and no next. The entry is not due before MaxDeadline. reserve is how many bytes of memory to leave to others.
 func (s *slab) alloc(n, reserve int) Ref {
 	class := s.sizes.of(n)
 	number := s.room[class]
@@ -90,7 +91,8 @@ func (s *slab) release(r Ref) {
 	if c.used == s.sizes.count[c.class] {
 		s.addRoom(number, c)
 	}
-	// The last chunk of its class that has room stays, so that one entry that comes and goes doesn't move a chunk each time.
+	// The last chunk of its class that has room stays, so that one entry that comes and goes doesn't move a chunk each
+	// time.
 	if c.used--; c.used == 0 && (c.prev != 0 || c.next != 0) {
 		s.shrink(number, c)
 	}
