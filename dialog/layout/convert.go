@@ -1,0 +1,307 @@
+package layout
+
+import "bytes"
+
+// Fate is what becomes of a field when a dialog goes from one layout to another.
+type Fate uint8
+
+const (
+	Absent  Fate = iota // neither layout has the field
+	Kept                // the same bytes
+	Derived             // the same meaning in the other layout's form; what can't be told in that form is a Loss
+	Filled              // the source doesn't have the field: it becomes empty or 0
+	Dropped             // the target doesn't have the field
+)
+
+func (f Fate) String() string {
+	if int(f) < len(fateNames) {
+		return fateNames[f]
+	}
+	return "invalid"
+}
+
+var fateNames = [...]string{"absent", "kept", "derived", "filled", "dropped"}
+
+// treatment is how a field that both layouts have goes over.
+type treatment uint8
+
+const (
+	asIs treatment = iota
+	asSocket
+	asValues
+	asProfiles
+	asFlags
+)
+
+// conversion says how each field goes over if both layouts have it. A field that only one has is filled or dropped.
+var conversion = [NumFields]struct {
+	treatment treatment
+	note      string // what an operator ought to know
+}{
+	CallerSocket:   {asSocket, "proto:tag exists from 3.0 on; a dialog with one is held back from older releases"},
+	CalleeSocket:   {asSocket, "as caller_sock; a dialog without one is held back from generation 2, which would refuse it"},
+	CallerSDP:      {asIs, "2.4 has one SDP for each side"},
+	CalleeSDP:      {asIs, "2.4 has one SDP for each side"},
+	Values:         {asValues, "between typed and untyped lists integers become strings; names that proxies reserve stay within generation 2"},
+	Profiles:       {asProfiles, "generation 1 knows no profiles that are shared by BIN (/b): they become local ones"},
+	UserFlags:      {asIs, "the bits mean the same only if both scripts name their flags in the same order"},
+	Flags:          {asFlags, "bits that don't mean the same in both layouts are left out"},
+	ModuleFlags:    {asIs, "bits belong to modules of the proxy"},
+	HID:            {asIs, "1.10 takes no notice of it"},
+	OnTimeoutRoute: {asIs, "a proxy that doesn't have the route runs none"},
+	OnAnswerRoute:  {asIs, "as rt_on_timeout"},
+	OnHangupRoute:  {asIs, "as rt_on_timeout"},
+}
+
+// FateOf tells what becomes of a field.
+func FateOf(f Field, from, to ID) Fate {
+	has, takes := from.Fields().Has(f), to.Fields().Has(f)
+	switch {
+	case !has && !takes:
+		return Absent
+	case !takes:
+		return Dropped
+	case !has:
+		return Filled
+	}
+	switch conversion[f].treatment {
+	case asValues:
+		if from.Typed() != to.Typed() || (from == UDP) != (to == UDP) {
+			return Derived
+		}
+	case asProfiles:
+		if from.Typed() != to.Typed() || from != UDP && to == UDP {
+			return Derived
+		}
+	case asFlags:
+		if from.KnownFlags() != to.KnownFlags() {
+			return Derived
+		}
+	}
+	return Kept
+}
+
+// Note returns what an operator ought to know about the field in conversions, empty if nothing.
+func (f Field) Note() string {
+	if f < NumFields {
+		return conversion[f].note
+	}
+	return ""
+}
+
+// Losses is what a derived field couldn't carry over, one bit each.
+type Losses uint8
+
+const (
+	LostType       Losses = 1 << iota // an integer became a string
+	LostReserved                      // a value with a name that proxies reserve was left out
+	LostSharing                       // a profile that was shared by BIN became a local one
+	LostFlags                         // bits of the flags were left out
+	LostUnreadable                    // a list that breaks the grammar was left out
+)
+
+var lossNames = [...]string{"type", "reserved_value", "profile_sharing", "flags", "unreadable_list"}
+
+// Refusal says why a dialog can't be sent in a layout although it can be written in it.
+type Refusal uint8
+
+const (
+	NotRefused     Refusal = iota
+	NoSocket               // a socket is empty; receivers of generation 2 refuse such a dialog
+	SocketTag              // a socket is given by its tag, which the releases of the layout don't know
+	SocketProtocol         // a socket has a protocol that the releases of the layout don't know
+	Refusals
+)
+
+var refusalNames = [Refusals]string{"none", "no_socket", "socket_tag", "socket_protocol"}
+
+// String returns the name of the refusal in status and metrics.
+func (r Refusal) String() string {
+	if r < Refusals {
+		return refusalNames[r]
+	}
+	return "invalid"
+}
+
+// Report is what a conversion did beyond keeping bytes.
+type Report struct {
+	Dropped FieldSet // not empty or 0, and the target has no place for them
+	Derived FieldSet // written in another form
+	Losses  Losses   // what derived fields couldn't carry over
+	Refusal Refusal  // the dialog must not be sent in this form
+}
+
+// Convert appends the dialog in the layout to, to dst. With a fault dst comes back as it was. A dialog for which the report
+// has a Refusal is converted, but must be held back until its sockets are rewritten (AppendWith).
+func (v *View) Convert(dst []byte, to ID, r *Report) ([]byte, Fault) {
+	*r = Report{}
+	if !to.Valid() {
+		return dst, NoLayout
+	}
+	r.Refusal = v.refusal(to)
+	k := &kinds[to]
+	if k.fields == v.fields && k.width == v.width && k.typed == v.id.Typed() && to.KnownFlags() == v.id.KnownFlags() {
+		return append(dst, v.body...), NoFault
+	}
+	from := len(dst)
+	wide := k.width == 4
+	for f, rest := k.fields.Next(); f < NumFields; f, rest = rest.Next() {
+		switch conversion[f].treatment {
+		case asFlags:
+			dst = appendNumber(dst, v.convertFlags(to, r))
+		case asValues, asProfiles:
+			size := len(dst) // where the length goes
+			dst = v.convertList(appendString(dst, wide, nil), f, to, r)
+			if fault := setLength(dst, size, wide); fault != NoFault {
+				return dst[:from], fault
+			}
+		default:
+			if f.IsNumber() {
+				dst = appendNumber(dst, v.Number(f))
+			} else {
+				dst = appendString(dst, wide, v.Bytes(f))
+			}
+		}
+	}
+	if len(dst)-from > MaxBody {
+		return dst[:from], TooLong
+	}
+	r.Dropped = v.content(v.fields &^ k.fields)
+	return dst, NoFault
+}
+
+// content returns the fields of the set that are not empty or 0.
+func (v *View) content(set FieldSet) (full FieldSet) {
+	for f, rest := set.Next(); f < NumFields; f, rest = rest.Next() {
+		if f.IsNumber() && v.Number(f) != 0 || !f.IsNumber() && len(v.Bytes(f)) > 0 {
+			full |= 1 << f
+		}
+	}
+	return full
+}
+
+func (v *View) convertFlags(to ID, r *Report) uint32 {
+	is := v.Number(Flags)
+	kept := is & v.id.KnownFlags() & to.KnownFlags()
+	if kept != is {
+		r.Derived |= 1 << Flags
+		r.Losses |= LostFlags
+	}
+	return kept
+}
+
+// convertList appends the list of the field in the form of the layout to.
+func (v *View) convertList(dst []byte, f Field, to ID, r *Report) []byte {
+	list := v.Bytes(f)
+	if FateOf(f, v.id, to) == Kept {
+		return append(dst, list...)
+	}
+	from := len(dst)
+	p := PairsOf(list, v.id.Typed())
+	for p.Next() {
+		name := p.Name
+		if f == Values && (v.id == UDP) != (to == UDP) && reserved(name) {
+			r.Losses |= LostReserved
+			continue
+		}
+		if f == Profiles && to == UDP {
+			if plain, shared := Profile(name); shared == 'b' {
+				r.Losses |= LostSharing
+				name = plain
+			}
+		}
+		dst = append(dst, name...)
+		switch {
+		case !to.Typed():
+			if p.Type == Integer {
+				r.Losses |= LostType
+			}
+			dst = append(dst, '#')
+		case p.Type == Integer:
+			dst = append(dst, "#2#"...)
+		default:
+			dst = append(dst, "#1#"...)
+		}
+		dst = append(dst, p.Value...)
+		dst = append(dst, '|')
+	}
+	if p.Err() != nil {
+		r.Losses |= LostUnreadable
+		dst = dst[:from]
+	}
+	if !bytes.Equal(dst[from:], list) {
+		r.Derived |= 1 << f
+	}
+	return dst
+}
+
+// setLength writes the length of the string that begins at from and ends with dst.
+func setLength(dst []byte, from int, wide bool) Fault {
+	head := 2
+	if wide {
+		head = 4
+	}
+	n := len(dst) - from - head
+	if n > MaxBody {
+		return TooLong
+	}
+	dst[from], dst[from+1] = byte(n), byte(n>>8)
+	return NoFault
+}
+
+// reservedNames are the names of values that proxies of generation 2 use for themselves. A proxy of generation 1 would take
+// them for variables of the script.
+var reservedNames = [...]string{TagName, "uCSDP", "ucSDP", "aCSDP", "acSDP", "Cct", "cct", "siprecX_ctx", "_rtp_relay_ctx_"}
+
+func reserved(name Escaped) bool {
+	for _, r := range reservedNames {
+		if string(name) == r {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal judges the sockets.
+func (v *View) refusal(to ID) Refusal {
+	for _, f := range [...]Field{CallerSocket, CalleeSocket} {
+		socket := v.Bytes(f)
+		proto, rest, _ := bytes.Cut(socket, colon)
+		switch {
+		case len(socket) == 0:
+			if to != UDP {
+				return NoSocket
+			}
+		case to < Bin1FourSDP && !hasPort(rest):
+			return SocketTag
+		case to == UDP && string(proto) != "udp" && string(proto) != "tcp" && string(proto) != "tls" && string(proto) != "sctp":
+			return SocketProtocol
+		}
+	}
+	return NotRefused
+}
+
+var colon = []byte{':'}
+
+// hasPort tells address:port from the tag of a socket.
+func hasPort(s []byte) bool {
+	n := len(s)
+	for n > 0 && s[n-1] >= '0' && s[n-1] <= '9' {
+		n--
+	}
+	return n > 1 && n < len(s) && s[n-1] == ':'
+}
+
+// String names the losses, with a comma between two.
+func (l Losses) String() string {
+	var dst []byte
+	for i, name := range lossNames {
+		if l>>i&1 != 0 {
+			if len(dst) > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, name...)
+		}
+	}
+	return string(dst)
+}
