@@ -266,7 +266,7 @@ func reserved(name Escaped) bool {
 func (v *View) refusal(to ID) Refusal {
 	for _, f := range [...]Field{CallerSocket, CalleeSocket} {
 		socket := v.Bytes(f)
-		proto, rest, _ := bytes.Cut(socket, colon)
+		proto, rest, _ := bytes.Cut(socket, []byte{':'})
 		switch {
 		case len(socket) == 0:
 			if to != UDP {
@@ -280,8 +280,6 @@ func (v *View) refusal(to ID) Refusal {
 	}
 	return NotRefused
 }
-
-var colon = []byte{':'}
 
 // hasPort tells address:port from the tag of a socket.
 func hasPort(s []byte) bool {

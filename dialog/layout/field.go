@@ -84,16 +84,6 @@ type FieldSet uint64
 // AllFields holds every field.
 const AllFields FieldSet = 1<<NumFields - 1
 
-func setOf(fields ...Field) (s FieldSet) {
-	for _, f := range fields {
-		s |= 1 << f
-	}
-	return s
-}
-
-// span holds the fields from first up to, but without, end.
-func span(first, end Field) FieldSet { return 1<<end - 1<<first }
-
 // Has tells whether f is in the set.
 func (s FieldSet) Has(f Field) bool { return s>>f&1 != 0 }
 

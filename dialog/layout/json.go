@@ -88,8 +88,8 @@ var (
 )
 
 // unlisted holds the fields that no list of a proxy shows.
-var unlisted = setOf(HID, MangledFrom, MangledTo, CallerAdvContact, CalleeAdvContact, ModuleFlags, Flags, OptionsPing, ReinvitePing,
-	CallerGenCSeq, CalleeGenCSeq, OnAnswerRoute, OnTimeoutRoute, OnHangupRoute)
+const unlisted FieldSet = 1<<HID | 1<<MangledFrom | 1<<MangledTo | 1<<CallerAdvContact | 1<<CalleeAdvContact |
+	1<<CallerGenCSeq | 1<<CalleeGenCSeq | 1<<Flags | modFlags | pings | routeNames
 
 // writeIdentifiers writes what dlg_list calls the dialog: text and number in generation 1, the number in 2.4, both from 3.0 on.
 func (v *View) writeIdentifiers(w *writer, entry uint32) {

@@ -35,10 +35,6 @@ type kind struct {
 	width    uint8 // bytes of the length in front of a string
 	typed    bool  // lists carry the types of values
 	fields   FieldSet
-
-	sdp     uint8 // derived: strings between MangledTo and Values
-	numbers uint8 // derived: numbers of the second run
-	routes  bool  // derived: the body ends with the names of routes
 }
 
 // Groups of fields that layouts have or leave out.
@@ -53,28 +49,18 @@ const (
 
 // kinds are the layouts, by ID. Source: section 2.1 of the specification of generation 1, sections 4.2, 4.3 and 4.5 of that of
 // generation 2.
-var kinds = derive([IDs]kind{
+var kinds = [IDs]kind{
 	None:        {name: "none"},
-	UDP:         {"udp", "1.10, 1.11, 2.1", 0, 4, false, common, 0, 0, false},
-	Bin1Plain:   {"bin 1 (2.4.0)", "2.4.0 - 2.4.4", 1, 2, false, common | modFlags, 0, 0, false},
-	Bin1TwoSDP:  {"bin 1 (2.4.5)", "2.4.5 and later 2.4", 1, 2, false, common | modFlags | twoSDP, 0, 0, false},
-	Bin1FourSDP: {"bin 1 (3.0.0)", "3.0.0", 1, 2, false, common | modFlags | fourSDP, 0, 0, false},
-	Bin2Plain:   {"bin 2 (3.0.1)", "3.0.1 - 3.0.5", 2, 2, false, common | modFlags | fourSDP, 0, 0, false},
-	Bin2Routes:  {"bin 2 (3.1.0)", "3.1.0 - 3.1.3, 3.2.0", 2, 2, false, AllFields &^ pings, 0, 0, false},
-	Bin3:        {"bin 3 (3.1.4)", "3.1.4, 3.1.5, 3.2.1, 3.2.2", 3, 2, false, AllFields &^ pings, 0, 0, false},
-	Bin4Untyped: {"bin 4 (3.1.6)", "3.1.6 - 3.1.17, 3.2.3 and later 3.2, 3.3", 4, 2, false, AllFields &^ pings, 0, 0, false},
-	Bin4Typed:   {"bin 4 (3.4.0)", "3.4 - 4.0", 4, 2, true, AllFields &^ pings, 0, 0, false},
-	Bin5:        {"bin 5 (next)", "development after 4.0", 5, 2, true, AllFields, 0, 0, false},
-})
-
-func derive(kinds [IDs]kind) [IDs]kind {
-	for id := range kinds {
-		k := &kinds[id]
-		k.sdp = uint8((k.fields & span(CallerSDP, Values)).Len())
-		k.numbers = uint8((k.fields & span(UserFlags, endNumbers)).Len())
-		k.routes = k.fields.Has(OnAnswerRoute)
-	}
-	return kinds
+	UDP:         {"udp", "1.10, 1.11, 2.1", 0, 4, false, common},
+	Bin1Plain:   {"bin 1 (2.4.0)", "2.4.0 - 2.4.4", 1, 2, false, common | modFlags},
+	Bin1TwoSDP:  {"bin 1 (2.4.5)", "2.4.5 and later 2.4", 1, 2, false, common | modFlags | twoSDP},
+	Bin1FourSDP: {"bin 1 (3.0.0)", "3.0.0", 1, 2, false, common | modFlags | fourSDP},
+	Bin2Plain:   {"bin 2 (3.0.1)", "3.0.1 - 3.0.5", 2, 2, false, common | modFlags | fourSDP},
+	Bin2Routes:  {"bin 2 (3.1.0)", "3.1.0 - 3.1.3, 3.2.0", 2, 2, false, AllFields &^ pings},
+	Bin3:        {"bin 3 (3.1.4)", "3.1.4, 3.1.5, 3.2.1, 3.2.2", 3, 2, false, AllFields &^ pings},
+	Bin4Untyped: {"bin 4 (3.1.6)", "3.1.6 - 3.1.17, 3.2.3 and later 3.2, 3.3", 4, 2, false, AllFields &^ pings},
+	Bin4Typed:   {"bin 4 (3.4.0)", "3.4 - 4.0", 4, 2, true, AllFields &^ pings},
+	Bin5:        {"bin 5 (next)", "development after 4.0", 5, 2, true, AllFields},
 }
 
 // Valid tells whether id names a layout.
@@ -137,9 +123,11 @@ func OfVersion(v Version) (s IDSet) {
 	return s
 }
 
-var ofVersion = func() (sets [LastVersion + 1]IDSet) {
-	for id := UDP; id < IDs; id++ {
-		sets[kinds[id].version] |= 1 << id
-	}
-	return sets
-}()
+var ofVersion = [LastVersion + 1]IDSet{
+	0: 1 << UDP,
+	1: 1<<Bin1Plain | 1<<Bin1TwoSDP | 1<<Bin1FourSDP,
+	2: 1<<Bin2Plain | 1<<Bin2Routes,
+	3: 1 << Bin3,
+	4: 1<<Bin4Untyped | 1<<Bin4Typed,
+	5: 1 << Bin5,
+}

@@ -12,10 +12,8 @@ const (
 	SyncCounted = 3 // from 3.3 on: the same, and the end of the sync tells how many chunks there were
 )
 
-// chunkMarker stands in front of the data of each chunk: 101010101.
-const chunkMarker = 101010101
-
-var chunkMarkerBytes = binary.LittleEndian.AppendUint32(nil, chunkMarker)
+// chunkMarker stands in front of the data of each chunk: 101010101, little endian.
+const chunkMarker = "\xb5\x4a\x05\x06"
 
 // Sync walks the chunks of a message SYNC. Each chunk of capability dialog-dlg-repl is one dialog.
 //
@@ -67,7 +65,7 @@ func (s *Sync) Next() bool {
 	if len(s.rest) < head {
 		return s.fail(CutShort)
 	}
-	if binary.LittleEndian.Uint32(s.rest[head-4:]) != chunkMarker {
+	if string(s.rest[head-4:head]) != chunkMarker {
 		return s.fail(BadMarker)
 	}
 	size := 0
@@ -99,11 +97,11 @@ func unsizedChunk(b []byte) int {
 	var v View
 	for id := Bin1Plain; id <= Bin1FourSDP; id++ {
 		n, fault := ParsePrefix(id, b, &v)
-		if fault == NoFault && (n == len(b) || bytes.HasPrefix(b[n:], chunkMarkerBytes)) {
+		if fault == NoFault && (n == len(b) || bytes.HasPrefix(b[n:], []byte(chunkMarker))) {
 			return n
 		}
 	}
-	if n := bytes.Index(b, chunkMarkerBytes); n >= 0 {
+	if n := bytes.Index(b, []byte(chunkMarker)); n >= 0 {
 		return n
 	}
 	return len(b)
@@ -129,6 +127,6 @@ func AppendChunk(dst []byte, syncVersion int16, data []byte) []byte {
 	if syncVersion >= SyncSized {
 		dst = appendNumber(dst, uint32(len(data)))
 	}
-	dst = appendNumber(dst, chunkMarker)
+	dst = append(dst, chunkMarker...)
 	return append(dst, data...)
 }

@@ -105,10 +105,10 @@ func (v *View) parseNarrow(b []byte, k *kind) (int, Fault) {
 		return 0, CutShort
 	}
 	off = numbers(off, v.at[endFirstStrings:endFirstNumbers])
-	switch k.sdp {
-	case 6:
+	switch k.fields & fourSDP {
+	case fourSDP:
 		off, fault = narrowStrings(b, off, v.at[endFirstNumbers:endStrings])
-	case 2:
+	case twoSDP:
 		if off, fault = narrowStrings(b, off, v.at[endFirstNumbers:CallerSentSDP]); fault != NoFault {
 			return 0, fault
 		}
@@ -125,16 +125,17 @@ func (v *View) parseNarrow(b []byte, k *kind) (int, Fault) {
 	if fault != NoFault {
 		return 0, fault
 	}
-	if len(b)-off < int(k.numbers)*4 {
+	pings := k.fields.Has(OptionsPing)
+	switch rest := len(b) - off; {
+	case rest < 6*4, pings && rest < 8*4:
 		return 0, CutShort
-	}
-	if k.fields.Has(OptionsPing) {
+	case pings:
 		off = numbers(off, v.at[endStrings:endNumbers])
-	} else {
+	default:
 		off = numbers(off, v.at[endStrings:OptionsPing])
 		off = numbers(off, v.at[Timeout:endNumbers])
 	}
-	if k.routes {
+	if k.fields.Has(OnAnswerRoute) {
 		return narrowStrings(b, off, v.at[endNumbers:])
 	}
 	return off, NoFault
