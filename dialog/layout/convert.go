@@ -1,6 +1,9 @@
 package layout
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Fate is what becomes of a field when a dialog goes from one layout to another.
 type Fate uint8
@@ -143,31 +146,111 @@ func (v *View) Convert(dst []byte, to ID, r *Report) ([]byte, Fault) {
 	if k.fields == v.fields && k.width == v.width && k.typed == v.id.Typed() && to.KnownFlags() == v.id.KnownFlags() {
 		return append(dst, v.body...), NoFault
 	}
-	from := len(dst)
-	wide := k.width == 4
-	for f, rest := k.fields.Next(); f < NumFields; f, rest = rest.Next() {
-		switch conversion[f].treatment {
-		case asFlags:
-			dst = appendNumber(dst, v.convertFlags(to, r))
-		case asValues, asProfiles:
-			size := len(dst) // where the length goes
-			dst = v.convertList(appendString(dst, wide, nil), f, to, r)
-			if fault := setLength(dst, size, wide); fault != NoFault {
-				return dst[:from], fault
-			}
-		default:
-			if f.IsNumber() {
-				dst = appendNumber(dst, v.Number(f))
-			} else {
-				dst = appendString(dst, wide, v.Bytes(f))
-			}
-		}
+	from, fault := len(dst), NoFault
+	if k.width == v.width {
+		dst, fault = v.convertRuns(dst, to, r)
+	} else {
+		dst, fault = v.convertWidth(dst, to, r)
 	}
-	if len(dst)-from > MaxBody {
-		return dst[:from], TooLong
+	if fault == NoFault && len(dst)-from > MaxBody {
+		fault = TooLong
+	}
+	if fault != NoFault {
+		return dst[:from], fault
 	}
 	r.Dropped = v.content(v.fields &^ k.fields)
 	return dst, NoFault
+}
+
+// rewritten returns the fields that both layouts have and whose bytes may differ.
+func rewritten(from, to ID) (s FieldSet) {
+	for _, f := range [...]Field{Values, Profiles, Flags} {
+		if FateOf(f, from, to) == Derived {
+			s |= 1 << f
+		}
+	}
+	return s
+}
+
+// convertRuns converts between layouts with the same width of lengths: it copies the runs between the fields that are filled,
+// dropped or rewritten.
+func (v *View) convertRuns(dst []byte, to ID, r *Report) ([]byte, Fault) {
+	target := kinds[to].fields
+	derived := rewritten(v.id, to)
+	copied := 0 // bytes of the body that have been dealt with
+	stops := v.fields ^ target | derived
+	for f, rest := stops.Next(); f < NumFields; f, rest = rest.Next() {
+		here := len(v.body) // where the field is, or would be
+		if behind, _ := (v.fields &^ (1<<f - 1)).Next(); behind < NumFields {
+			here = int(v.at[behind])
+		}
+		dst = append(dst, v.body[copied:here]...)
+		copied = here
+		if v.fields.Has(f) {
+			copied += v.size(f)
+		}
+		var fault Fault
+		if target.Has(f) {
+			if dst, fault = v.convertField(dst, f, to, r); fault != NoFault {
+				return dst, fault
+			}
+		}
+	}
+	return append(dst, v.body[copied:]...), NoFault
+}
+
+// size returns how many bytes a field takes in the body, its length included.
+func (v *View) size(f Field) int {
+	if f.IsNumber() {
+		return 4
+	}
+	return int(v.width) + len(v.Bytes(f))
+}
+
+// convertWidth converts between generation 1 and generation 2, which have different widths of lengths.
+func (v *View) convertWidth(dst []byte, to ID, r *Report) ([]byte, Fault) {
+	target := kinds[to].fields
+	derived := rewritten(v.id, to)
+	both := v.fields & target &^ derived
+	wide := to == UDP
+	var fault Fault
+	for f, rest := target.Next(); f < NumFields; f, rest = rest.Next() {
+		at := int(v.at[f])
+		switch {
+		case !both.Has(f):
+			dst, fault = v.convertField(dst, f, to, r)
+		case f.IsNumber():
+			dst = append(dst, v.body[at:at+4]...)
+		case wide:
+			n := binary.LittleEndian.Uint16(v.body[at:])
+			dst = binary.LittleEndian.AppendUint32(dst, uint32(n))
+			dst = append(dst, v.body[at+2:at+2+int(n)]...)
+		default: // a string of a body that was parsed has less than 64 KB
+			n := int(binary.LittleEndian.Uint32(v.body[at:]))
+			dst = binary.LittleEndian.AppendUint16(dst, uint16(n))
+			dst = append(dst, v.body[at+4:at+4+n]...)
+		}
+		if fault != NoFault {
+			return dst, fault
+		}
+	}
+	return dst, NoFault
+}
+
+// convertField appends a field that isn't copied as it is: one that the source doesn't have, a list, or the flags.
+func (v *View) convertField(dst []byte, f Field, to ID, r *Report) ([]byte, Fault) {
+	wide := to == UDP
+	switch {
+	case f == Flags:
+		return appendNumber(dst, v.convertFlags(to, r)), NoFault
+	case f.IsNumber():
+		return appendNumber(dst, 0), NoFault
+	case !v.fields.Has(f):
+		return appendString(dst, wide, nil), NoFault
+	}
+	from := len(dst) // where the length goes
+	dst = v.convertList(appendString(dst, wide, nil), f, to, r)
+	return dst, setLength(dst, from, wide)
 }
 
 // content returns the fields of the set that are not empty or 0.
@@ -193,9 +276,6 @@ func (v *View) convertFlags(to ID, r *Report) uint32 {
 // convertList appends the list of the field in the form of the layout to.
 func (v *View) convertList(dst []byte, f Field, to ID, r *Report) []byte {
 	list := v.Bytes(f)
-	if FateOf(f, v.id, to) == Kept {
-		return append(dst, list...)
-	}
 	from := len(dst)
 	p := PairsOf(list, v.id.Typed())
 	for p.Next() {

@@ -33,10 +33,9 @@ func (d *Detector) Changes() uint32 { return d.changes }
 func (d *Detector) Parse(version Version, body []byte, v *View) Fault {
 	if d.seen && d.version == version {
 		if fault := Parse(d.force, body, v); fault == NoFault {
-			if version != untypedVersion {
-				return NoFault
+			if version == untypedVersion && !(d.left == 1<<Bin4Typed && saysTyped(v.Bytes(Values))) {
+				d.learn(version, v)
 			}
-			d.learn(version, v)
 			return NoFault
 		}
 	}

@@ -274,6 +274,12 @@ func formOf(list []byte) form {
 	return unknownForm
 }
 
+// saysTyped tells quickly of most typed lists that they are. It may miss one.
+func saysTyped(list []byte) bool {
+	i := bytes.IndexByte(list, '#')
+	return i > 0 && i+2 < len(list) && (list[i+1] == '1' || list[i+1] == '2') && list[i+2] == '#' && list[i-1] != '\\'
+}
+
 // Sharing tells how a profile is shared between proxies: 0 not at all, 's' through a cache database, 'b' by BIN.
 type Sharing byte
 
