@@ -74,15 +74,15 @@ func (f Field) String() string {
 }
 
 // IsNumber tells the fields of 4 bytes from the strings.
-func (f Field) IsNumber() bool {
-	return f >= endFirstStrings && f < endFirstNumbers || f >= endStrings && f < endNumbers
-}
+func (f Field) IsNumber() bool { return numberFields.Has(f) }
 
 // FieldSet is a set of fields, one bit each.
 type FieldSet uint64
 
 // AllFields holds every field.
 const AllFields FieldSet = 1<<NumFields - 1
+
+const numberFields FieldSet = 1<<endFirstNumbers - 1<<endFirstStrings | 1<<endNumbers - 1<<endStrings
 
 // Has tells whether f is in the set.
 func (s FieldSet) Has(f Field) bool { return s>>f&1 != 0 }

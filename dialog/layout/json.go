@@ -155,10 +155,28 @@ func (v *View) writeUnlisted(w *writer) {
 		}
 	}
 	w.close(']')
+	v.writeShared(w)
 	w.key("layout")
 	w.dst = append(w.dst, '"')
 	w.dst = append(w.dst, v.id.String()...)
 	w.dst = append(w.dst, `",`...)
+}
+
+// writeShared writes the names of the profiles that are shared between proxies, with "/s" or "/b" behind them, if there are any.
+func (v *View) writeShared(w *writer) {
+	from := len(w.dst)
+	w.open("shared_profiles", '[')
+	open := len(w.dst)
+	for p := v.Profiles(); p.Next(); {
+		if _, shared := Profile(p.Name); shared != 0 {
+			w.dst = append(AppendJSONText(w.dst, p.Name), ',')
+		}
+	}
+	if len(w.dst) == open {
+		w.dst = w.dst[:from]
+		return
+	}
+	w.close(']')
 }
 
 // writer appends members of JSON objects, each with a comma behind it.
@@ -211,7 +229,11 @@ func (w *writer) pairs(key string, p Pairs) {
 	var plain [256]byte // names and values are seldom longer
 	for p.Next() {
 		w.dst = append(w.dst, '{')
-		w.dst = AppendJSONText(w.dst, p.Name.AppendTo(plain[:0]))
+		name := p.Name
+		if key == "profiles" {
+			name, _ = Profile(name) // no list shows how a profile is shared
+		}
+		w.dst = AppendJSONText(w.dst, name.AppendTo(plain[:0]))
 		w.dst = append(w.dst, ':')
 		if p.Type == Integer {
 			n, _ := p.Int()

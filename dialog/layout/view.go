@@ -206,9 +206,9 @@ func (v *View) Offset(f Field) int {
 	return int(v.at[f])
 }
 
-// Bytes returns the content of a string field, nil if the layout doesn't have it. For a number field, see Number.
+// Bytes returns the content of a string field, nil if the layout doesn't have it or if it is a number.
 func (v *View) Bytes(f Field) []byte {
-	if !v.fields.Has(f) {
+	if !(v.fields &^ numberFields).Has(f) {
 		return nil
 	}
 	off := int(v.at[f])
@@ -220,9 +220,9 @@ func (v *View) Bytes(f Field) []byte {
 	return v.body[off+4 : end : end]
 }
 
-// Number returns the value of a number field, 0 if the layout doesn't have it.
+// Number returns the value of a number field, 0 if the layout doesn't have it or if it is a string.
 func (v *View) Number(f Field) uint32 {
-	if !v.fields.Has(f) {
+	if !(v.fields & numberFields).Has(f) {
 		return 0
 	}
 	return binary.LittleEndian.Uint32(v.body[v.at[f]:])
