@@ -40,8 +40,8 @@ const (
 
 func (c Changed) String() string { return [...]string{"same", "done", "stale", "not_leg"}[c&3] }
 
-// ApplyCSeq writes the number of m into the body, in place. It doesn't look at the Call-ID and h_id of m. Numbers only grow;
-// a re-INVITE makes proxies send a 0 when they have generated nothing, which changes nothing.
+// ApplyCSeq writes the number of m into the body, in place. It doesn't look at the Call-ID and h_id of m. Numbers
+// only grow; a re-INVITE makes proxies send a 0 when they have generated nothing, which changes nothing.
 func (v *View) ApplyCSeq(m *CSeqChange) Changed {
 	f := CallerGenCSeq
 	switch v.LegOf(m.Tag) {
@@ -60,8 +60,8 @@ func (v *View) ApplyCSeq(m *CSeqChange) Changed {
 	return Done
 }
 
-// AppendWith appends the body to dst, with the string field f replaced by the parts of content, one behind the other. With
-// a fault dst comes back as it was.
+// AppendWith appends the body to dst, with the string field f replaced by the parts of content, one behind the other.
+// With a fault dst comes back as it was.
 func (v *View) AppendWith(dst []byte, f Field, content ...[]byte) ([]byte, Fault) {
 	if f.IsNumber() || !v.fields.Has(f) {
 		return dst, NoLayout
@@ -87,9 +87,9 @@ func (v *View) AppendWith(dst []byte, f Field, content ...[]byte) ([]byte, Fault
 	return append(dst, v.body[off+int(v.width)+len(old):]...), NoFault
 }
 
-// ApplyValue appends the body with the value of m set, replaced or removed to dst. It doesn't look at the Call-ID and h_id of m.
-// A new value goes to the front of the list, a replaced one keeps its place, as in OpenSIPS. If nothing changes, or
-// with a fault, dst comes back as it was.
+// ApplyValue appends the body with the value of m set, replaced or removed to dst. It doesn't look at the Call-ID and
+// h_id of m. A new value goes to the front of the list, a replaced one keeps its place, as in OpenSIPS. If nothing
+// changes, or with a fault, dst comes back as it was.
 func (v *View) ApplyValue(dst []byte, m *ValueChange) (out []byte, changed Changed, fault Fault) {
 	typed := v.id.Typed()
 	list := v.Bytes(Values)

@@ -134,8 +134,8 @@ type Report struct {
 	Refusal Refusal  // the dialog must not be sent in this form
 }
 
-// Convert appends the dialog in the layout to, to dst. With a fault dst comes back as it was. A dialog for which the report
-// has a Refusal is converted, but must be held back until its sockets are rewritten (AppendWith).
+// Convert appends the dialog in the layout to, to dst. With a fault dst comes back as it was. A dialog for which the
+// report has a Refusal is converted, but must be held back until its sockets are rewritten (AppendWith).
 func (v *View) Convert(dst []byte, to ID, r *Report) ([]byte, Fault) {
 	*r = Report{}
 	if !to.Valid() {
@@ -172,8 +172,8 @@ func rewritten(from, to ID) (s FieldSet) {
 	return s
 }
 
-// convertRuns converts between layouts with the same width of lengths: it copies the runs between the fields that are filled,
-// dropped or rewritten.
+// convertRuns converts between layouts with the same width of lengths: it copies the runs between the fields that are
+// filled, dropped or rewritten.
 func (v *View) convertRuns(dst []byte, to ID, r *Report) ([]byte, Fault) {
 	target := kinds[to].fields
 	derived := rewritten(v.id, to)
@@ -329,8 +329,8 @@ func setLength(dst []byte, from int, wide bool) Fault {
 	return NoFault
 }
 
-// reservedNames are the names of values that proxies of generation 2 use for themselves. A proxy of generation 1 would take
-// them for variables of the script.
+// reservedNames are the names of values that proxies of generation 2 use for themselves. A proxy of generation 1
+// would take them for variables of the script.
 var reservedNames = [...]string{TagName, "uCSDP", "ucSDP", "aCSDP", "acSDP", "Cct", "cct", "siprecX_ctx", "_rtp_relay_ctx_"}
 
 func reserved(name Escaped) bool {

@@ -1,8 +1,8 @@
 package layout
 
-// AppendConversions appends the table of conversions as Markdown to dst: which layouts have a field, and what becomes of it between
-// two that have it. A field that only the source has is dropped, and reported if it wasn't empty; one that only the target has
-// becomes empty or 0.
+// AppendConversions appends the table of conversions as Markdown to dst: which layouts have a field, and what becomes
+// of it between two that have it. A field that only the source has is dropped, and reported if it wasn't empty; one
+// that only the target has becomes empty or 0.
 func AppendConversions(dst []byte) []byte {
 	dst = append(dst, "| field |"...)
 	for id := UDP; id < IDs; id++ {

@@ -13,7 +13,7 @@ import (
 	"binrepd/dialog/layout/layouttest"
 )
 
-var update = flag.Bool("update", false, "write the golden table of conversions") //nolint // flags are variables
+var update = flag.Bool("update", false, "write the golden table of conversions")
 
 // pairsOf returns a list as "name=value" lines, without the types.
 func pairsOf(t *testing.T, p layout.Pairs) (out []string) {

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// cursor reads strings and numbers one after the other. After the first fault it reads empty strings and zeros, so that a
-// message is read first and judged once.
+// cursor reads strings and numbers one after the other. After the first fault it reads empty strings and zeros, so
+// that a message is read first and judged once.
 type cursor struct {
 	b     []byte
 	off   int

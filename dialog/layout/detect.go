@@ -1,12 +1,13 @@
 package layout
 
-// Detector finds out in which layout a peer sends its dialogs. The packet version alone doesn't tell: version 1 has three
-// layouts, versions 2 and 4 have two.
+// Detector finds out in which layout a peer sends its dialogs. The packet version alone doesn't tell: version 1 has
+// three layouts, versions 2 and 4 have two.
 //
-//   - The layouts of versions 1 and 2 have different numbers of strings in front of, or behind, the last numbers. A body ends exactly where
-//     one of them ends, and where no other does.
-//   - Typed and untyped lists of version 4 differ within the lists of values and profiles: a pair has a "#" more if it is typed. A
-//     dialog without values and profiles doesn't tell. A message VALUE does: releases with untyped lists don't send it.
+//   - The layouts of versions 1 and 2 have different numbers of strings in front of, or behind, the last numbers. A
+//     body ends exactly where one of them ends, and where no other does.
+//   - Typed and untyped lists of version 4 differ within the lists of values and profiles: a pair has a "#" more if
+//     it is typed. A dialog without values and profiles doesn't tell. A message VALUE does: releases with untyped
+//     lists don't send it.
 //
 // One Detector belongs to one node. Its zero value is ready. It keeps no bytes.
 type Detector struct {
@@ -17,8 +18,8 @@ type Detector struct {
 	changes uint32 // how often a decided layout gave way to another
 }
 
-// Layout returns the layout in force, None before the first body. While several are left (decided is false), it is the one of the
-// latest releases; the bodies so far read the same in all of them.
+// Layout returns the layout in force, None before the first body. While several are left (decided is false), it is
+// the one of the latest releases; the bodies so far read the same in all of them.
 func (d *Detector) Layout() (id ID, decided bool) { return d.force, d.left.Len() == 1 }
 
 // Candidates returns the layouts that every body so far fitted.
@@ -28,8 +29,8 @@ func (d *Detector) Candidates() IDSet { return d.left }
 func (d *Detector) Changes() uint32 { return d.changes }
 
 // Parse finds the fields of a body, as Parse does, in the layout of the peer, and learns from it. A body that fits no
-// layout of its version is refused: with the fault that it has in the layout in force, or with NoLayout before one is decided
-// among several. With a fault v is not to be used, and the Detector is as before.
+// layout of its version is refused: with the fault that it has in the layout in force, or with NoLayout before one is
+// decided among several. With a fault v is not to be used, and the Detector is as before.
 func (d *Detector) Parse(version Version, body []byte, v *View) Fault {
 	if d.seen && d.version == version {
 		if fault := Parse(d.force, body, v); fault == NoFault {
@@ -103,7 +104,8 @@ func listLayouts(v *View) IDSet {
 	return 1<<Bin4Untyped | 1<<Bin4Typed
 }
 
-// Message tells the Detector of a message that isn't a dialog: a VALUE of version 4 is sent only by releases with typed lists.
+// Message tells the Detector of a message that isn't a dialog: a VALUE of version 4 is sent only by releases with
+// typed lists.
 func (d *Detector) Message(version Version, k Kind) {
 	if version == untypedVersion && k == Value {
 		d.narrow(version, 1<<Bin4Typed)

@@ -5,7 +5,8 @@ import "math/bits"
 // Field numbers the fields of a dialog. Every layout has its fields in this order and leaves some out.
 type Field uint8
 
-// ONLY APPEND TO THIS LIST where the order of a new layout allows it: the parser relies on the runs of strings and numbers.
+// ONLY APPEND TO THIS LIST where the order of a new layout allows it: the parser relies on the runs of strings and
+// numbers.
 const (
 	CallID Field = iota
 	FromTag

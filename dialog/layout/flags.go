@@ -5,7 +5,8 @@ import (
 	"math/bits"
 )
 
-// Bits of the field Flags. Source: section 2.4 of the specification of generation 1, section 4.3 of that of generation 2.
+// Bits of the field Flags. Source: section 2.4 of the specification of generation 1, section 4.3 of that of
+// generation 2.
 const (
 	FlagHasBye          = 1 << 2
 	FlagByeOnTimeout    = 1 << 3
@@ -40,8 +41,8 @@ var flagNames1 = [32]string{
 	10: "keep_user_or_cseq_enforce",
 }
 
-// KnownFlags returns the flags of dialogs that releases of the layout send and whose meaning is the same in all of these
-// releases. Bit 10 of generation 1 is none of them: 2.1 gave it another meaning.
+// KnownFlags returns the flags of dialogs that releases of the layout send and whose meaning is the same in all of
+// these releases. Bit 10 of generation 1 is none of them: 2.1 gave it another meaning.
 func (id ID) KnownFlags() uint32 {
 	switch {
 	case id == UDP:

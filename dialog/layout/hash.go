@@ -5,8 +5,8 @@ import "strconv"
 // DefaultHashSize is how many buckets a proxy's table of dialogs has if its configuration doesn't say.
 const DefaultHashSize = 4096
 
-// HashEntry returns the number of the bucket in which a proxy with a table of size buckets, a power of two, keeps a call. It is
-// the same in all releases. Source: section 2.5 of the specification of generation 1.
+// HashEntry returns the number of the bucket in which a proxy with a table of size buckets, a power of two, keeps a
+// call. It is the same in all releases. Source: section 2.5 of the specification of generation 1.
 func HashEntry(callID []byte, size uint32) uint32 {
 	var h uint32
 	for len(callID) >= 4 {
@@ -24,8 +24,9 @@ func HashEntry(callID []byte, size uint32) uint32 {
 	return h & (size - 1)
 }
 
-// AppendDialogID appends the text form of a dialog's number, as dlg_list of 3.0 and later shows it and as it travels in the
-// Record-Route parameter "did": bucket and h_id in hexadecimal with their digits in reverse order, and a dot between them.
+// AppendDialogID appends the text form of a dialog's number, as dlg_list of 3.0 and later shows it and as it travels
+// in the Record-Route parameter "did": bucket and h_id in hexadecimal with their digits in reverse order, and a dot
+// between them.
 func AppendDialogID(dst []byte, entry, hid uint32) []byte {
 	dst = appendReverse(dst, entry)
 	dst = append(dst, '.')

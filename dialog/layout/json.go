@@ -7,8 +7,8 @@ import (
 
 // Print says how a dialog is printed.
 type Print struct {
-	// HashSize is that of the proxy's table of dialogs. It is part of the proxy's identifiers of a dialog, but not of what the proxy
-	// sends. With 0 the identifiers are left out.
+	// HashSize is that of the proxy's table of dialogs. It is part of the proxy's identifiers of a dialog, but not of
+	// what the proxy sends. With 0 the identifiers are left out.
 	HashSize uint32
 	// Brief leaves out what dlg_list_ctx shows beyond dlg_list: values and profiles.
 	Brief bool
@@ -16,12 +16,12 @@ type Print struct {
 	Listed bool
 }
 
-// AppendJSON appends the dialog as one JSON object to dst. The keys are those of dlg_list and dlg_list_ctx of the releases that send
-// the layout, in their order, and behind them the names of the fields that these lists don't show.
+// AppendJSON appends the dialog as one JSON object to dst. The keys are those of dlg_list and dlg_list_ctx of the
+// releases that send the layout, in their order, and behind them the names of the fields that these lists don't show.
 //
-// Three things differ from a proxy's list. Dates (datestart, dateout) are left out: they are the proxy's local time. user_flags is
-// the decimal mask in every layout: names of flags are those of the proxy's script. A byte that is part of no UTF-8
-// character is written as the lone surrogate \udcXX.
+// Three things differ from a proxy's list. Dates (datestart, dateout) are left out: they are the proxy's local time.
+// user_flags is the decimal mask in every layout: names of flags are those of the proxy's script. A byte that is part
+// of no UTF-8 character is written as the lone surrogate \udcXX.
 func (v *View) AppendJSON(dst []byte, p Print) []byte {
 	dst = append(dst, '{')
 	from := len(dst)
@@ -72,8 +72,8 @@ type keyed struct {
 	key   string
 }
 
-// The keys of dlg_list in its order. It names a CSeq by the side that sends the requests, the wire by the side that they
-// go to, hence the crossing.
+// The keys of dlg_list in its order. It names a CSeq by the side that sends the requests, the wire by the side that
+// they go to, hence the crossing.
 var (
 	callerKeys = [...]keyed{
 		{CallID, "callid"}, {FromURI, "from_uri"}, {ToURI, "to_uri"}, {FromTag, "caller_tag"}, {CallerContact, "caller_contact"},
@@ -91,7 +91,8 @@ var (
 const unlisted FieldSet = 1<<HID | 1<<MangledFrom | 1<<MangledTo | 1<<CallerAdvContact | 1<<CalleeAdvContact |
 	1<<CallerGenCSeq | 1<<CalleeGenCSeq | 1<<Flags | modFlags | pings | routeNames
 
-// writeIdentifiers writes what dlg_list calls the dialog: text and number in generation 1, the number in 2.4, both from 3.0 on.
+// writeIdentifiers writes what dlg_list calls the dialog: text and number in generation 1, the number in 2.4, both
+// from 3.0 on.
 func (v *View) writeIdentifiers(w *writer, entry uint32) {
 	hid := v.Number(HID)
 	number := uint64(entry)<<32 | uint64(hid)
@@ -162,7 +163,8 @@ func (v *View) writeUnlisted(w *writer) {
 	w.dst = append(w.dst, `",`...)
 }
 
-// writeShared writes the names of the profiles that are shared between proxies, with "/s" or "/b" behind them, if there are any.
+// writeShared writes the names of the profiles that are shared between proxies, with "/s" or "/b" behind them, if
+// there are any.
 func (v *View) writeShared(w *writer) {
 	from := len(w.dst)
 	w.open("shared_profiles", '[')
@@ -251,8 +253,9 @@ func (w *writer) pairs(key string, p Pairs) {
 	}
 }
 
-// AppendJSONText appends s as a JSON string to dst. A byte that is part of no UTF-8 character is written as the lone surrogate
-// \udcXX, so that nothing is lost (Python's "surrogateescape"). Control characters are escaped, those above ASCII too.
+// AppendJSONText appends s as a JSON string to dst. A byte that is part of no UTF-8 character is written as the lone
+// surrogate \udcXX, so that nothing is lost (Python's "surrogateescape"). Control characters are escaped, those above
+// ASCII too.
 func AppendJSONText(dst, s []byte) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')

@@ -17,9 +17,9 @@ import (
 	"binrepd/dialog/layout/layouttest"
 )
 
-// lines flattens JSON into one line "key=value" for each member that holds no other, in order. The containers of a list of dialogs
-// differ between releases and are left out, as are dates and the names of user flags. An empty object is the empty text: 2.4 writes
-// it so.
+// lines flattens JSON into one line "key=value" for each member that holds no other, in order. The containers of a
+// list of dialogs differ between releases and are left out, as are dates and the names of user flags. An empty object
+// is the empty text: 2.4 writes it so.
 func lines(t *testing.T, b []byte) (out []string) {
 	t.Helper()
 	containers := []string{"children", "attributes", "CALLEES", "callee", "context", "values", "profiles", "Dialogs", "dialog", "result"}
@@ -127,8 +127,9 @@ func differences(is, want []string) (keys []string) {
 	return keys
 }
 
-// What a member prints of the dialogs of a capture is what the proxy's own dlg_list_ctx prints, key by key and in its order. The
-// captures' README explains the only differences: a re-INVITE announces neither its SDP nor, in 2.4, the values written by it.
+// What a member prints of the dialogs of a capture is what the proxy's own dlg_list_ctx prints, key by key and in its
+// order. The captures' README explains the only differences: a re-INVITE announces neither its SDP nor, in 2.4, the
+// values written by it.
 func TestPrintedAsTheProxyLists(t *testing.T) {
 	for _, c := range [...]struct {
 		name           string
@@ -181,7 +182,8 @@ func TestPrintedAsTheProxyLists(t *testing.T) {
 	}
 }
 
-// A replica of generation 1 prints what the sender's dlg_list prints. The list of the capture has other identifiers and another order.
+// A replica of generation 1 prints what the sender's dlg_list prints. The list of the capture has other identifiers
+// and another order.
 func TestPrintedAsGeneration1Lists(t *testing.T) {
 	for _, file := range layouttest.Captures(t, "*.pcap") {
 		t.Run(filepath.Base(file), func(t *testing.T) {

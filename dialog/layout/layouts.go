@@ -47,8 +47,8 @@ const (
 	common              = AllFields &^ (modFlags | fourSDP | pings | routeNames) // what every layout has
 )
 
-// kinds are the layouts, by ID. Source: section 2.1 of the specification of generation 1, sections 4.2, 4.3 and 4.5 of that of
-// generation 2.
+// kinds are the layouts, by ID. Source: section 2.1 of the specification of generation 1, sections 4.2, 4.3 and 4.5
+// of that of generation 2.
 var kinds = [IDs]kind{
 	None:        {name: "none"},
 	UDP:         {"udp", "1.10, 1.11, 2.1", 0, 4, false, common},

@@ -43,8 +43,8 @@ func (t ValueType) String() string {
 //	untyped  list = *( name "#" value "|" )             until 3.3
 //	typed    list = *( name "#" type "#" value "|" )    from 3.4 on; the type is 1 (string) or 2 (integer, decimal)
 //
-// A backslash makes a "#", "|" or backslash behind it part of the name or value; before any other byte, where senders never
-// write one, it stands for itself. Names are not empty, values may be.
+// A backslash makes a "#", "|" or backslash behind it part of the name or value; before any other byte, where senders
+// never write one, it stands for itself. Names are not empty, values may be.
 //
 //	pairs := v.Values()
 //	for pairs.Next() { use pairs.Name, pairs.Type and pairs.Value }
@@ -110,7 +110,8 @@ func (p *Pairs) Next() bool {
 	return p.fail(ErrPairUnfinished)
 }
 
-// found takes apart a pair without its closing "|", whose name ends at name and, in a typed list, whose type ends at kind.
+// found takes apart a pair without its closing "|", whose name ends at name and, in a typed list, whose type ends at
+// kind.
 func (p *Pairs) found(pair []byte, name, kind int) bool {
 	p.Type = Text
 	value := pair[name+1:]
@@ -283,7 +284,8 @@ func saysTyped(list []byte) bool {
 // Sharing tells how a profile is shared between proxies: 0 not at all, 's' through a cache database, 'b' by BIN.
 type Sharing byte
 
-// Profile takes the name of a profile apart. Names have only letters and digits; what is behind a slash tells of sharing.
+// Profile takes the name of a profile apart. Names have only letters and digits; what is behind a slash tells of
+// sharing.
 func Profile(name Escaped) (plain Escaped, shared Sharing) {
 	if n := len(name) - 2; n > 0 && name[n] == '/' && (name[n+1] == 's' || name[n+1] == 'b') {
 		return name[:n:n], Sharing(name[n+1])

@@ -26,8 +26,9 @@ func (k Kind) String() string {
 	return "invalid"
 }
 
-// KindOf tells what a message of a version and a type is. Version 1 is sent by 2.4 and by 3.0.0, which number their messages
-// differently: what consumes the body exactly decides. Source: section 4.1 of the specification of generation 2.
+// KindOf tells what a message of a version and a type is. Version 1 is sent by 2.4 and by 3.0.0, which number their
+// messages differently: what consumes the body exactly decides. Source: section 4.1 of the specification of
+// generation 2.
 func KindOf(version Version, number int32, body []byte) (Kind, Fault) {
 	if version > LastVersion {
 		return NoKind, NoSuchVersion
@@ -49,8 +50,8 @@ func KindOf(version Version, number int32, body []byte) (Kind, Fault) {
 	return NoKind, NoSuchType
 }
 
-// Number returns the type of the message in packets of a version: the inverse of KindOf. A version that doesn't have the
-// message returns false. For version 1 it is the number of 2.4.
+// Number returns the type of the message in packets of a version: the inverse of KindOf. A version that doesn't have
+// the message returns false. For version 1 it is the number of 2.4.
 func (k Kind) Number(version Version) (int32, bool) {
 	switch {
 	case version > LastVersion:
@@ -238,8 +239,8 @@ func AppendTag(dst, tag []byte) ([]byte, Fault) {
 	return appendString(dst, false, tag), NoFault
 }
 
-// ProfileCount is one row of a packet of capability dialog-prof-repl: how many dialogs of the sending node are in a profile. It has
-// the same form in every version.
+// ProfileCount is one row of a packet of capability dialog-prof-repl: how many dialogs of the sending node are in a
+// profile. It has the same form in every version.
 type ProfileCount struct {
 	Name     []byte // without "/b"
 	HasValue bool

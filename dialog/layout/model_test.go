@@ -9,8 +9,8 @@ import (
 	"binrepd/dialog/layout/layouttest"
 )
 
-// model holds the dialogs of a capture as a member of the cluster would: by (Call-ID, h_id), with the rules that the captures'
-// README names. It keeps no time: the captures have no key that is used again.
+// model holds the dialogs of a capture as a member of the cluster would: by (Call-ID, h_id), with the rules that the
+// captures' README names. It keeps no time: the captures have no key that is used again.
 type model struct {
 	t         *testing.T
 	detectors map[uint32]*layout.Detector

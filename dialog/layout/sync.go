@@ -51,8 +51,8 @@ func ParseSync(syncVersion int16, b []byte) (Sync, Fault) {
 	return s, NoFault
 }
 
-// Next goes to the next chunk and tells whether there is one. It goes by the size in front of each chunk, so that a chunk whose
-// content is broken doesn't spoil those behind it.
+// Next goes to the next chunk and tells whether there is one. It goes by the size in front of each chunk, so that a
+// chunk whose content is broken doesn't spoil those behind it.
 func (s *Sync) Next() bool {
 	s.Chunk = nil
 	if s.fault != NoFault || len(s.rest) == 0 {
@@ -91,8 +91,8 @@ func (s *Sync) fail(f Fault) bool {
 // Fault returns why Next found no more: NoFault at the end.
 func (s *Sync) Fault() Fault { return s.fault }
 
-// unsizedChunk finds out where the dialog at the front of b ends: where a layout of version 1 ends, and nothing or the next
-// marker follows. A dialog that fits none ends at the next marker, so that those behind it are not lost.
+// unsizedChunk finds out where the dialog at the front of b ends: where a layout of version 1 ends, and nothing or
+// the next marker follows. A dialog that fits none ends at the next marker, so that those behind it are not lost.
 func unsizedChunk(b []byte) int {
 	var v View
 	for id := Bin1Plain; id <= Bin1FourSDP; id++ {

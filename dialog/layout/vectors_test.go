@@ -14,8 +14,8 @@ import (
 	"binrepd/dialog/layout/layouttest"
 )
 
-// A vector is a real packet of the specifications and the fields that it has; broken ones (X) have none. Keys of fields are
-// the names of layout.Field.
+// A vector is a real packet of the specifications and the fields that it has; broken ones (X) have none. Keys of
+// fields are the names of layout.Field.
 type vector struct {
 	Name   string
 	Packet string

@@ -8,8 +8,8 @@ import (
 // MaxBody is the largest body, in bytes: what fits a packet of any generation.
 const MaxBody = 65535
 
-// View gives access to the fields of a dialog in any layout. It holds no copy: it lives as long as the bytes that Parse was
-// given. The zero value is ready to be parsed into, and a View is made to be used again.
+// View gives access to the fields of a dialog in any layout. It holds no copy: it lives as long as the bytes that
+// Parse was given. The zero value is ready to be parsed into, and a View is made to be used again.
 type View struct {
 	body   []byte
 	fields FieldSet
@@ -19,8 +19,8 @@ type View struct {
 }
 
 // Parse finds the fields of body, which must be exactly one dialog in the layout id. Nothing of what v held before
-// remains. With a fault v is not to be used. The first thing wrong from left to right decides the fault; what the fields
-// say comes last.
+// remains. With a fault v is not to be used. The first thing wrong from left to right decides the fault; what the
+// fields say comes last.
 func Parse(id ID, body []byte, v *View) Fault {
 	n, fault := parse(id, body, v)
 	switch {
@@ -32,8 +32,8 @@ func Parse(id ID, body []byte, v *View) Fault {
 	return v.check()
 }
 
-// ParsePrefix is Parse for bytes in which more may follow the dialog. It returns the size of the dialog. The sync messages of
-// 2.4.0 to 2.4.6 and 3.0.0 don't tell the size of a dialog.
+// ParsePrefix is Parse for bytes in which more may follow the dialog. It returns the size of the dialog. The sync
+// messages of 2.4.0 to 2.4.6 and 3.0.0 don't tell the size of a dialog.
 func ParsePrefix(id ID, b []byte, v *View) (int, Fault) {
 	b = b[:min(len(b), MaxBody)]
 	n, fault := parse(id, b, v)
@@ -197,8 +197,8 @@ func (v *View) Fields() FieldSet { return v.fields }
 // Has tells whether the layout has the field, be it empty or not.
 func (v *View) Has(f Field) bool { return v.fields.Has(f) }
 
-// Offset returns where the field begins in Body: the number itself, or the length in front of a string. A field that the
-// layout doesn't have returns -1.
+// Offset returns where the field begins in Body: the number itself, or the length in front of a string. A field that
+// the layout doesn't have returns -1.
 func (v *View) Offset(f Field) int {
 	if !v.fields.Has(f) {
 		return -1

@@ -102,7 +102,7 @@ func TestFaults(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var f layout.Fields
 	var v layout.View
-	make := func(id layout.ID, change func(*layout.Fields)) []byte {
+	build := func(id layout.ID, change func(*layout.Fields)) []byte {
 		layouttest.Fill(rng, id, &f)
 		change(&f)
 		body, _ := f.Append(nil, id)
@@ -114,9 +114,9 @@ func TestFaults(t *testing.T) {
 			want layout.Fault
 		}{
 			"empty":     {nil, layout.CutShort},
-			"Call-ID":   {make(id, func(f *layout.Fields) { f.Strings[layout.CallID] = nil }), layout.NoCallID},
-			"state 0":   {make(id, func(f *layout.Fields) { f.Numbers[layout.State] = 0 }), layout.BadState},
-			"state 6":   {make(id, func(f *layout.Fields) { f.Numbers[layout.State] = 6 }), layout.BadState},
+			"Call-ID":   {build(id, func(f *layout.Fields) { f.Strings[layout.CallID] = nil }), layout.NoCallID},
+			"state 0":   {build(id, func(f *layout.Fields) { f.Numbers[layout.State] = 0 }), layout.BadState},
+			"state 6":   {build(id, func(f *layout.Fields) { f.Numbers[layout.State] = 6 }), layout.BadState},
 			"too large": {bytes.Repeat([]byte{0}, layout.MaxBody+1), layout.TooLong},
 			"past end":  {[]byte{9, 0, 0, 0, 'x'}, layout.PastEnd},
 		} {

@@ -38,7 +38,8 @@ type TB interface {
 // requireEnv is the environment variable that turns a skip for lack of captures into a failure when it is "1".
 const requireEnv = "BINREPD_REQUIRE_CAPTURES"
 
-// Captures returns the files in ../shared/captures beside the repository that match the pattern. Without any, the test is skipped.
+// Captures returns the files in ../shared/captures beside the repository that match the pattern. Without any, the
+// test is skipped.
 func Captures(t TB, pattern string) []string {
 	t.Helper()
 	dir, err := filepath.Abs(".")

@@ -15,8 +15,8 @@ func Layouts() (ids []layout.ID) {
 	return ids
 }
 
-// Dialog returns a random dialog in the layout, which every parser must accept. Its strings hold odd bytes now and then, its lists
-// are well-formed and may be empty, its state is 3 or 4.
+// Dialog returns a random dialog in the layout, which every parser must accept. Its strings hold odd bytes now and
+// then, its lists are well-formed and may be empty, its state is 3 or 4.
 func Dialog(rng *rand.Rand, id layout.ID) []byte {
 	var f layout.Fields
 	Fill(rng, id, &f)
