@@ -67,7 +67,7 @@ func newAppliance(ctx context.Context, o options, log *slog.Logger) (*appliance,
 		return nil, errors.Join(err, a.input.close(), a.table.Close())
 	}
 	if a.engine, err = engine.New(engine.Config{
-		Table: a.table, Listeners: o.Listen, Outlet: a.output.egress, Log: log,
+		Table: a.table, Intakes: packets.Listeners(o.Listen), Outlet: a.output.egress, Log: log,
 	}); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -140,17 +140,17 @@ func (a *appliance) countersOf(e *engine.Status) control.Status {
 		Capabilities: e.Capabilities,
 		Rings:        in.rings,
 		Latency:      control.NewLatency(&e.Latency),
-		Listeners:    make([]control.ListenerStatus, len(e.Listeners)),
+		Listeners:    make([]control.ListenerStatus, len(e.Intakes)),
 		Sources:      []control.SourceStatus{},
 	}
 	total := e.Total()
 	s.CreateRecv, s.UpdateRecv, s.DeleteRecv = total.Kind(dialog.Create), total.Kind(dialog.Update), total.Kind(dialog.Delete)
 	var seen, denied uint64
 	lost := map[string]uint64{}
-	for i := range e.Listeners {
+	for i := range e.Intakes {
 		l := in.listeners[i]
-		l.Address = e.Listeners[i].Address.String()
-		l.Account = control.NewAccount(l.Seen, &e.Listeners[i].Account, l.Denied, l.Lost)
+		l.Address = e.Intakes[i].Address.String()
+		l.Account = control.NewAccount(l.Seen, &e.Intakes[i].Account, l.Denied, l.Lost)
 		seen += l.Seen
 		denied += l.Denied
 		for reason, n := range l.Lost {

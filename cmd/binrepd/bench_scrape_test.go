@@ -10,6 +10,7 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/userspace/bench"
+	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/packets/packetstest"
 	"binrepd/userspace/in/socket"
 	"binrepd/userspace/out/egress"
@@ -36,7 +37,7 @@ func TestBenchMetrics(t *testing.T) {
 	must(err)
 	defer w.Egress.Close(t.Context())
 	must(w.Egress.Add(egress.Destination{Address: "192.0.2.1:5556"}))
-	w.Engine, err = engine.New(engine.Config{Table: w.Table, Listeners: []netip.AddrPort{w.Socket.LocalAddr()}})
+	w.Engine, err = engine.New(engine.Config{Table: w.Table, Intakes: packets.Listeners([]netip.AddrPort{w.Socket.LocalAddr()})})
 	must(err)
 	address, stop, err := benchMetrics(t.Context(), w)
 	must(err)

@@ -11,6 +11,7 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/userspace/bench"
+	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/socket"
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/state/engine"
@@ -57,7 +58,7 @@ func TestWatchedAppliance(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	e, err := engine.New(engine.Config{Table: table, Listeners: []netip.AddrPort{local}})
+	e, err := engine.New(engine.Config{Table: table, Intakes: packets.Listeners([]netip.AddrPort{local})})
 	if err != nil {
 		t.Fatal(err)
 	}

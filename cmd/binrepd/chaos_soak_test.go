@@ -60,7 +60,7 @@ func TestSoak(t *testing.T) {
 	now := func() time.Time { return begin.Add(time.Duration(passed.Load())) }
 	listener := netip.MustParseAddrPort("192.0.2.1:5556")
 	e, err := engine.New(engine.Config{
-		Table: table, Listeners: []netip.AddrPort{listener}, Now: now,
+		Table: table, Intakes: packets.Listeners([]netip.AddrPort{listener}), Now: now,
 		Elapsed: func() time.Duration { return time.Duration(passed.Load()) }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -90,7 +90,7 @@ func TestSoak(t *testing.T) {
 					continue
 				}
 			}
-			source.Feed(packets.Packet{Payload: payload, Source: from, Received: now().UnixNano()})
+			source.Feed(packets.Packet{Payload: payload, Sender: packets.Sender{Endpoint: from}, Received: now().UnixNano()})
 			fed++
 		}
 		for received(e) < fed {

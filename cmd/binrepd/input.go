@@ -20,7 +20,6 @@ type input struct {
 	options options
 	log     *slog.Logger
 	sockets []*socket.Socket
-	reports reports
 	gate    *gate.Gate // for what comes through the sockets; the program has rules of its own
 
 	allowing sync.Mutex // one change of the list of who may speak at a time
@@ -40,7 +39,7 @@ func openInput(ctx context.Context, o options, pin *bpf.Pin, s packets.Steering,
 	in := &input{options: o, pin: pin, log: log, gate: gate.New(gate.Config{Rate: o.SourceRate, Burst: burst(o.SourceRate)})}
 	in.gate.Allow(o.Allow)
 	for i, addr := range o.Listen {
-		sock, err := socket.Listen(ctx, addr, socket.Config{Listener: uint8(i), Steering: s, OnError: in.reports.tell, Admit: in.gate.Admit})
+		sock, err := socket.Listen(ctx, addr, socket.Config{Intake: uint8(i), Steering: s, Admit: in.gate.Admit})
 		if err != nil {
 			return nil, errors.Join(err, in.close())
 		}

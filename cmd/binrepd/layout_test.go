@@ -22,15 +22,16 @@ var wings = map[string][]string{
 	"dialog":  {"dialog", "store"},
 	"store":   {},
 	"in":      {"in", "bpf"},
-	"wire":    {"wire", "dialog"},
-	"state":   {"state", "in", "wire", "dialog"},
-	"out":     {"out", "in", "wire", "dialog"},
-	"cluster": {"cluster", "out", "state", "in", "wire", "dialog"},
+	"changes": {"in", "dialog"},
+	"wire":    {"wire", "changes", "dialog"},
+	"state":   {"state", "changes", "in", "wire", "dialog"},
+	"out":     {"out", "changes", "in", "wire", "dialog"},
+	"cluster": {"cluster", "out", "state", "changes", "in", "wire", "dialog"},
 	"trace":   {"trace", "in", "wire", "dialog"},
 	"watch":   {"watch", "cluster", "trace", "out", "state", "in", "wire", "dialog"},
 	// The bench measures everything, with the traffic that the tests use.
-	"bench":     {"bench", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
-	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
+	"bench":     {"bench", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
+	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
 }
 
 // wing returns the wing of one of our packages: "in" for userspace/in/ring, "dialog" for dialog/layout.
@@ -76,7 +77,9 @@ var imports = map[string][]string{
 	"userspace/in/thread":     {},
 	"userspace/watch/serving": {},
 
-	"userspace/wire/bin1":    {"dialog"},
+	"userspace/changes": {"userspace/in/packets", "dialog"},
+
+	"userspace/wire/bin1":    {"userspace/changes", "dialog"},
 	"userspace/in/ring":      {"userspace/in/packets", "bpf"},
 	"userspace/in/socket":    {"userspace/in/packets"},
 	"userspace/in/gate":      {"userspace/in/packets"},
@@ -85,10 +88,11 @@ var imports = map[string][]string{
 	// The history of a call decodes packets; a replay moves the times in them on.
 	"userspace/trace/capture": {"userspace/in/packets", "userspace/wire/bin1", "dialog"},
 	"userspace/trace/replay":  {"userspace/trace/capture", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
-	"userspace/out/shield":    {"userspace/wire/bin1", "dialog"},
-	"userspace/state/engine":  {"userspace/in/packets", "userspace/wire/bin1", "dialog"},
-	"userspace/out/egress":    {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog"},
-	"userspace/out/resync":    {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog"},
+	"userspace/out/shield":    {"userspace/changes", "userspace/wire/bin1", "dialog"},
+	"userspace/state/engine":  {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
+	// It knows no wire format: each destination encodes by its shield.
+	"userspace/out/egress": {"userspace/changes", "userspace/in/packets", "userspace/out/shield", "dialog"},
+	"userspace/out/resync": {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog"},
 	// The account of the engine speaks of verdicts of bin; finding a Call-ID takes the steering hash of datagram.
 	"userspace/watch/control": {"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/in/packets", "dialog"},
 	// Its input is what status shows, so that both tell the same and nothing is counted twice.
@@ -98,7 +102,7 @@ var imports = map[string][]string{
 	"userspace/watch/statuspage": {"userspace/watch/control"},
 	// The bench measures everything, with the traffic that the tests use.
 	"userspace/bench": {"bpf", "dialog", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin1/bin1test", "userspace/in/ring", "userspace/trace/record", "userspace/in/socket",
-		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/in/thread"},
+		"userspace/state/engine", "userspace/changes", "userspace/out/egress", "userspace/out/resync", "userspace/in/thread"},
 }
 
 // commands are the folders of programs.
@@ -121,7 +125,7 @@ var onlyIn = [...]struct {
 }
 
 // pure packages do no I/O and know no system: no file, no network, no clock of their own.
-var pure = [...]string{"dialog", "userspace/state/store", "userspace/wire/bin1", "userspace/in/packets", "dialog/layout"}
+var pure = [...]string{"dialog", "userspace/state/store", "userspace/wire/bin1", "userspace/in/packets", "dialog/layout", "userspace/changes"}
 
 // listed is what `go list -json` tells of a package.
 type listed struct {

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"sync"
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/socket"
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/out/shield"
@@ -23,7 +21,7 @@ const flushTime = 2 * time.Second
 // output is the way out: the fan-out to backups, over the sockets that listen, and where none of them can reach a backup over
 // one that only sends.
 type output struct {
-	sink    *socket.Families
+	sink    *socket.Router
 	senders []*socket.Socket // ours to close
 	egress  *egress.Egress
 }
@@ -31,19 +29,18 @@ type output struct {
 func openOutput(ctx context.Context, o options, in *input, log *slog.Logger) (*output, error) {
 	out := &output{}
 	for _, any := range []string{"0.0.0.0:0", "[::]:0"} {
-		s, err := socket.NewSender(ctx, netip.MustParseAddrPort(any), socket.Config{OnError: in.reports.tell})
+		s, err := socket.NewSender(ctx, netip.MustParseAddrPort(any), socket.Config{})
 		if err != nil { // a host without IPv6, say: Send will refuse what needs it
 			log.Debug("no socket to send from", "address", any, "error", err)
 			continue
 		}
 		out.senders = append(out.senders, s)
 	}
-	out.sink = socket.NewFamilies(in.sockets, out.senders)
+	out.sink = socket.NewRouter(in.sockets, out.senders)
 	var err error
 	if out.egress, err = egress.New(egress.Config{Sink: out.sink, Journal: o.ReplicateQueue, Log: log}); err != nil {
 		return nil, errors.Join(err, out.close())
 	}
-	in.reports.add(out.egress.Failed)
 	for _, d := range o.Replicate {
 		if err := out.egress.Add(d); err != nil {
 			return nil, errors.Join(fmt.Errorf("--replicate-to: %w", err), out.close())
@@ -109,36 +106,4 @@ func unmatchedSockets(r *shield.Report) map[string]uint64 {
 		sockets[s.Socket] = s.Count
 	}
 	return sockets
-}
-
-// reports relays what the network says about messages that were sent to whoever wants to know.
-type reports struct {
-	mu   sync.RWMutex
-	next int
-	to   map[int]func(packets.Endpoint, error)
-}
-
-// add adds a listener, which must be quick, and returns what removes it.
-func (r *reports) add(fn func(packets.Endpoint, error)) (remove func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.to == nil {
-		r.to = map[int]func(packets.Endpoint, error){}
-	}
-	id := r.next
-	r.next++
-	r.to[id] = fn
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.to, id)
-	}
-}
-
-func (r *reports) tell(to packets.Endpoint, err error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, fn := range r.to {
-		fn(to, err)
-	}
 }

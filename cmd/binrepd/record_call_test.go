@@ -29,7 +29,7 @@ func recordPackets(t *testing.T, dir string, payloads ...[]byte) {
 	}
 	for i, p := range payloads {
 		r.Tap(0).Record([]packets.Packet{{
-			Payload: p, Source: packets.EndpointOf(netip.MustParseAddrPort("192.0.2.7:5555")), Received: time.Now().UnixNano() + int64(i),
+			Payload: p, Sender: packets.Sender{Endpoint: packets.EndpointOf(netip.MustParseAddrPort("192.0.2.7:5555"))}, Received: time.Now().UnixNano() + int64(i),
 		}})
 	}
 	if err := r.Close(t.Context()); err != nil {

@@ -166,16 +166,17 @@ func replayAction(c *cli.Context) error {
 		return usageErrorf("--bind %s: not of the same family as %s", c.String("bind"), to)
 	}
 	var refused atomic.Bool
-	sock, err := socket.NewSender(c.Context, req.bind, socket.Config{OnError: func(packets.Endpoint, error) { refused.Store(true) }})
+	sock, err := socket.NewSender(c.Context, req.bind, socket.Config{})
 	if err != nil {
 		return err
 	}
 	defer sock.Close()
+	sock.Watch(func(packets.Endpoint, error) { refused.Store(true) })
 	show := newReplayProgress(c.App.ErrWriter)
 	s, err := replay.Run(c.Context, replay.Config{
 		Next: capture.NewSorted(files.Next).Next, Want: req.want, Sink: sock, To: packets.EndpointOf(to),
 		Speed: req.speed, Shift: c.Bool("shift-time"), Progress: show.update,
-		Refused: func() bool { sock.ReapErrors(); return refused.Load() },
+		Refused: func() bool { sock.Poll(); return refused.Load() },
 	})
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("stopped")

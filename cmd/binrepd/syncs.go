@@ -52,11 +52,6 @@ func (a *appliance) syncTo(ctx context.Context, req control.SyncRequest, progres
 	if err != nil {
 		return summary, &control.RequestError{Err: err}
 	}
-	defer a.input.reports.add(func(to packets.Endpoint, err error) {
-		if to == cfg.To {
-			session.Failed(err)
-		}
-	})()
 	a.syncs.mu.Lock()
 	a.syncs.running = append(a.syncs.running, r)
 	a.syncs.mu.Unlock()
@@ -100,7 +95,6 @@ func (a *appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 	cfg := resync.Config{
 		Table: a.table, Sink: a.output.sink, Rate: req.Rate, Passes: req.Passes, Replace: req.Replace, DryRun: req.DryRun,
 		OpenTail: func() resync.Tail { return a.output.egress.Tail() },
-		Poll:     func() { a.output.sink.ReapErrors() },
 		Policy:   shield.Policy{Rewrites: rewrites, ClearByeOnTimeout: req.ClearByeOnTimeout},
 	}
 	if req.Filter != "" {

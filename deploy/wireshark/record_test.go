@@ -29,7 +29,7 @@ func TestRecording(t *testing.T) {
 	add := func(packet []byte) {
 		for i := range listeners {
 			batch = append(batch, packets.Packet{
-				Payload: packet, Source: packets.EndpointOf(sources[i]), Listener: uint8(i), Received: int64(1_700_000_000_123_456_789 + len(batch)),
+				Payload: packet, Sender: packets.Sender{Endpoint: packets.EndpointOf(sources[i])}, Intake: uint8(i), Received: int64(1_700_000_000_123_456_789 + len(batch)),
 			})
 		}
 	}

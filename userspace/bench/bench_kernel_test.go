@@ -120,8 +120,8 @@ func TestFeeder(t *testing.T) {
 		}
 		for i, d := range b.Packets {
 			w := want.datagram(i, d.Received)
-			if !bytes.Equal(d.Payload, w.Payload) || d.Source != w.Source || d.Hash != w.Hash {
-				t.Fatalf("datagram %d: %d bytes from %v, hash %#x; want %d from %v, %#x", i, len(d.Payload), d.Source, d.Hash, len(w.Payload), w.Source, w.Hash)
+			if !bytes.Equal(d.Payload, w.Payload) || d.Sender != w.Sender || d.Hash != w.Hash {
+				t.Fatalf("datagram %d: %d bytes from %v, hash %#x; want %d from %v, %#x", i, len(d.Payload), d.Sender, d.Hash, len(w.Payload), w.Sender, w.Hash)
 			}
 		}
 		r.sources[0].Release(b)

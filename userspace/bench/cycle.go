@@ -49,7 +49,7 @@ func (c *cycle) Receive(b *packets.Batch) error {
 	p, now := &c.passes[c.pass], time.Now().UnixNano()
 	for len(b.Packets) < cap(b.Packets) && c.next < p.len() {
 		d := p.datagram(c.next, now)
-		d.Source.Addr[14], d.Source.Addr[15] = 2, byte(p.calls[c.next]%scrapeSources)
+		d.Sender.Addr[14], d.Sender.Addr[15] = 2, byte(p.calls[c.next]%scrapeSources)
 		b.Packets = append(b.Packets, d)
 		c.next++
 	}

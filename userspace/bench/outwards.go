@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/socket"
 	"binrepd/userspace/out/egress"
@@ -78,7 +79,7 @@ func (p *population) fanoutLap(ctx context.Context, n int, sink packets.Sink, to
 	made := &p.made
 	made.reset()
 	made.make(n, p.mixed)
-	var outlet engine.Outlet
+	var outlet changes.Outlet
 	var e *egress.Egress
 	if sink != nil {
 		if e, err = egress.New(egress.Config{Sink: sink, Log: log}); err != nil {

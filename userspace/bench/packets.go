@@ -65,5 +65,5 @@ func (r *replay) Close() error             { return nil }
 
 // datagram returns packet number i as a source would deliver it.
 func (p *encoded) datagram(i int, received int64) packets.Packet {
-	return packets.Packet{Payload: p.at(i), Source: sourceOf(p.calls[i]), Hash: p.hashes[i], Received: received}
+	return packets.Packet{Payload: p.at(i), Sender: packets.Sender{Endpoint: sourceOf(p.calls[i])}, Hash: p.hashes[i], Received: received}
 }

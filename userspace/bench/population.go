@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/state/engine"
 )
@@ -73,9 +74,9 @@ func (p *population) rest() {
 }
 
 // engine returns an engine over the table.
-func (p *population) engine(outlet engine.Outlet) (*engine.Engine, error) {
+func (p *population) engine(outlet changes.Outlet) (*engine.Engine, error) {
 	return engine.New(engine.Config{
-		Table: p.table, Listeners: []netip.AddrPort{listener()}, Outlet: outlet, Log: slog.New(slog.DiscardHandler),
+		Table: p.table, Intakes: packets.Listeners([]netip.AddrPort{listener()}), Outlet: outlet, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -101,7 +102,7 @@ type worker struct {
 }
 
 // start puts an engine to work. Sources that spin or block get a thread.
-func (p *population) start(outlet engine.Outlet, thread bool, sources ...packets.Source) (*worker, error) {
+func (p *population) start(outlet changes.Outlet, thread bool, sources ...packets.Source) (*worker, error) {
 	e, err := p.engine(outlet)
 	if err != nil {
 		return nil, err

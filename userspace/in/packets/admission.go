@@ -1,10 +1,10 @@
 package packets
 
-// Admission is whether a datagram is taken, by its source alone.
+// Admission tells whether a packet is taken, judged by its source address alone.
 type Admission uint8
 
 const (
 	Admitted    Admission = iota
-	Denied                // the source is not among those who may speak
-	RateLimited           // the source has sent more than its rate
+	Denied                // the address is not on the list of those allowed
+	RateLimited           // the address has sent more than its rate
 )

@@ -2,7 +2,7 @@ package packets
 
 import "net/netip"
 
-// Endpoint is an address and a port without pointers, so that arrays of datagrams cost the garbage
+// Endpoint is an address and a port without pointers, so that arrays of packets cost the garbage
 // collector nothing. IPv4 addresses are held as IPv4-mapped IPv6 ones (::ffff:a.b.c.d, RFC 4291
 // section 2.5.5.2). The zero value is no endpoint.
 type Endpoint struct {

@@ -2,6 +2,7 @@ package packets
 
 import (
 	"net/netip"
+	"reflect"
 	"testing"
 )
 
@@ -28,6 +29,35 @@ func TestEndpoint(t *testing.T) {
 	four, mapped := EndpointOf(netip.MustParseAddrPort("192.0.2.1:1")), EndpointOf(netip.MustParseAddrPort("[::ffff:192.0.2.1]:1"))
 	if four != mapped {
 		t.Error("one IPv4 address has two endpoints")
+	}
+}
+
+func TestSendersHaveNames(t *testing.T) {
+	at := Sender{Endpoint: EndpointOf(netip.MustParseAddrPort("192.0.2.1:5556"))}
+	for want, s := range map[string]Sender{"192.0.2.1:5556": at, "node 3 of cluster 1": {Cluster: 1, Node: 3}} {
+		if s.String() != want {
+			t.Errorf("%q, want %q", s, want)
+		}
+	}
+}
+
+func TestIntakesHaveNames(t *testing.T) {
+	list := append(Listeners([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:5556")}),
+		Intake{Kind: Stream, Name: "192.0.2.1:5566"}, Intake{Kind: Cluster, Name: "1"}, Intake{Kind: Log, Name: "site"}, Intake{Kind: 9})
+	for i, want := range []string{"listener 192.0.2.1:5556", "stream 192.0.2.1:5566", "cluster 1", "log site", "invalid "} {
+		if list[i].String() != want {
+			t.Errorf("%q, want %q", list[i], want)
+		}
+	}
+	if list[0].Address.Port() != 5556 {
+		t.Errorf("the listener's address is %s", list[0].Address)
+	}
+}
+
+// TestAPacketFillsOneCacheLine: a batch of 512 packets is then 32 KiB.
+func TestAPacketFillsOneCacheLine(t *testing.T) {
+	if n := reflect.TypeFor[Packet]().Size(); n != 64 {
+		t.Errorf("a packet has %d bytes", n)
 	}
 }
 

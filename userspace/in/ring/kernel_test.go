@@ -99,7 +99,7 @@ func TestCaptures(t *testing.T) {
 					if got >= len(want) || !bytes.Equal(d.Payload, want[got]) {
 						t.Fatalf("datagram %d is %x", got, d.Payload)
 					}
-					if h := steering.Hash(d.Payload, d.Source); d.Hash != h || d.Source.String() != "10.99.0.1:5555" || d.Listener != 0 {
+					if h := steering.Hash(d.Payload, d.Sender.Endpoint); d.Hash != h || d.Sender.String() != "10.99.0.1:5555" || d.Intake != 0 {
 						t.Fatalf("datagram %d: %+v, want hash %#x", got, d, h)
 					}
 					// The clocks are read one after the other, and the wall clock is slewed: a generous margin.

@@ -88,8 +88,8 @@ func TestOutlives(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, d := range b.Packets {
-				if number(d) != released+uint32(i) || d.Listener != 1 {
-					t.Fatalf("round %d: number %d of listener %d, want %d", round, number(d), d.Listener, released+uint32(i))
+				if number(d) != released+uint32(i) || d.Intake != 1 {
+					t.Fatalf("round %d: number %d of listener %d, want %d", round, number(d), d.Intake, released+uint32(i))
 				}
 			}
 			released += uint32(len(b.Packets))

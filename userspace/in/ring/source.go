@@ -33,7 +33,7 @@ const (
 	DefaultBackstop = time.Second
 )
 
-// Source reads one ring. It is a datagram.Source: Receive and Release belong to one goroutine, the other methods to any.
+// Source reads one ring. It is a packets.Source: Receive and Release belong to one goroutine, the other methods to any.
 type Source struct {
 	config  Config
 	buffer  *ebpf.Map
@@ -93,7 +93,7 @@ func Open(p *bpf.Program, index int, cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// Receive fills b with views of what is in the ring. See datagram.Source. It doesn't allocate.
+// Receive fills b with views of what is in the ring. See packets.Source. It doesn't allocate.
 func (s *Source) Receive(b *packets.Batch) error {
 	b.Packets = b.Packets[:0]
 	if cap(b.Packets) == 0 {
@@ -154,7 +154,7 @@ func (s *Source) fill(b *packets.Batch) error {
 			continue
 		}
 		d.Received = s.clock.epoch(d.Received)
-		s.taken.add(d.Listener)
+		s.taken.add(d.Intake)
 		bytes += uint64(len(d.Payload))
 	}
 	b.Packets = ds
@@ -176,9 +176,10 @@ func view(sample []byte, d *packets.Packet) bool {
 		return false
 	}
 	d.Payload = payload[:length:length]
-	d.Source.Addr = [16]byte(header[bpf.RecordAddr:])
-	d.Source.Port = binary.NativeEndian.Uint16(header[bpf.RecordPort:])
-	d.Listener = header[bpf.RecordListener]
+	d.Sender = packets.Sender{Endpoint: packets.Endpoint{
+		Addr: [16]byte(header[bpf.RecordAddr:]), Port: binary.NativeEndian.Uint16(header[bpf.RecordPort:]),
+	}}
+	d.Intake = header[bpf.RecordListener]
 	d.Hash = binary.NativeEndian.Uint32(header[bpf.RecordHash:])
 	d.Received = int64(binary.NativeEndian.Uint64(header[bpf.RecordReceived:]))
 	return true

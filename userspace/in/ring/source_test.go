@@ -56,7 +56,7 @@ func TestRefused(t *testing.T) {
 		t.Errorf("received %v", b.Packets)
 	}
 	d := b.Packets[0]
-	if d.Hash != 0xabcdef || d.Listener != 7 || d.Source.Port != 5555 || d.Source.Addr[0] != 0x20 || cap(d.Payload) != 5 {
+	if d.Hash != 0xabcdef || d.Intake != 7 || d.Sender.Port != 5555 || d.Sender.Addr[0] != 0x20 || cap(d.Payload) != 5 {
 		t.Errorf("received %+v", d)
 	}
 	if got := s.stats.refused.Load(); got != 4 {

@@ -119,7 +119,7 @@ func (t *Tail) walk(b *packets.Batch) {
 			continue
 		}
 		d.Received = t.clock.epoch(d.Received)
-		t.lent.add(d.Listener)
+		t.lent.add(d.Intake)
 	}
 }
 

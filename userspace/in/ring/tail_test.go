@@ -46,8 +46,8 @@ func TestTail(t *testing.T) {
 			seen += uint32(tail.Receive(batch))
 			inHand = len(batch.Packets) > 0
 			for i, d := range batch.Packets {
-				if d.Hash != seen+uint32(i) || d.Listener != uint8(d.Hash%uint32(bpf.MaxListeners)) {
-					t.Fatalf("saw number %d of listener %d, want number %d", d.Hash, d.Listener, seen+uint32(i))
+				if d.Hash != seen+uint32(i) || d.Intake != uint8(d.Hash%uint32(bpf.MaxListeners)) {
+					t.Fatalf("saw number %d of listener %d, want number %d", d.Hash, d.Intake, seen+uint32(i))
 				}
 			}
 		}

@@ -32,8 +32,8 @@ func TestAdmit(t *testing.T) {
 	}
 	got := collect(t, s, len(want), 64)
 	for i, d := range got {
-		if string(d.Payload) != string(want[i]) || d.Source.Port != endpoint(good).Port {
-			t.Errorf("datagram %d is %q from %s", i, d.Payload, d.Source)
+		if string(d.Payload) != string(want[i]) || d.Sender.Port != endpoint(good).Port {
+			t.Errorf("datagram %d is %q from %s", i, d.Payload, d.Sender)
 		}
 	}
 	st := s.Stats()

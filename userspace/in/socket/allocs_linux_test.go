@@ -18,7 +18,8 @@ func TestNoAllocation(t *testing.T) {
 		s := listen(t, local, Config{})
 		dead := deadEndpoint(t, local)
 		var refusals int
-		from := newSender(t, local, Config{OnError: func(packets.Endpoint, error) { refusals++ }})
+		from := newSender(t, local, Config{})
+		from.Watch(func(packets.Endpoint, error) { refusals++ })
 		m := make([]packets.Message, 300) // more than a batch
 		for i := range m {
 			m[i] = packets.Message{Payload: packet("call", i), To: endpoint(s)}

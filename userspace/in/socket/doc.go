@@ -4,8 +4,8 @@
 // IP options, what finds its ring full. It is also the way out: Send uses the socket that
 // listens, so that a backup sees events come from the address that it knows its peer by.
 //
-//	kernel buffer --recvmmsg--> arena --views--> datagram.Batch        (Receive)
-//	[]datagram.Message --views--> sendmmsg --> kernel                  (Send)
+//	kernel buffer --recvmmsg--> arena --views--> packets.Batch        (Receive)
+//	[]packets.Message --views--> sendmmsg --> kernel                  (Send)
 //
 // On Linux nothing is copied in user space and nothing is allocated for a datagram. Receive lets the
 // kernel write into the slots of one arena, which the next Receive uses again; that is what Release
@@ -34,11 +34,11 @@
 //
 // # Errors of the network
 //
-// UDP learns of a dead destination by ICMP, some time after the message was sent. The kernel keeps
-// such errors in a queue beside the socket, with the destination that each is about, and besides makes the next
-// call on the socket fail, whichever that is. Receive and Send read that queue when it happens, tell
-// Config.OnError, and repeat the call that failed: no error about one destination disturbs
-// receiving or sending to another.
+// UDP learns of a dead destination by ICMP, some time after the message was sent. The kernel keeps such errors in a queue
+// beside the socket, with the destination that each is about. Besides, it makes the next call on the socket fail, whichever
+// that is. Receive and Send read that queue when it happens, tell the functions of Watch, and repeat the call that failed. So
+// no error about one destination disturbs receiving, or sending to another. Nothing outside of this package knows of ICMP or
+// of that queue: all that others see is packets.Reporter.
 //
 // # Other systems
 //

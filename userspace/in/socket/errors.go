@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"syscall"
+
+	"binrepd/userspace/in/packets"
 )
 
 // ErrFamily is Send's error for a message to an IPv6 destination through an IPv4 socket, or the reverse.
@@ -37,9 +39,29 @@ func (e *ListenError) Error() string {
 	return fmt.Sprintf("address %s can't be listened on: %v", e.Addr, e.Err)
 }
 
+// sendError is why the system didn't take a message, or what the network said of one that it took. It matches the results of a
+// packets.Sink, and its cause is the syscall.Errno.
+type sendError syscall.Errno
+
+func (e sendError) Error() string { return syscall.Errno(e).Error() }
+func (e sendError) Unwrap() error { return syscall.Errno(e) }
+
+func (e sendError) Is(target error) bool {
+	switch syscall.Errno(e) {
+	case syscall.ECONNREFUSED:
+		return target == packets.ErrRefused
+	case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN,
+		syscall.EACCES, syscall.EPERM: // EPERM is what a local firewall answers
+		return target == packets.ErrNoRoute
+	case syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN:
+		return target == packets.ErrFull
+	}
+	return false
+}
+
 // ErrorCounts are errors of sending, by kind.
 type ErrorCounts struct {
-	Refused     uint64 // nobody listens at the destination
+	Refused     uint64 // nothing listens at the destination
 	Unreachable uint64 // no route, or a router or a firewall says no
 	TooLong     uint64 // longer than a datagram can be, or than the path takes
 	NoBuffer    uint64 // the host's own queue or memory is full
@@ -52,16 +74,14 @@ type errorCounters struct {
 }
 
 func (c *errorCounters) count(err error) {
-	errno, _ := err.(syscall.Errno)
-	switch errno {
-	case syscall.ECONNREFUSED:
+	switch {
+	case errors.Is(err, packets.ErrRefused):
 		c.refused.Add(1)
-	case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN,
-		syscall.EACCES, syscall.EPERM:
+	case errors.Is(err, packets.ErrNoRoute):
 		c.unreachable.Add(1)
-	case syscall.EMSGSIZE:
+	case errors.Is(err, syscall.EMSGSIZE):
 		c.tooLong.Add(1)
-	case syscall.ENOBUFS, syscall.ENOMEM:
+	case errors.Is(err, packets.ErrFull):
 		c.noBuffer.Add(1)
 	default:
 		c.other.Add(1)

@@ -127,7 +127,8 @@ func (c *refusedConn) Read(f func(uintptr) bool) error {
 // to wait. The send buffer takes a message more than poll thinks.
 func TestRefusalWhileSendBufferIsFull(t *testing.T) {
 	reports := make(chan error, 10)
-	s, _ := fullSocket(t, Config{OnError: func(_ packets.Endpoint, err error) { reports <- err }})
+	s, _ := fullSocket(t, Config{})
+	s.Watch(func(_ packets.Endpoint, err error) { reports <- err })
 	c := &refusedConn{RawConn: s.raw}
 	s.raw = c
 	self := packets.EndpointOf(netip.AddrPortFrom(loopback4.Addr(), s.LocalAddr().Port()))
@@ -141,7 +142,7 @@ func TestRefusalWhileSendBufferIsFull(t *testing.T) {
 		send(t, s, dead, nil)
 		select {
 		case err := <-reports:
-			if err != syscall.ECONNREFUSED {
+			if !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("told %v, want %v", err, syscall.ECONNREFUSED)
 			}
 		case <-time.After(patience):

@@ -4,6 +4,7 @@ package socket
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"os"
 	"regexp"
@@ -100,7 +101,7 @@ func TestNoRoute(t *testing.T) {
 			{Payload: []byte("b"), To: packets.EndpointOf(nowhere)},
 			{Payload: []byte("c"), To: endpoint(s)},
 		}
-		if n, err := s.Send(m); n != 1 || err != syscall.ENETUNREACH {
+		if n, err := s.Send(m); n != 1 || !errors.Is(err, syscall.ENETUNREACH) {
 			t.Errorf("sent %d: %v, want 1 and %v", n, err, syscall.ENETUNREACH)
 		}
 		send(t, s, endpoint(s), []byte("c"))

@@ -27,7 +27,8 @@ func TestManyErrorsWait(t *testing.T) {
 	const n = 3*reapBatch + 1
 	var told int
 	var each uint64 // bytes of receive buffer that an error takes while it waits
-	s := newSender(t, loopback4, Config{OnError: func(packets.Endpoint, error) { told++ }})
+	s := newSender(t, loopback4, Config{})
+	s.Watch(func(packets.Endpoint, error) { told++ })
 	dead := deadEndpoint(t, loopback4).AddrPort()
 	control(t, s, func(fd int) {
 		to := &unix.SockaddrInet4{Addr: dead.Addr().As4(), Port: int(dead.Port())}
@@ -46,7 +47,7 @@ func TestManyErrorsWait(t *testing.T) {
 	})
 	for end := time.Now().Add(patience); s.Stats().Waiting < n*each && time.Now().Before(end); {
 	}
-	if reaped := s.ReapErrors(); reaped != n || told != n {
+	if reaped := s.Poll(); reaped != n || told != n {
 		t.Errorf("%d errors reaped, %d told, want %d", reaped, told, n)
 	}
 }

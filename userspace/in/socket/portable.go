@@ -50,7 +50,7 @@ func (s *Socket) prepare(receives bool) error {
 // ReceiveBuffer returns the size in bytes that was asked for; what the system made of it is not known here.
 func (s *Socket) ReceiveBuffer() (bytes int, clipped bool) { return s.cfg.ReceiveBuffer, false }
 
-// Receive waits for one datagram and puts it in b. See datagram.Source.
+// Receive waits for one datagram and puts it in b. See packets.Source.
 func (s *Socket) Receive(b *packets.Batch) error {
 	b.Packets = b.Packets[:0]
 	if s.buffer == nil {
@@ -92,8 +92,8 @@ func (s *Socket) Receive(b *packets.Batch) error {
 		payload := s.buffer[:n:n]
 		b.Packets = append(b.Packets, packets.Packet{
 			Payload:  payload,
-			Source:   source,
-			Listener: s.cfg.Listener,
+			Sender:   packets.Sender{Endpoint: source},
+			Intake:   s.cfg.Intake,
 			Hash:     s.cfg.Steering.Hash(payload, source),
 			Received: time.Now().UnixNano(),
 		})
@@ -141,7 +141,7 @@ func (s *Socket) Stop() {
 }
 
 // Send hands messages to the system in order and returns how many it took. With n < len(m), the error tells why
-// m[n] was refused: a syscall.Errno, ErrFamily, or net.ErrClosed.
+// m[n] was refused: an error that wraps a syscall.Errno, ErrFamily, or net.ErrClosed.
 func (s *Socket) Send(m []packets.Message) (n int, err error) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -171,12 +171,12 @@ func (s *Socket) sendOne(m packets.Message) error {
 	case errors.Is(err, net.ErrClosed):
 		return net.ErrClosed
 	case errors.As(err, &errno):
-		return errno
+		return sendError(errno)
 	}
 	return err
 }
 
-// ReapErrors returns 0: errors of the network can't be told apart by destination here.
-func (s *Socket) ReapErrors() int { return 0 }
+// Poll returns 0: this system doesn't tell which destination an error of the network is about.
+func (s *Socket) Poll() (reported int) { return 0 }
 
 func (s *Socket) kernelCounts() (dropped, waiting uint64) { return 0, 0 }

@@ -15,8 +15,8 @@ import (
 // reapBatch is how many errors are read with one call. Usually there is one.
 const reapBatch = 16
 
-// reaper reads the socket's error queue. It must be read even by who doesn't care: what lies in it counts
-// against the receive buffer.
+// reaper reads the socket's error queue. The queue must be read even if nothing watches: what lies in it counts against the
+// receive buffer.
 type reaper struct {
 	mu      sync.Mutex // guards all below
 	headers [reapBatch]unix.Mmsghdr
@@ -27,7 +27,7 @@ type reaper struct {
 // message's own bytes are not asked for.
 type reapSlot struct {
 	name [unix.SizeofSockaddrInet6]byte
-	// A time (32 bytes) and a struct sock_extended_err with the address of whoever reported (64).
+	// A time (32 bytes) and a struct sock_extended_err with the address of the host that reported (64).
 	control [128]byte
 }
 
@@ -44,12 +44,11 @@ func (r *reaper) init() {
 	}
 }
 
-// ReapErrors reads the errors that the network has reported, passes them to Config.OnError, and returns how many
-// there were. Receive and Send do the same whenever errors disturb them; a socket that only sends has to
-// ask once more after its last message.
-func (s *Socket) ReapErrors() (n int) {
-	_ = s.raw.Control(func(fd uintptr) { n = s.reap(fd) })
-	return n
+// Poll reads the errors that the network has reported, passes them to those who watch, and returns how many there were. Receive and
+// Send do the same when an error disturbs them. A socket that only sends learns of errors about its last messages by Poll alone.
+func (s *Socket) Poll() (reported int) {
+	_ = s.raw.Control(func(fd uintptr) { reported = s.reap(fd) })
+	return reported
 }
 
 // reap empties the error queue and returns how many errors of the network were in it. Those of this host are passed
@@ -59,7 +58,7 @@ func (s *Socket) reap(fd uintptr) (total int) {
 	for {
 		n, more := s.reapOnce(fd, &found)
 		for _, e := range found[:n] {
-			s.reported(e.to, e.errno) // without the lock: whoever is told may take his time
+			s.reported(e.to, e.errno) // without the lock: a function that watches may take its time
 		}
 		total += n
 		if !more {

@@ -35,7 +35,8 @@ func TestRefusalReachesReceive(t *testing.T) {
 	families(t, func(t *testing.T, local netip.AddrPort) {
 		dead := deadEndpoint(t, local)
 		reports := make(chan report, 10)
-		s := listen(t, local, Config{OnError: func(to packets.Endpoint, err error) { reports <- report{to, err} }})
+		s := listen(t, local, Config{})
+		s.Watch(func(to packets.Endpoint, err error) { reports <- report{to, err} })
 		result := make(chan error, 1)
 		go func() { result <- s.Receive(packets.NewBatch(4)) }()
 		send(t, s, dead, []byte("is anybody there?"))
@@ -59,18 +60,19 @@ func TestRefusalReachesReceive(t *testing.T) {
 	})
 }
 
-func TestReapErrorsOfSender(t *testing.T) {
+func TestASenderPollsForErrors(t *testing.T) {
 	families(t, func(t *testing.T, local netip.AddrPort) {
 		dead := deadEndpoint(t, local)
 		var got []report
-		s := newSender(t, local, Config{OnError: func(to packets.Endpoint, err error) { got = append(got, report{to, err}) }})
+		s := newSender(t, local, Config{})
+		s.Watch(func(to packets.Endpoint, err error) { got = append(got, report{to, err}) })
 		send(t, s, dead, []byte("one"))
-		for end := time.Now().Add(patience); s.ReapErrors() == 0 && time.Now().Before(end); {
+		for end := time.Now().Add(patience); s.Poll() == 0 && time.Now().Before(end); {
 		}
-		if len(got) != 1 || got[0].to != dead || got[0].err != syscall.ECONNREFUSED {
+		if len(got) != 1 || got[0].to != dead || !errors.Is(got[0].err, packets.ErrRefused) {
 			t.Errorf("told of %v, want one refusal by %s", got, dead)
 		}
-		if n := s.ReapErrors(); n != 0 {
+		if n := s.Poll(); n != 0 {
 			t.Errorf("%d errors more", n)
 		}
 	})
@@ -82,11 +84,12 @@ func TestDeadDestinationCostsOthersNothing(t *testing.T) {
 	const n = 300
 	dead := deadEndpoint(t, loopback4)
 	var refused atomic.Int64
-	s := listen(t, loopback4, Config{OnError: func(to packets.Endpoint, _ error) {
+	s := listen(t, loopback4, Config{})
+	s.Watch(func(to packets.Endpoint, _ error) {
 		if to == dead {
 			refused.Add(1)
 		}
-	}})
+	})
 	live := listen(t, loopback4, Config{})
 	from := newSender(t, loopback4, Config{})
 	var wg sync.WaitGroup
@@ -117,7 +120,7 @@ func TestDeadDestinationCostsOthersNothing(t *testing.T) {
 	}
 	wg.Wait()
 	for end := time.Now().Add(patience); refused.Load() < n && time.Now().Before(end); {
-		s.ReapErrors()
+		s.Poll()
 	}
 	st := s.Stats()
 	if refused.Load() != n || st.Reported.Refused != n || st.SendErrors != (ErrorCounts{}) {

@@ -80,7 +80,7 @@ func (r *receiver) reset(i int) {
 	h.SetControllen(sizeofTimeControl)
 }
 
-// Receive fills b with what has arrived and waits if nothing has. See datagram.Source.
+// Receive fills b with what has arrived and waits if nothing has. See packets.Source.
 func (s *Socket) Receive(b *packets.Batch) error {
 	b.Packets = b.Packets[:0]
 	r := &s.rx
@@ -206,8 +206,8 @@ func (s *Socket) deliver(b *packets.Batch) {
 		}
 		b.Packets = append(b.Packets, packets.Packet{
 			Payload:  payload,
-			Source:   source,
-			Listener: s.cfg.Listener,
+			Sender:   packets.Sender{Endpoint: source},
+			Intake:   s.cfg.Intake,
 			Hash:     s.cfg.Steering.Hash(payload, source),
 			Received: received,
 		})

@@ -4,6 +4,7 @@ package socket
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"syscall"
@@ -242,7 +243,7 @@ func TestErrorWithinRuns(t *testing.T) {
 	from := newSender(t, netip.MustParseAddrPort("0.0.0.0:0"), Config{})
 	nowhere := packets.EndpointOf(netip.MustParseAddrPort("192.0.2.1:5556"))
 	m := append(lengths(endpoint(s), times(30, 500)...), lengths(nowhere, times(30, 500)...)...)
-	if n, err := from.Send(m); n != 30 || err != syscall.ENETUNREACH {
+	if n, err := from.Send(m); n != 30 || !errors.Is(err, syscall.ENETUNREACH) {
 		t.Errorf("sent %d: %v", n, err)
 	}
 	m = append(m[:30], lengths(packets.EndpointOf(netip.MustParseAddrPort("[::1]:5")), times(30, 500)...)...)
@@ -261,11 +262,12 @@ func TestRunsToNobody(t *testing.T) {
 		s := listen(t, local, Config{})
 		dead := deadEndpoint(t, local)
 		var refused int
-		from := newSender(t, local, Config{Batch: 3, OnError: func(to packets.Endpoint, err error) {
-			if to == dead && err == syscall.ECONNREFUSED {
+		from := newSender(t, local, Config{Batch: 3})
+		from.Watch(func(to packets.Endpoint, err error) {
+			if to == dead && errors.Is(err, syscall.ECONNREFUSED) {
 				refused++
 			}
-		}})
+		})
 		var m []packets.Message
 		for range 10 {
 			m = append(m, lengths(dead, times(30, 500)...)...)

@@ -60,8 +60,8 @@ func (t *sender) init(s *Socket) {
 }
 
 // Send hands messages to the kernel in order and returns how many it took. With n < len(m), the error tells
-// why m[n] was refused: a syscall.Errno, ErrFamily, or net.ErrClosed. A full send buffer is waited for. What the network
-// reports later is no error of Send; see Config.OnError.
+// why m[n] was refused: an error that wraps a syscall.Errno and matches the results of a packets.Sink, ErrFamily, or
+// net.ErrClosed. A full send buffer is waited for. What the network reports later is no error of Send; see Watch.
 func (s *Socket) Send(m []packets.Message) (n int, err error) {
 	t := &s.tx
 	t.mu.Lock()
@@ -81,7 +81,7 @@ func (s *Socket) Send(m []packets.Message) (n int, err error) {
 		case t.asOne:
 			t.refused.add(&m[n].To, len(m[n].Payload), t.errno)
 		default:
-			err = t.errno
+			err = sendError(t.errno)
 		}
 		clear(t.iovs[:loaded]) // so that the payloads are not kept alive until the next Send
 	}

@@ -33,8 +33,8 @@ const (
 
 // Config of a socket. The zero value is good.
 type Config struct {
-	// Listener becomes the Listener of each datagram.
-	Listener uint8
+	// Intake becomes the Intake of each datagram.
+	Intake uint8
 	// Steering computes the Hash of each datagram.
 	Steering packets.Steering
 	// Batch is the most datagrams moved with one system call. 0 is DefaultBatch.
@@ -47,16 +47,11 @@ type Config struct {
 	// Plain sends each message by itself. Otherwise, on Linux, messages of equal length to one destination that follow each
 	// other are handed to the kernel as one, which cuts it again; what arrives is the same.
 	Plain bool
-	// OnError is told of each error that the network reported about a message sent to a destination: a
-	// syscall.Errno, ECONNREFUSED where nobody listens there. It is called from Receive, Send or
-	// ReapErrors, must be quick, and may be called by several goroutines at once. It must not call this socket:
-	// Send holds its lock meanwhile, and would wait for itself.
-	OnError func(to packets.Endpoint, err error)
 	// Admit decides whose datagrams are delivered, and is called by Receive for each; nil: everyone's.
 	Admit func(source packets.Endpoint) packets.Admission
 }
 
-// Socket is a UDP socket of one address family. It is a datagram.Source and a datagram.Sink.
+// Socket is a UDP socket of one address family. It is a packets.Source and a packets.Reporter.
 type Socket struct {
 	conn  *net.UDPConn
 	local netip.AddrPort
@@ -64,12 +59,14 @@ type Socket struct {
 	stop  sync.Once
 	rcv   receiveCounters
 	snd   sendCounters
+	told  packets.Watchers
 	platform
 }
 
 var (
-	_ packets.Source = (*Socket)(nil)
-	_ packets.Sink   = (*Socket)(nil)
+	_ packets.Source   = (*Socket)(nil)
+	_ packets.Reporter = (*Socket)(nil)
+	_ packets.Reporter = (*Router)(nil)
 )
 
 var errNoRoom = errors.New("receive: the batch has no room for a datagram")
@@ -171,9 +168,14 @@ func (s *Socket) admit(source packets.Endpoint) bool {
 	return true
 }
 
+// Watch implements packets.Reporter. The function is called from Receive, Send and Poll; Send holds a lock meanwhile. The error
+// wraps a syscall.Errno: ECONNREFUSED where nothing listens.
+func (s *Socket) Watch(fn func(to packets.Endpoint, err error)) (stop func()) {
+	return s.told.Watch(fn)
+}
+
 func (s *Socket) reported(to packets.Endpoint, errno syscall.Errno) {
-	s.snd.reported.count(errno)
-	if s.cfg.OnError != nil {
-		s.cfg.OnError(to, errno)
-	}
+	err := sendError(errno)
+	s.snd.reported.count(err)
+	s.told.Report(to, err)
 }

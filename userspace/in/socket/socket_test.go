@@ -105,7 +105,7 @@ func number(payload []byte) int { return int(binary.BigEndian.Uint32(payload[len
 func TestDatagramCarriesWhatItShould(t *testing.T) {
 	families(t, func(t *testing.T, local netip.AddrPort) {
 		steering := packets.Steering{K0: 1, K1: 2}
-		s := listen(t, local, Config{Listener: 7, Steering: steering})
+		s := listen(t, local, Config{Intake: 7, Steering: steering})
 		from := newSender(t, local, Config{})
 		before := time.Now().UnixNano()
 		want := packet("a84b4c76e66710", 1)
@@ -115,13 +115,13 @@ func TestDatagramCarriesWhatItShould(t *testing.T) {
 		if !bytes.Equal(d.Payload, want) {
 			t.Errorf("payload %q, want %q", d.Payload, want)
 		}
-		if d.Source != endpoint(from) {
-			t.Errorf("source %s, want %s", d.Source, endpoint(from))
+		if d.Sender != (packets.Sender{Endpoint: endpoint(from)}) {
+			t.Errorf("source %s, want %s", d.Sender, endpoint(from))
 		}
-		if d.Listener != 7 {
-			t.Errorf("listener %d, want 7", d.Listener)
+		if d.Intake != 7 {
+			t.Errorf("listener %d, want 7", d.Intake)
 		}
-		if h := steering.Hash(want, d.Source); d.Hash != h {
+		if h := steering.Hash(want, d.Sender.Endpoint); d.Hash != h {
 			t.Errorf("hash %#x, want %#x", d.Hash, h)
 		}
 		if d.Received < before || d.Received > after {
@@ -230,10 +230,10 @@ func TestManySources(t *testing.T) {
 			want[endpoint(from)] = payload
 		}
 		for _, d := range collect(t, s, len(want), 64) {
-			if want[d.Source] != string(d.Payload) {
-				t.Errorf("%q came from %s", d.Payload, d.Source)
+			if want[d.Sender.Endpoint] != string(d.Payload) {
+				t.Errorf("%q came from %s", d.Payload, d.Sender)
 			}
-			delete(want, d.Source)
+			delete(want, d.Sender.Endpoint)
 		}
 		if len(want) > 0 {
 			t.Errorf("nothing came from %v", want)
@@ -263,8 +263,8 @@ func TestSendMixedDestinationsAndFamilies(t *testing.T) {
 		if text := string(got[0].Payload) + " " + string(got[1].Payload); text != want {
 			t.Errorf("got %q, want %q", text, want)
 		}
-		if got[0].Source != endpoint(a) {
-			t.Errorf("source is %s, not the listen address %s", got[0].Source, endpoint(a))
+		if got[0].Sender.Endpoint != endpoint(a) {
+			t.Errorf("source is %s, not the listen address %s", got[0].Sender, endpoint(a))
 		}
 	}
 	if e := a.Stats().SendErrors; e.Other != 1 {

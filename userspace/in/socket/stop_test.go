@@ -98,7 +98,7 @@ func TestSendAfterStopAndClose(t *testing.T) {
 	if st := s.Stats(); st.Sent != 1 || st.SendErrors != (ErrorCounts{}) {
 		t.Errorf("stats after Close %+v", st)
 	}
-	if s.ReapErrors() != 0 {
+	if s.Poll() != 0 {
 		t.Error("errors reaped after Close")
 	}
 }

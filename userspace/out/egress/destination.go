@@ -9,29 +9,29 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
-	"binrepd/userspace/wire/bin1"
 )
 
 const (
-	// sendBatch is how many messages are handed to the sink at once.
+	// sendBatch is how many messages the sink is given at once.
 	sendBatch = 128
-	// linger is the pause between two looks into the journal. The first event after silence leaves at once; under
-	// load the sender is woken at most so often and sends whole batches.
+	// linger is the pause between two looks into the journal. The first change after silence leaves at once. Under load the sender
+	// wakes at most once in that time, and sends whole batches.
 	linger = 500 * time.Microsecond
-	// Where this host can't send, it tries again after retryFirst, and after twice as long each time up to retryLast.
+	// Where the sink can't take a message at the moment, the sender tries again after retryFirst, and then after twice as long each
+	// time, up to retryLast.
 	retryFirst, retryLast = 50 * time.Millisecond, time.Second
 )
 
-// destination sends to one destination. Its two goroutines are run, which reads the journal and sends, and keep, which
-// resolves the name and writes the log.
+// destination sends to one destination. It has two goroutines: run reads the journal and sends; watch resolves the name and writes the
+// log.
 type destination struct {
 	cfg     Destination
 	egress  *Egress
@@ -44,7 +44,7 @@ type destination struct {
 	cancel  context.CancelFunc
 
 	located chan struct{} // closed when the endpoint is known for the first time
-	poke    chan struct{} // tells keep that the state has changed
+	poke    chan struct{} // tells watch that the state has changed
 
 	inHand atomic.Uint64 // changes taken from the journal and not yet sent
 
@@ -53,7 +53,8 @@ type destination struct {
 	condition
 	counts counts
 
-	// Those of run.
+	// Only run uses what is below.
+	change   changes.Change
 	buf      []byte
 	messages []packets.Message
 	kinds    []dialog.Kind
@@ -150,15 +151,14 @@ func (d *destination) sendRun(ctx context.Context, run []byte) error {
 		d.buf, d.messages, d.kinds = d.buf[:0], d.messages[:0], d.kinds[:0]
 		own, taken := uint64(0), uint64(0)
 		for len(run) > 0 && len(d.messages) < d.chunk {
-			var c change
-			c, run = cutChange(run)
+			run = cutChange(run, &d.change)
 			taken++
-			if c.source == to {
+			if cameFrom(&d.change, to) {
 				own++
 				continue
 			}
 			var out shield.Outgoing
-			d.buf, out = d.shield.Process(d.buf, c.kind, c.packet[bin1.Size(nil):], c.packet)
+			d.buf, out = d.shield.Process(d.buf, &d.change)
 			if out.Held == shield.Passed {
 				d.messages = append(d.messages, packets.Message{Payload: out.Packet, To: to})
 				d.kinds = append(d.kinds, out.Kind)
@@ -181,8 +181,8 @@ func (d *destination) sendRun(ctx context.Context, run []byte) error {
 	return nil
 }
 
-// sendBatch sends d.messages. Messages that this host can't send at the moment are tried again, while the journal fills; those
-// that it never will are given up and counted.
+// sendBatch sends d.messages. Messages that the sink can't take at the moment are tried again, while the journal fills. Those that it will
+// never take are given up and counted.
 func (d *destination) sendBatch(ctx context.Context) error {
 	messages, kinds := d.messages, d.kinds
 	for retry := retryFirst; len(messages) > 0; {
@@ -216,7 +216,7 @@ func (d *destination) sendBatch(ctx context.Context) error {
 	return nil
 }
 
-// redirect gives messages that wait the address that the destination has by now.
+// redirect gives messages that wait the address that the destination has now.
 func (d *destination) redirect(messages []packets.Message) {
 	to := d.target()
 	for i := range messages {
@@ -241,31 +241,32 @@ func (d *destination) account(messages []packets.Message, kinds []dialog.Kind, e
 		changed = d.failedLocked(err, now) || changed
 	}
 	if changed {
-		d.pokeKeeper()
+		d.pokeWatch()
 	}
 }
 
-// failed notes an error that the network reported.
+// failed notes an error that the sink reported later.
 func (d *destination) failed(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.failedLocked(err, time.Now()) {
-		d.pokeKeeper()
+		d.pokeWatch()
 	}
 }
 
 func (d *destination) failedLocked(err error, now time.Time) (changed bool) {
 	d.counts.errors++
 	changed = d.condition.failed(err, now)
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	switch {
+	case errors.Is(err, packets.ErrRefused):
 		d.counts.refusals++
-	} else if aboutTheWay(err) {
+	case errors.Is(err, packets.ErrNoRoute):
 		d.counts.unreachables++
 	}
 	return changed
 }
 
-// locate notes the endpoint of the destination and tells whether it is another one than before.
+// locate notes the endpoint of the destination, and tells whether it differs from the one before.
 func (d *destination) locate(e packets.Endpoint) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -277,11 +278,11 @@ func (d *destination) locate(e packets.Endpoint) bool {
 	}
 	d.endpoint = e
 	d.enter(Up, time.Now())
-	d.pokeKeeper()
+	d.pokeWatch()
 	return true
 }
 
-func (d *destination) pokeKeeper() {
+func (d *destination) pokeWatch() {
 	select {
 	case d.poke <- struct{}{}:
 	default:

@@ -1,35 +1,36 @@
 // Package egress passes every change of the table on to any number of backups as it happens.
 //
-// The engine hands changes to Forward, which copies each packet once into a journal, a ring of memory that all
-// destinations share, and is done. Every destination has a goroutine with a reading position of its own in it:
+// The engine hands changes to Forward, which copies each one once into a journal. The journal is a ring of memory that all
+// destinations share. Every destination has a goroutine, with a reading position of its own:
 //
 //	engine --Forward--> journal [ oldest ......................... newest ]
 //	                               ^ Tail of a slow destination       ^ Tail of a fast one
 //	                               |                                  |
 //	                            shield, pace, Sink.Send            shield, pace, Sink.Send
 //
-// So "a queue for each destination" is a position, and its bound is the size of the journal (Config.Journal, 64 MiB unless
-// told otherwise: some 140,000 events of 450 bytes). A destination that doesn't keep up falls behind until the writer
-// laps it; then it loses the oldest events, counted exactly by sequence numbers, while the others and the engine notice
-// nothing. A destination whose name is not resolved yet, or that this host has no route to, simply doesn't read.
+// So the queue of a destination is a position, and the size of the journal bounds it (Config.Journal, by default 64 MiB: some
+// 140,000 changes). A destination that doesn't keep up falls behind until the writer reaches its position from behind. Then it
+// loses the oldest changes, which are counted exactly, while the others and the engine notice nothing. A destination whose name
+// is not resolved yet, or that there is no way to, simply doesn't read.
 //
 // The journal is divided into segments of 256 KiB. A reader pins the segment that it reads and takes a view of it, without
-// copying and without the lock; bytes once written don't change until the writer takes the segment for new ones, and it
-// leaves a pinned one alone and takes a fresh one instead.
+// copying and without the lock. The bytes of a pinned segment don't change: a writer that needs its place takes a fresh segment.
 //
-// What goes out is decided by package shield. An event never goes back to the address it came from, and the engine
-// hands on only what changed the table, so that two appliances that point at each other, or a ring of them, fall silent.
+// An entry of the journal is a changes.Change. It says nothing about any receiver. Each destination encodes for itself, by its
+// shield: package shield decides what goes out, in the destination's dialect. A change never goes back to the address that it
+// came from, and the engine hands on only what changed the table. So two appliances that point at each other, or a ring of them,
+// fall silent.
 //
 // # States of a destination
 //
-//	resolving --> up <--> refused       an ICMP message said that nobody listens there
-//	               ^----> unreachable   there is no way to it, said by ICMP or by this host
+//	resolving --> up <--> refused       the destination doesn't want packets (packets.ErrRefused)
+//	               ^----> unreachable   there is no way to it (packets.ErrNoRoute)
 //
-// UDP says nothing when all is well. So a destination is up again once packets have been sent for a while (recovery) and
-// nobody complained. Each change of state is one line in the log. Names are resolved again, in the background, as long as
-// their destination is not up.
+// The sink tells of failures, at once or some time later (packets.Reporter). It says nothing when all is well. So a destination
+// is up again once packets have been sent for a while (recovery) and no failure was reported. Each change of state is one line
+// in the log. Names are resolved again, in the background, while their destination isn't up.
 //
 // # Tail
 //
-// A Tail is also what a resync needs to send what changes while it runs.
+// A resync reads a Tail, too: it sends what changes while it runs.
 package egress

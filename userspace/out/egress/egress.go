@@ -12,12 +12,13 @@ import (
 	"sync/atomic"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
 )
 
-// DefaultJournal is the size of the journal: at 450 bytes an event, 140,000 events, which is over a second of the busiest
-// site's traffic and 14 s at 10,000 events a second. Memory is taken as it fills.
+// DefaultJournal is the size of the journal. With packets of 410 bytes it holds 140,000 changes: over a second of the busiest site's
+// traffic, and 14 s at 10,000 changes a second. Memory is taken as it fills.
 const DefaultJournal = 64 << 20
 
 // Errors that callers branch on.
@@ -50,14 +51,15 @@ type Destination struct {
 	Policy shield.Policy
 }
 
-// Egress is the fan-out: an engine.Outlet with any number of destinations.
+// Egress is the fan-out: a changes.Outlet with any number of destinations.
 type Egress struct {
 	cfg     Config
 	journal *journal
 	running sync.WaitGroup
 	closing chan struct{}
+	unwatch func() // ends the reports of the sink
 
-	// With the journal's lock held targets is used, and sent is written.
+	// targets is used, and sent is written, with the journal's lock held.
 	targets []packets.Endpoint // one for each destination, the zero Endpoint if it is unknown
 	sent    [dialog.Delete + 1]atomic.Uint64
 
@@ -85,29 +87,33 @@ func New(cfg Config) (*Egress, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Egress{
-		cfg: cfg, closing: make(chan struct{}),
+	e := &Egress{
+		cfg: cfg, closing: make(chan struct{}), unwatch: func() {},
 		journal: newJournal(cfg.Journal/segmentSize, segmentSize),
-	}, nil
+	}
+	if r, ok := cfg.Sink.(packets.Reporter); ok {
+		e.unwatch = r.Watch(e.failed)
+	}
+	return e, nil
 }
 
-// Forward implements engine.Outlet: it copies the packets into the journal and wakes who waits for them.
-func (e *Egress) Forward(events []*dialog.Event, datagrams []*packets.Packet) {
+// Forward implements changes.Outlet: it copies the changes into the journal and wakes the Tails that wait for them.
+func (e *Egress) Forward(list []changes.Change) {
 	j := e.journal
-	// A Tail that is opened at this moment need not see these: they are in the table already, and whoever opens it reads
-	// the table afterwards.
+	// A Tail that is opened at this moment need not see these: they are in the table already, which is read after the Tail was
+	// opened.
 	if j.readers.Load() == 0 {
 		return
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var sent [dialog.Delete + 1]uint64
-	for i, ev := range events {
-		d := datagrams[i]
-		j.appendLocked(ev.Kind, ev.Origin, &d.Source, d.Payload)
-		if e.goesOutLocked(ev, &d.Source) {
-			kind := ev.Kind
-			if ev.State == dialog.Ended {
+	for i := range list {
+		c := &list[i]
+		j.appendLocked(c)
+		if e.goesOutLocked(c) {
+			kind := c.Kind
+			if c.State == dialog.Ended {
 				kind = dialog.Delete
 			}
 			sent[kind]++
@@ -121,17 +127,22 @@ func (e *Egress) Forward(events []*dialog.Event, datagrams []*packets.Packet) {
 	j.wakeLocked()
 }
 
-// goesOutLocked tells whether the event is handed on to at least one destination.
-func (e *Egress) goesOutLocked(ev *dialog.Event, source *packets.Endpoint) bool {
-	if ev.State.BeingSetUp() { // the shield holds it back
+// goesOutLocked tells whether the change is passed on to at least one destination.
+func (e *Egress) goesOutLocked(c *changes.Change) bool {
+	if c.State.BeingSetUp() { // the shield holds it back
 		return false
 	}
 	for i := range e.targets {
-		if e.targets[i] != *source {
+		if !cameFrom(c, e.targets[i]) {
 			return true
 		}
 	}
 	return false
+}
+
+// cameFrom tells whether the change came from that endpoint, to which it then doesn't go back.
+func cameFrom(c *changes.Change, to packets.Endpoint) bool {
+	return to.Port != 0 && c.Sender.Endpoint == to
 }
 
 // Add adds a destination, to which everything goes that is forwarded from now on.
@@ -153,9 +164,9 @@ func (e *Egress) Add(cfg Destination) error {
 	d.tail = e.journal.tail()
 	e.destinations = append(e.destinations, d)
 	e.aimLocked()
-	e.running.Go(func() { d.keep(ctx) })
+	e.running.Go(func() { d.watch(ctx) })
 	e.running.Go(func() {
-		defer cancel() // the keeper ends with the sender
+		defer cancel() // watch ends with run
 		d.run(ctx)
 	})
 	return nil
@@ -175,7 +186,7 @@ func (e *Egress) Remove(address string) error {
 	return nil
 }
 
-// aim tells Forward where the destinations are. It is called whenever that changes.
+// aim tells Forward where the destinations are. It is called when that has changed.
 func (e *Egress) aim() {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -192,9 +203,8 @@ func (e *Egress) aimLocked() {
 	e.journal.mu.Unlock()
 }
 
-// Failed tells the egress that the network reported err about a message sent to an endpoint, as a syscall.Errno. It is quick and may be
-// called from any goroutine: it is meant to be called by the socket.
-func (e *Egress) Failed(to packets.Endpoint, err error) {
+// failed takes what the sink reported about a message sent to an endpoint.
+func (e *Egress) failed(to packets.Endpoint, err error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, d := range e.destinations {
@@ -207,8 +217,7 @@ func (e *Egress) Failed(to packets.Endpoint, err error) {
 // Tail opens a reading position for what is forwarded from now on.
 func (e *Egress) Tail() *Tail { return e.journal.tail() }
 
-// Close sends what still waits, as far as that goes until ctx ends, and ends all goroutines. Forward must not be called any
-// more.
+// Close sends what still waits, until ctx ends at the latest, and ends all goroutines. Forward must not be called any more.
 func (e *Egress) Close(ctx context.Context) {
 	e.mu.Lock()
 	destinations := e.destinations
@@ -225,4 +234,5 @@ func (e *Egress) Close(ctx context.Context) {
 	})
 	defer stop()
 	e.running.Wait()
+	e.unwatch()
 }

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +17,12 @@ import (
 	"go.uber.org/goleak"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/packets/packetstest"
 	"binrepd/userspace/out/shield"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin1/bin1test"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -79,28 +80,23 @@ func add(t testing.TB, e *Egress, d Destination) {
 
 const never = 1<<32 - 1 // a timeout that has not passed
 
-// event makes an update of dialog n, which came from source.
-func event(n int, source string) (*dialog.Event, *packets.Packet) {
+// change makes an update of dialog n, which came from source.
+func change(n int, source string) changes.Change {
 	d := dialog.Details{CallID: fmt.Sprint(n), FromTag: "f", ToTag: "t", State: dialog.Confirmed, Timeout: never, CallerSocket: "udp:10.0.0.1:5060"}
-	return eventOf(dialog.Update, d, source)
+	return changeOf(dialog.Update, d, source)
 }
 
-func eventOf(kind dialog.Kind, d dialog.Details, source string) (*dialog.Event, *packets.Packet) {
+func changeOf(kind dialog.Kind, d dialog.Details, source string) changes.Change {
 	body := dialog.Packed(d.AppendPacked(nil))
 	if kind == dialog.Delete {
 		body = d.AppendKey(nil)
 	}
-	ev := new(dialog.Event)
-	packet := bin1.Append(nil, kind, body)
-	if v := bin1.Decode(packet, ev); v != bin1.Dialog {
-		panic(v)
-	}
-	return ev, &packets.Packet{Payload: packet, Source: endpoint(source)}
+	c := bin1test.Change(bin1.Append(nil, kind, body))
+	c.Sender.Endpoint = endpoint(source)
+	return c
 }
 
-func forward(e *Egress, ev *dialog.Event, d *packets.Packet) {
-	e.Forward([]*dialog.Event{ev}, []*packets.Packet{d})
-}
+func forward(e *Egress, list ...changes.Change) { e.Forward(list) }
 
 // rest waits until all that was forwarded has been sent, or waits for something else than the pause between two looks into the journal. Within
 // a bubble of synctest, whose clock goes on when nobody has anything to do.
@@ -139,8 +135,7 @@ func TestEachChangeGoesToEachDestinationOnceAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := packetstest.NewSink()
 		e := newEgress(t, Config{Sink: sink})
-		early, _ := event(0, other)
-		forward(e, early, &packets.Packet{Payload: []byte("before anyone listens")})
+		forward(e, change(0, other)) // before there is a destination
 		add(t, e, Destination{Address: standby})
 		add(t, e, Destination{Address: other})
 		var want []string
@@ -149,10 +144,10 @@ func TestEachChangeGoesToEachDestinationOnceAndInOrder(t *testing.T) {
 			if n%10 == 0 {
 				source = other
 			}
-			ev, d := event(n, source)
-			forward(e, ev, d)
-			want = append(want, string(d.Payload))
-			clear(d.Payload) // Forward keeps nothing that it is given
+			c := change(n, source)
+			forward(e, c)
+			want = append(want, string(c.Packet()))
+			clear(c.Bytes) // Forward keeps nothing that it is given
 			if n%300 == 0 {
 				rest()
 			}
@@ -199,16 +194,13 @@ func TestTotalsCountEventsNotDestinations(t *testing.T) {
 		ended, early := live, live
 		ended.State, early.State = dialog.Ended, dialog.Early
 		for kind, d := range map[dialog.Kind]dialog.Details{dialog.Create: live, dialog.Update: ended, dialog.Delete: live} {
-			ev, dg := eventOf(kind, d, "198.51.100.1:5555")
-			forward(e, ev, dg)
+			forward(e, changeOf(kind, d, "198.51.100.1:5555"))
 		}
-		ev, dg := eventOf(dialog.Update, early, "198.51.100.1:5555")
-		forward(e, ev, dg)
+		forward(e, changeOf(dialog.Update, early, "198.51.100.1:5555"))
 		if err := e.Remove(other); err != nil {
 			t.Fatal(err)
 		}
-		ev, dg = eventOf(dialog.Create, live, standby) // comes from the only one left
-		forward(e, ev, dg)
+		forward(e, changeOf(dialog.Create, live, standby)) // comes from the only one left
 		rest()
 		if got := e.Status().Sent; got != [4]uint64{0, 1, 0, 2} {
 			t.Errorf("create, update, delete sent: %v", got[1:])
@@ -228,8 +220,7 @@ func TestDropOldestIsExact(t *testing.T) {
 		add(t, e, Destination{Address: standby})
 		const total = 20_000 // some 3.6 MB through a journal of 1 MiB
 		for n := range total {
-			ev, d := event(n, other)
-			forward(e, ev, d)
+			forward(e, change(n, other))
 			if n == 10 {
 				rest() // it holds the first few in its hand now
 			}
@@ -287,8 +278,7 @@ func TestASlowDestinationCostsTheOthersNothing(t *testing.T) {
 		add(t, e, Destination{Address: other})
 		const total = 50_000
 		for n := range total {
-			ev, d := event(n, "198.51.100.1:5555")
-			forward(e, ev, d)
+			forward(e, change(n, "198.51.100.1:5555"))
 			if n%1000 == 999 {
 				time.Sleep(time.Millisecond)
 			}
@@ -316,8 +306,7 @@ func TestRate(t *testing.T) {
 		e := newEgress(t, Config{Sink: sink})
 		add(t, e, Destination{Address: standby, Rate: 1000})
 		for n := range 3000 {
-			ev, d := event(n, other)
-			forward(e, ev, d)
+			forward(e, change(n, other))
 		}
 		most, last := 0, 0
 		for range 2500 {
@@ -339,8 +328,7 @@ func TestCloseSendsWhatWaits(t *testing.T) {
 		add(t, e, Destination{Address: standby, Rate: 1000})
 		add(t, e, Destination{Address: "unresolved.example:5556"})
 		for n := range 1000 {
-			ev, d := event(n, other)
-			forward(e, ev, d)
+			forward(e, change(n, other))
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -357,12 +345,11 @@ func TestCloseSendsWhatWaits(t *testing.T) {
 func TestCloseEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := packetstest.NewSink()
-		sink.Refuse(func(packets.Message) error { return syscall.ENETUNREACH })
+		sink.Refuse(func(packets.Message) error { return packets.ErrNoRoute })
 		e := newEgress(t, Config{Sink: sink})
 		add(t, e, Destination{Address: standby, Rate: 1})
 		for n := range 1000 {
-			ev, d := event(n, other)
-			forward(e, ev, d)
+			forward(e, change(n, other))
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

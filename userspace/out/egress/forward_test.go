@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/in/packets"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets/packetstest"
 )
 
@@ -17,8 +17,8 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 	e := newEgress(t, Config{Sink: sink})
 	resume := sink.Hold() // so that the fake's copies don't count
 	defer resume()
-	events, datagrams := batch(64)
-	forward := func() { e.Forward(events, datagrams) }
+	list := batch(64)
+	forward := func() { e.Forward(list) }
 	if n := testing.AllocsPerRun(1000, forward); n != 0 {
 		t.Errorf("without destinations: %v allocations", n)
 	}
@@ -38,32 +38,32 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func batch(n int) (events []*dialog.Event, datagrams []*packets.Packet) {
+func batch(n int) (list []changes.Change) {
 	for i := range n {
-		ev, d := eventOf(dialog.Update, dialog.Details{
+		list = append(list, changeOf(dialog.Update, dialog.Details{
 			CallID: fmt.Sprint(i), State: dialog.Confirmed, Timeout: never, CallerSocket: "udp:10.0.0.1:5060",
 			CallerContact: fmt.Sprintf("sip:%0250d", i), // to the size of a real one
-		}, other)
-		events, datagrams = append(events, ev), append(datagrams, d)
+		}, other))
 	}
-	return events, datagrams
+	return list
 }
 
 // TestDestinationsComeAndGo is for the race detector.
 func TestDestinationsComeAndGo(t *testing.T) {
-	e := newEgress(t, Config{Sink: packetstest.NewSink()})
+	sink := packetstest.NewSink()
+	e := newEgress(t, Config{Sink: sink})
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			events, datagrams := batch(8)
+			list := batch(8)
 			for {
 				select {
 				case <-stop:
 					return
 				default:
-					e.Forward(events, datagrams)
-					e.Failed(endpoint(standby), context.DeadlineExceeded)
+					e.Forward(list)
+					sink.Report(endpoint(standby), context.DeadlineExceeded)
 				}
 			}
 		})
@@ -72,7 +72,7 @@ func TestDestinationsComeAndGo(t *testing.T) {
 		address := fmt.Sprintf("192.0.2.%d:5556", i%4)
 		add(t, e, Destination{Address: address})
 		tail := e.Tail()
-		tail.Read(tail.Head(), func(dialog.Kind, uint16, []byte) error { return nil })
+		tail.Read(tail.Head(), func(*changes.Change) error { return nil })
 		for d := only(t, e); d.Bytes+d.Own == 0; d = only(t, e) {
 			time.Sleep(time.Millisecond)
 		}
@@ -94,10 +94,10 @@ func BenchmarkForward(b *testing.B) {
 					tail := e.Tail()
 					defer tail.Close()
 				}
-				events, datagrams := batch(size)
-				b.SetBytes(int64(len(datagrams[0].Payload)))
+				list := batch(size)
+				b.SetBytes(int64(len(list[0].Bytes)))
 				for b.Loop() {
-					e.Forward(events, datagrams)
+					e.Forward(list)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size), "ns/event")
 			})

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 )
 
@@ -15,39 +16,36 @@ const (
 	segmentSize = 256 << 10
 	// minSegments lets a reader work on one segment while others are written.
 	minSegments = 4
-	// recordHeader is what precedes each packet:
+	// entryHeader is what precedes the bytes of each change. All numbers are little endian; size is that of the bytes, spans are
+	// pairs of offsets in them.
 	//
-	//	0       4      5   6        8         24     26  28
-	//	+-------+------+---+--------+---------+------+---+-----------
-	//	| size  | kind | 0 | origin | address | port | 0 | packet ...
-	//	+-------+------+---+--------+---------+------+---+-----------
-	recordHeader = 28
-	// maxFree bounds the segments kept for when a pinned one can't be used again.
+	//	0      4            5      6       7        8        16    24        40     42        44
+	//	+------+------------+------+-------+--------+--------+-----+---------+------+---------+------+
+	//	| size | capability | kind | state | layout | origin | seq | address | port | cluster | node |
+	//	+------+------------+------+-------+--------+--------+-----+---------+------+---------+------+
+	//	48       50       51  52     60    68
+	//	+--------+--------+---+------+-----+-----------
+	//	| source | framed | 0 | body | key | bytes ...
+	//	+--------+--------+---+------+-----+-----------
+	entryHeader = 68
+	// maxFree bounds the segments that are kept for use in place of pinned ones.
 	maxFree = 4
 )
 
-// change is one record of the journal.
-type change struct {
-	kind   dialog.Kind
-	origin uint16           // of the dialog, in the engine's register
-	source packets.Endpoint // where the packet came from
-	packet []byte
-}
-
-// journal is a bounded run of the latest changes, which one writer at a time extends and any number of Tails read.
-// Overflow policy: the oldest segment goes.
+// journal is a bounded run of the latest changes. One writer at a time extends it, and any number of Tails read it. When it is full the
+// oldest segment goes.
 type journal struct {
 	readers atomic.Int32 // number of open Tails, written with mu held
-	// For those who look and take no lock, written with mu held: the sequence numbers of the oldest change held and of the next one.
+	// For readers of the status, which take no lock; written with mu held: the positions of the oldest change held and of the next one.
 	shownFirst, shownNext atomic.Uint64
 
 	mu      sync.Mutex
 	ring    []*segment // segment number n is at n modulo its length
 	oldest  uint64     // number of the oldest segment held
 	newest  uint64     // number of the one being written
-	next    uint64     // sequence number of the next change
+	next    uint64     // position of the next change, counted from 0
 	free    []*segment
-	waiting []*Tail // have read everything and sleep
+	waiting []*Tail // those that have read everything and sleep
 	closed  bool
 	size    int // of a segment in bytes
 }
@@ -55,7 +53,7 @@ type journal struct {
 // segment is a piece of the journal. buf[:used] never changes while the segment is pinned.
 type segment struct {
 	number uint64
-	first  uint64 // sequence number of its first change
+	first  uint64 // position of its first change
 	count  uint64 // changes in it
 	used   int    // bytes of buf
 	pins   int    // Tails that read it without the lock
@@ -66,9 +64,9 @@ func newJournal(segments, size int) *journal {
 	return &journal{ring: make([]*segment, segments), size: size}
 }
 
-// furnishLocked gives the journal its memory when the first Tail is opened, in one piece, so that writing doesn't allocate. The
-// system provides pages of it as they are written.
-func (j *journal) furnishLocked() {
+// allocateLocked takes the memory of the journal when the first Tail is opened, in one piece, so that writing doesn't allocate. The system
+// provides its pages as they are written.
+func (j *journal) allocateLocked() {
 	if j.ring[0] != nil {
 		return
 	}
@@ -80,20 +78,33 @@ func (j *journal) furnishLocked() {
 	j.ring[0], j.free = j.free[last], j.free[:last]
 }
 
-// appendLocked adds one change. It copies the packet.
-func (j *journal) appendLocked(kind dialog.Kind, origin uint16, source *packets.Endpoint, packet []byte) {
-	need := recordHeader + len(packet)
+// appendLocked adds one change. It copies the bytes.
+func (j *journal) appendLocked(c *changes.Change) {
+	need := entryHeader + len(c.Bytes)
 	s := j.ring[j.newest%uint64(len(j.ring))]
 	if s.used+need > len(s.buf) {
 		s = j.advanceLocked()
 	}
 	b := s.buf[s.used : s.used+need]
-	binary.LittleEndian.PutUint32(b, uint32(len(packet)))
-	b[4], b[5] = byte(kind), 0
-	binary.LittleEndian.PutUint16(b[6:], origin)
-	copy(b[8:24], source.Addr[:])
-	binary.LittleEndian.PutUint32(b[24:], uint32(source.Port))
-	copy(b[recordHeader:], packet)
+	le := binary.LittleEndian
+	le.PutUint32(b, uint32(len(c.Bytes)))
+	b[4], b[5], b[6], b[7] = byte(c.Capability), byte(c.Kind), byte(c.State), byte(c.Layout)
+	le.PutUint64(b[8:], c.Origin)
+	le.PutUint64(b[16:], c.Seq)
+	copy(b[24:40], c.Sender.Addr[:])
+	le.PutUint16(b[40:], c.Sender.Port)
+	le.PutUint16(b[42:], c.Sender.Cluster)
+	le.PutUint32(b[44:], c.Sender.Node)
+	le.PutUint16(b[48:], c.Source)
+	b[50], b[51] = 0, 0
+	if c.Framed {
+		b[50] = 1
+	}
+	le.PutUint32(b[52:], c.BodySpan.From)
+	le.PutUint32(b[56:], c.BodySpan.To)
+	le.PutUint32(b[60:], c.KeySpan.From)
+	le.PutUint32(b[64:], c.KeySpan.To)
+	copy(b[entryHeader:], c.Bytes)
 	s.used += need
 	s.count++
 	j.next++
@@ -120,7 +131,7 @@ func (j *journal) advanceLocked() *segment {
 	return s
 }
 
-// wakeLocked shows how far the journal has come, and wakes the Tails that wait for something new.
+// wakeLocked publishes how far the journal has come, and wakes the Tails that wait for something new.
 func (j *journal) wakeLocked() {
 	j.shownNext.Store(j.next)
 	for i, t := range j.waiting {
@@ -149,13 +160,22 @@ func (j *journal) close() {
 	j.wakeLocked()
 }
 
-// cutChange reads the change at the front of run, which a Tail was given, and returns what is behind it.
-func cutChange(run []byte) (c change, rest []byte) {
-	end := recordHeader + int(binary.LittleEndian.Uint32(run))
-	c.kind = dialog.Kind(run[4])
-	c.origin = binary.LittleEndian.Uint16(run[6:])
-	copy(c.source.Addr[:], run[8:24])
-	c.source.Port = binary.LittleEndian.Uint16(run[24:])
-	c.packet = run[recordHeader:end:end]
-	return c, run[end:]
+// cutChange makes c the change at the front of run, which a Tail was given, and returns what is behind it. The bytes of c are a view.
+func cutChange(run []byte, c *changes.Change) (rest []byte) {
+	le := binary.LittleEndian
+	end := entryHeader + int(le.Uint32(run))
+	b := run[:entryHeader:end]
+	*c = changes.Change{
+		Stamp:      changes.Stamp{Origin: le.Uint64(b[8:]), Seq: le.Uint64(b[16:])},
+		Bytes:      run[entryHeader:end:end],
+		BodySpan:   changes.Span{From: le.Uint32(b[52:]), To: le.Uint32(b[56:])},
+		KeySpan:    changes.Span{From: le.Uint32(b[60:]), To: le.Uint32(b[64:])},
+		Source:     le.Uint16(b[48:]),
+		Capability: changes.Capability(b[4]), Kind: dialog.Kind(b[5]), State: dialog.State(b[6]), Layout: changes.Layout(b[7]),
+		Framed: b[50] == 1,
+		Sender: packets.Sender{
+			Endpoint: packets.Endpoint{Addr: [16]byte(b[24:40]), Port: le.Uint16(b[40:])}, Cluster: le.Uint16(b[42:]), Node: le.Uint32(b[44:]),
+		},
+	}
+	return run[end:]
 }

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/packets/packetstest"
 )
@@ -26,11 +28,25 @@ func number(n uint64, size int) []byte {
 	return b
 }
 
+// numbered makes a change whose every field depends on its number.
+func numbered(n uint64, packet []byte) changes.Change {
+	return changes.Change{
+		Stamp: changes.Stamp{Origin: n * 3, Seq: n * 5},
+		Bytes: packet, BodySpan: changes.Span{From: uint32(n % 3), To: uint32(n%3 + 2)}, KeySpan: changes.Span{From: uint32(n % 2), To: 7},
+		Sender: packets.Sender{
+			Endpoint: packets.Endpoint{Addr: [16]byte{0: byte(n + 1), 15: byte(n)}, Port: uint16(n)}, Cluster: uint16(n + 2), Node: uint32(n * 7),
+		},
+		Source: uint16(n * 11), Capability: changes.Capability(n % 5), Kind: dialog.Kind(n%3 + 1), State: dialog.State(n % 6),
+		Layout: changes.Layout(n % 11), Framed: n%2 == 1,
+	}
+}
+
 func (j *journal) put(packet []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	n := binary.LittleEndian.Uint64(packet)
-	j.appendLocked(dialog.Kind(n%3+1), uint16(n), &packets.Endpoint{Addr: [16]byte{15: byte(n)}, Port: uint16(n)}, packet)
+	c := numbered(n, packet)
+	j.appendLocked(&c)
 	j.wakeLocked()
 }
 
@@ -56,19 +72,16 @@ func (r *reader) check() (n uint64, err error) {
 	r.dropped = dropped
 	count := uint64(0)
 	for len(run) > 0 {
-		var c change
-		c, run = cutChange(run)
+		var c changes.Change
+		run = cutChange(run, &c)
 		count++
-		n := binary.LittleEndian.Uint64(c.packet)
+		n := binary.LittleEndian.Uint64(c.Bytes)
 		if n != r.next {
 			return 0, fmt.Errorf("change %d, want %d", n, r.next)
 		}
 		r.next++
-		if c.kind != dialog.Kind(n%3+1) || c.origin != uint16(n) || c.source.Port != uint16(n) || c.source.Addr[15] != byte(n) {
-			return 0, fmt.Errorf("change %d is %+v", n, c)
-		}
-		if want := number(n, len(c.packet)); string(want) != string(c.packet) {
-			return 0, fmt.Errorf("change %d carries other bytes", n)
+		if want := numbered(n, number(n, len(c.Bytes))); !reflect.DeepEqual(c, want) {
+			return 0, fmt.Errorf("change %d is %+v, want %+v", n, c, want)
 		}
 	}
 	if count != n {
@@ -170,15 +183,15 @@ func TestTailTakesWaits(t *testing.T) {
 }
 
 func TestTailRead(t *testing.T) {
-	j := newJournal(minSegments, 512)
+	j := newJournal(minSegments, 1024)
 	tail := j.tail()
 	defer tail.Close()
 	for n := range uint64(10) {
 		j.put(number(n, 40))
 	}
 	next := uint64(0)
-	count := func(_ dialog.Kind, origin uint16, packet []byte) error {
-		if n := binary.LittleEndian.Uint64(packet); n != next || origin != uint16(n) {
+	count := func(c *changes.Change) error {
+		if n := binary.LittleEndian.Uint64(c.Bytes); n != next || c.Seq != n*5 {
 			return fmt.Errorf("change %d, want %d", n, next)
 		}
 		next++
@@ -201,7 +214,7 @@ func TestTailRead(t *testing.T) {
 		j.put(number(20+n, 40))
 	}
 	var seen uint64
-	lost, err := tail.Read(tail.Head(), func(_ dialog.Kind, _ uint16, packet []byte) error { seen++; return nil })
+	lost, err := tail.Read(tail.Head(), func(*changes.Change) error { seen++; return nil })
 	if err != nil || lost == 0 || lost+seen != 100 {
 		t.Fatalf("lost %d, saw %d of 100, %v", lost, seen, err)
 	}
@@ -210,8 +223,8 @@ func TestTailRead(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	next = 120
-	if _, err := tail.Read(tail.Head(), func(kind dialog.Kind, origin uint16, packet []byte) error {
-		return errors.Join(count(kind, origin, packet), broken)
+	if _, err := tail.Read(tail.Head(), func(c *changes.Change) error {
+		return errors.Join(count(c), broken)
 	}); !errors.Is(err, broken) || next != 121 {
 		t.Fatal(next, err)
 	}
@@ -229,7 +242,7 @@ func TestTailRead(t *testing.T) {
 		j.put(number(125+n, 40))
 	}
 	seen = 0
-	lost, err = tail.Read(tail.Head(), func(dialog.Kind, uint16, []byte) error { seen++; return nil })
+	lost, err = tail.Read(tail.Head(), func(*changes.Change) error { seen++; return nil })
 	if err != nil || lost == 0 || lost+seen != 101 {
 		t.Fatalf("lost %d, saw %d of 101, %v", lost, seen, err)
 	}

@@ -44,7 +44,7 @@ func (n network) Send(messages []packets.Message) (int, error) {
 }
 
 func arrived(payload []byte, from packets.Endpoint) packets.Packet {
-	return packets.Packet{Payload: payload, Source: from, Hash: packets.Steering{}.Hash(payload, from)}
+	return packets.Packet{Payload: payload, Sender: packets.Sender{Endpoint: from}, Hash: packets.Steering{}.Hash(payload, from)}
 }
 
 func (a *appliance) details() (list []dialog.Details) {
@@ -79,7 +79,7 @@ func connect(t *testing.T, links [][]int) (list []*appliance) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		e, err := engine.New(engine.Config{Table: a.table, Listeners: []netip.AddrPort{here}, Outlet: a.egress, Log: quiet})
+		e, err := engine.New(engine.Config{Table: a.table, Intakes: packets.Listeners([]netip.AddrPort{here}), Outlet: a.egress, Log: quiet})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,12 +5,10 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"binrepd/dialog"
-	"binrepd/userspace/in/packets"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/socket"
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/wire/bin1/bin1test"
@@ -31,10 +29,7 @@ func TestRefusedByARealHost(t *testing.T) {
 	defer elsewhere.Close()
 	closed := elsewhere.LocalAddr().String()
 
-	var fanOut atomic.Pointer[egress.Egress]
-	sender, err := socket.NewSender(context.Background(), netip.MustParseAddrPort("127.0.0.1:0"), socket.Config{
-		OnError: func(to packets.Endpoint, err error) { fanOut.Load().Failed(to, err) },
-	})
+	sender, err := socket.NewSender(context.Background(), netip.MustParseAddrPort("127.0.0.1:0"), socket.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +38,6 @@ func TestRefusedByARealHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fanOut.Store(e)
 	defer e.Close(context.Background())
 	for _, address := range []string{closed, listener.LocalAddr().String()} {
 		if err := e.Add(egress.Destination{Address: address}); err != nil {
@@ -57,7 +51,7 @@ func TestRefusedByARealHost(t *testing.T) {
 			t.Fatalf("not refused after %d events: %+v", n, e.Status())
 		}
 		packet := p.Next(nil)
-		e.Forward([]*dialog.Event{{Kind: dialog.Create, State: dialog.Answered}}, []*packets.Packet{{Payload: packet}})
+		e.Forward([]changes.Change{bin1test.Change(packet)})
 		size, _, err := listener.ReadFrom(buf)
 		if err != nil || string(buf[:size]) != string(packet) {
 			t.Fatalf("the other received %d bytes of %d, %v", size, len(packet), err)

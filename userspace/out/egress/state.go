@@ -2,8 +2,9 @@ package egress
 
 import (
 	"errors"
-	"syscall"
 	"time"
+
+	"binrepd/userspace/in/packets"
 )
 
 // State of a destination.
@@ -11,9 +12,9 @@ type State uint8
 
 const (
 	Resolving   State = iota // its address is not known yet
-	Up                       // nobody complained
-	Refused                  // nobody listens there
-	Unreachable              // there is no way to it
+	Up                       // packets are sent, and nothing says that they don't arrive
+	Refused                  // it doesn't want packets (packets.ErrRefused)
+	Unreachable              // there is no way to it (packets.ErrNoRoute)
 )
 
 func (s State) String() string {
@@ -30,19 +31,20 @@ func (s State) String() string {
 	return "invalid"
 }
 
-// recovery is for how long packets must have been sent without a complaint until a destination counts as up again. A Linux
-// host sends at most one ICMP error a second to one address (net.ipv4.icmp_ratelimit), so silence for less proves nothing.
+// recovery is for how long packets must have been sent without a failure until a destination counts as up again. A sink may report
+// failures late and only some of them. A Linux host, for instance, sends at most one ICMP error a second to one address
+// (net.ipv4.icmp_ratelimit). So silence for less proves nothing.
 const recovery = 3 * time.Second
 
-// condition is the state of a destination and what it rests on.
+// condition is the state of a destination and the reasons for it.
 type condition struct {
 	state State
 	since time.Time
-	cause error     // of the last failure
+	cause error     // the last failure
 	clean time.Time // when the first packet after the last failure was sent; zero: none yet
 }
 
-// enter changes the state and tells whether it is another one.
+// enter sets the state and tells whether that changed it.
 func (c *condition) enter(s State, now time.Time) bool {
 	c.clean = time.Time{}
 	if c.state == s {
@@ -52,20 +54,20 @@ func (c *condition) enter(s State, now time.Time) bool {
 	return true
 }
 
-// failed notes an error of sending and tells whether that changed the state. Errors that are about a single message, not about the
-// destination, don't.
+// failed notes an error of sending and tells whether that changed the state. An error that is about a single message, and not about the
+// destination, doesn't.
 func (c *condition) failed(err error, now time.Time) bool {
 	c.cause = err
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, packets.ErrRefused):
 		return c.enter(Refused, now)
-	case aboutTheWay(err):
+	case errors.Is(err, packets.ErrNoRoute):
 		return c.enter(Unreachable, now)
 	}
 	return false
 }
 
-// sent notes that packets were handed to the kernel and tells whether that changed the state.
+// sent notes that the sink took packets, and tells whether that changed the state.
 func (c *condition) sent(now time.Time) bool {
 	switch {
 	case c.state == Up:
@@ -77,20 +79,7 @@ func (c *condition) sent(now time.Time) bool {
 	return false
 }
 
-// aboutTheWay tells whether err says that there is no way to the destination, at this moment, for any message. EPERM is what a local
-// firewall answers.
-func aboutTheWay(err error) bool {
-	for _, errno := range []syscall.Errno{
-		syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN, syscall.EACCES, syscall.EPERM,
-	} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
-}
-
-// passing tells whether the same message may well be taken a moment later.
+// passing tells whether the sink may take the same message a moment later.
 func passing(err error) bool {
-	return aboutTheWay(err) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EAGAIN)
+	return errors.Is(err, packets.ErrNoRoute) || errors.Is(err, packets.ErrFull)
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,8 +55,7 @@ func TestAnUnresolvedDestinationWaits(t *testing.T) {
 		e := newEgress(t, Config{Sink: sink, Resolve: dns.resolve, Log: slog.New(slog.NewTextHandler(log, nil))})
 		add(t, e, Destination{Address: "standby.example:5556"})
 		for n := range 100 {
-			ev, d := event(n, other)
-			forward(e, ev, d)
+			forward(e, change(n, other))
 		}
 		time.Sleep(5 * time.Minute)
 		d := only(t, e)
@@ -95,19 +93,18 @@ func TestARefusedDestination(t *testing.T) {
 		n := 0
 		traffic := func(seconds int) {
 			for range seconds {
-				ev, d := event(n, other)
-				forward(e, ev, d)
+				forward(e, change(n, other))
 				n++
 				time.Sleep(time.Second)
 			}
 		}
 		traffic(2)
 		for range 5 {
-			e.Failed(endpoint(standby), syscall.ECONNREFUSED)
-			e.Failed(endpoint(other), syscall.ECONNREFUSED) // about somebody else
+			sink.Report(endpoint(standby), packets.ErrRefused)
+			sink.Report(endpoint(other), packets.ErrRefused) // about somebody else
 			traffic(1)
 		}
-		if d := only(t, e); d.State != Refused || d.Refusals != 5 || d.Errors != 5 || !errors.Is(d.Cause, syscall.ECONNREFUSED) {
+		if d := only(t, e); d.State != Refused || d.Refusals != 5 || d.Errors != 5 || !errors.Is(d.Cause, packets.ErrRefused) {
 			t.Errorf("%+v", d)
 		}
 		if log.count("is refused") != 1 || log.count("is up") != 1 {
@@ -128,14 +125,13 @@ func TestARefusedDestination(t *testing.T) {
 		// It moves: the name leads elsewhere.
 		asked := dns.calls()
 		dns.set("192.0.2.2")
-		e.Failed(endpoint(standby), syscall.ECONNREFUSED)
+		sink.Report(endpoint(standby), packets.ErrRefused)
 		time.Sleep(3 * time.Second)
 		if d := only(t, e); d.State != Up || d.Endpoint.String() != other || dns.calls() == asked {
 			t.Errorf("moved: %+v", d)
 		}
 		sink.Forget()
-		ev, d := event(n, "198.51.100.1:5555")
-		forward(e, ev, d)
+		forward(e, change(n, "198.51.100.1:5555"))
 		time.Sleep(time.Second)
 		if sent := sink.Sent(); len(sent) != 1 || sent[0].To != endpoint(other) {
 			t.Errorf("sent %v", sent)
@@ -145,13 +141,13 @@ func TestARefusedDestination(t *testing.T) {
 
 func TestANameKeepsItsAddressWhileItIsGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dns := &names{}
+		sink, dns := packetstest.NewSink(), &names{}
 		dns.set("192.0.2.1", "192.0.2.2")
-		e := newEgress(t, Config{Sink: packetstest.NewSink(), Resolve: dns.resolve})
+		e := newEgress(t, Config{Sink: sink, Resolve: dns.resolve})
 		add(t, e, Destination{Address: "standby.example:5556"})
 		time.Sleep(time.Second)
 		dns.set("192.0.2.2", "192.0.2.1")
-		e.Failed(endpoint(standby), syscall.ECONNREFUSED)
+		sink.Report(endpoint(standby), packets.ErrRefused)
 		time.Sleep(time.Minute)
 		if d := only(t, e); d.Endpoint.String() != standby || dns.calls() < 3 {
 			t.Errorf("asked %d times: %+v", dns.calls(), d)
@@ -173,10 +169,9 @@ func TestAnUnreachableDestinationLosesNothing(t *testing.T) {
 		e := newEgress(t, Config{Sink: sink, Log: slog.New(slog.NewTextHandler(log, nil))})
 		add(t, e, Destination{Address: standby})
 		rest()
-		sink.Refuse(func(packets.Message) error { return syscall.ENETUNREACH })
+		sink.Refuse(func(packets.Message) error { return packets.ErrNoRoute })
 		for n := range 500 {
-			ev, d := event(n, other)
-			forward(e, ev, d)
+			forward(e, change(n, other))
 		}
 		time.Sleep(time.Minute)
 		d := only(t, e)
@@ -196,8 +191,7 @@ func TestAnUnreachableDestinationLosesNothing(t *testing.T) {
 		if d := only(t, e); len(sink.Sent()) != 500 || d.Sent[dialog.Update] != 500 {
 			t.Errorf("%d sent: %+v", len(sink.Sent()), d)
 		}
-		ev, dg := event(500, other)
-		forward(e, ev, dg)
+		forward(e, change(500, other))
 		time.Sleep(time.Second)
 		if d := only(t, e); d.State != Up {
 			t.Errorf("%+v", d)
@@ -214,14 +208,13 @@ func TestAMessageThatIsRefusedForGoodIsGivenUp(t *testing.T) {
 		e := newEgress(t, Config{Sink: sink})
 		sink.Refuse(func(m packets.Message) error {
 			if callID(m) == "7" {
-				return syscall.EMSGSIZE
+				return errors.New("too long")
 			}
 			return nil
 		})
 		add(t, e, Destination{Address: standby})
 		for n := range 20 {
-			ev, d := event(n, other)
-			forward(e, ev, d)
+			forward(e, change(n, other))
 		}
 		time.Sleep(time.Second)
 		if d := only(t, e); d.Lost != 1 || d.Errors != 1 || d.Sent[dialog.Update] != 19 || d.State != Up || sum(d) != 20 {

@@ -10,21 +10,21 @@ import (
 
 // Status is a picture of the fan-out.
 type Status struct {
-	// Events handed on, by kind, as OpenSIPS counts create_sent, update_sent and delete_sent: one each, however many
-	// destinations there are, whether or not sending succeeded.
+	// Sent counts changes passed on, by kind, as OpenSIPS counts create_sent, update_sent and delete_sent: each change once, however
+	// many destinations there are, and whether or not sending succeeded.
 	Sent         [dialog.Delete + 1]uint64
 	Destinations []DestinationStatus
 }
 
-// DestinationStatus is the account of one destination. Of the changes forwarded since it was added,
+// DestinationStatus is the account of one destination. For the changes forwarded since it was added holds
 //
-//	forwarded = Queued + Dropped + Own + Report.Held (passed excepted) + Sent of each kind + Lost
+//	forwarded = Queued + Dropped + Own + Report.Held (all but passed) + Sent of each kind + Lost
 type DestinationStatus struct {
 	Address  string
 	Endpoint netip.AddrPort // the zero value while it is not resolved
 	State    State
 	Since    time.Time // of the state
-	Cause    error     // the last error, whatever became of it
+	Cause    error     // the last error, also if it was overcome
 	Rate     int       // packets a second, 0: no limit
 
 	Sent    [dialog.Delete + 1]uint64 // packets by kind
@@ -32,16 +32,16 @@ type DestinationStatus struct {
 	Queued  uint64                    // changes that wait
 	Dropped uint64                    // changes that were overwritten before they could be sent
 	Own     uint64                    // changes that came from there and don't go back
-	Lost    uint64                    // packets that this host refused to send for good
+	Lost    uint64                    // packets that the sink will never take
 
-	Errors       uint64 // of sending, of any kind, including those that a repetition cured
-	Refusals     uint64 // times that nobody listened there
+	Errors       uint64 // of sending, of any kind, including those that a repetition overcame
+	Refusals     uint64 // times that the destination refused
 	Unreachables uint64 // times that there was no way
 
 	shield.Report
 }
 
-// Status takes the picture. It doesn't take the journal's lock, so that Forward never waits for those who look.
+// Status takes the picture. It doesn't take the journal's lock, so that Forward never waits for it.
 func (e *Egress) Status() Status {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

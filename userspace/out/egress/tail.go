@@ -7,19 +7,20 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"binrepd/dialog"
+	"binrepd/userspace/changes"
 )
 
-// Tail is a reading position in the journal, which begins at what is forwarded after it was opened. One goroutine uses it; Head
-// and standing may be called from any. It must be closed.
+// Tail is a reading position in the journal. It begins at what is forwarded after it was opened. One goroutine uses it; any may call
+// Head and standing. It must be closed.
 type Tail struct {
 	journal *journal
 	wake    chan struct{}
+	change  changes.Change // handed out by Read
 
 	// The journal's lock guards what is below.
 	segment uint64 // number of the segment to read next
 	offset  int    // in it
-	seq     uint64 // sequence number of the change there
+	seq     uint64 // position of the change there
 	dropped uint64 // changes overwritten before they were read
 	pinned  *segment
 	closed  bool
@@ -27,22 +28,23 @@ type Tail struct {
 	shown shown
 }
 
-// shown is how a Tail stands, for those who look: they take no lock that those wait for who forward or read. It holds that at the end of each change
+// shown is how a Tail stands, for readers of the status. They take no lock that Forward or the reader of the Tail waits for. After each
+// change of these numbers
 //
 //	seq = taken + dropped
 //
-// taken is written before seq, and read after it. So whoever looks in between sees too few dropped changes, never too many.
+// taken is written before seq, and read after it. So a look in between sees too few dropped changes, never too many.
 type shown struct {
-	// Written with the journal's lock held: the sequence number of the change to read next; and that less the dropped changes, which only grows. It is
-	// ahead of what was read by the changes that Read gave back, until they are read again.
+	// Written with the journal's lock held: the position of the change to read next, and that number less the dropped changes. taken only
+	// grows: if Read gave changes back, it is ahead of what was read until they are read again.
 	seq, taken atomic.Uint64
 
-	mu   sync.Mutex // only those who look take it; guards what is below
-	most uint64     // dropped changes, as they were told last: that number never falls
+	mu   sync.Mutex // guards what is below; only readers of the status take it
+	most uint64     // dropped changes as told last: what is told never falls
 }
 
-// showLocked shows how the Tail stands. What was taken is shown before the journal's lock goes: as soon as it is free its segment may be
-// overwritten, and whoever looked then would count what was read among the dropped changes.
+// showLocked publishes how the Tail stands. It does so before the journal's lock is given up. As soon as the lock is free the segment may be
+// overwritten, and a look at that moment would count what was read as dropped.
 func (t *Tail) showLocked() {
 	if taken := t.seq - t.dropped; taken > t.shown.taken.Load() {
 		t.shown.taken.Store(taken)
@@ -53,7 +55,7 @@ func (t *Tail) showLocked() {
 func (j *journal) tail() *Tail {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.furnishLocked()
+	j.allocateLocked()
 	s := j.ring[j.newest%uint64(len(j.ring))]
 	j.readers.Add(1)
 	t := &Tail{journal: j, wake: make(chan struct{}, 1), segment: s.number, offset: s.used, seq: j.next}
@@ -122,17 +124,17 @@ func (t *Tail) take(ctx context.Context) (run []byte, n uint64, err error) {
 	}
 }
 
-// Head returns the sequence number of the change that will be forwarded next.
+// Head returns the position of the change that will be forwarded next.
 func (t *Tail) Head() uint64 {
 	t.journal.mu.Lock()
 	defer t.journal.mu.Unlock()
 	return t.journal.next
 }
 
-// Read calls fn for each change from where the last Read ended up to sequence number to, or as far as there are any. It
-// doesn't wait. The packet is a view, valid until the next Read. lost counts changes that were overwritten before they could
-// be read. An error of fn ends it and is returned.
-func (t *Tail) Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet []byte) error) (lost uint64, err error) {
+// Read calls fn for each change from where the last Read ended up to position to, or as far as there are any. It doesn't wait. The change
+// and its bytes are valid until fn returns. lost counts changes that were overwritten before they could be read. An error of fn ends
+// it and is returned.
+func (t *Tail) Read(to uint64, fn func(*changes.Change) error) (lost uint64, err error) {
 	j := t.journal
 	for err == nil {
 		j.mu.Lock()
@@ -149,9 +151,8 @@ func (t *Tail) Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet [
 			return lost, nil
 		}
 		for n > 0 && first < to && err == nil {
-			var c change
-			c, run = cutChange(run)
-			err = fn(c.kind, c.origin, c.packet)
+			run = cutChange(run, &t.change)
+			err = fn(&t.change)
 			first++
 			n--
 		}

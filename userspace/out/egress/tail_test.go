@@ -4,7 +4,7 @@ import (
 	"sync"
 	"testing"
 
-	"binrepd/dialog"
+	"binrepd/userspace/changes"
 )
 
 // TestReadIsNotDropped: the reader is stopped when it has just given up the journal's lock, the segment that it reads is overwritten, and
@@ -59,7 +59,7 @@ func TestGivenBackIsNotDropped(t *testing.T) {
 	for n := range uint64(4) {
 		j.put(number(n, 40))
 	}
-	if _, err := tail.Read(1, func(dialog.Kind, uint16, []byte) error { return nil }); err != nil {
+	if _, err := tail.Read(1, func(*changes.Change) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if queued, dropped := tail.standing(); queued != 3 || dropped != 0 {
@@ -68,7 +68,7 @@ func TestGivenBackIsNotDropped(t *testing.T) {
 	for n := range uint64(100) {
 		j.put(number(4+n, 40))
 	}
-	lost, err := tail.Read(tail.Head(), func(dialog.Kind, uint16, []byte) error { return nil })
+	lost, err := tail.Read(tail.Head(), func(*changes.Change) error { return nil })
 	if queued, dropped := tail.standing(); err != nil || lost == 0 || dropped != lost || queued != 0 {
 		t.Errorf("%d lost, %v; %d queued, %d dropped", lost, err, queued, dropped)
 	}
@@ -80,7 +80,7 @@ func TestLookersNeverOvercount(t *testing.T) {
 	j := newJournal(minSegments, 512)
 	tail := j.tail()
 	defer tail.Close()
-	const changes = 20000
+	const total = 20000
 	done := make(chan struct{})
 	var looking sync.WaitGroup
 	looking.Go(func() {
@@ -95,13 +95,13 @@ func TestLookersNeverOvercount(t *testing.T) {
 	})
 	var forwarding sync.WaitGroup
 	forwarding.Go(func() {
-		for n := range uint64(changes) {
+		for n := range uint64(total) {
 			j.put(number(n, 100))
 		}
 	})
 	var lost, read uint64
-	for lost+read < changes {
-		l, err := tail.Read(changes, func(dialog.Kind, uint16, []byte) error { read++; return nil })
+	for lost+read < total {
+		l, err := tail.Read(total, func(*changes.Change) error { read++; return nil })
 		if err != nil {
 			t.Error(err)
 			break

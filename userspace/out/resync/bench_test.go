@@ -37,7 +37,7 @@ func newReplica(tb testing.TB) *replica {
 		tb.Fatal(err)
 	}
 	if r.engine, err = engine.New(engine.Config{
-		Table: r.table, Listeners: []netip.AddrPort{r.socket.LocalAddr()}, Log: slog.New(slog.DiscardHandler),
+		Table: r.table, Intakes: packets.Listeners([]netip.AddrPort{r.socket.LocalAddr()}), Log: slog.New(slog.DiscardHandler),
 	}); err != nil {
 		tb.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/resync"
 	"binrepd/userspace/wire/bin1"
@@ -114,10 +115,10 @@ func TestSaveAndLoad(t *testing.T) {
 		}
 		differences(t, rows(b.table, every), want)
 		forwarded := 0
-		tail.Read(tail.Head(), func(kind dialog.Kind, _ uint16, packet []byte) error {
+		tail.Read(tail.Head(), func(c *changes.Change) error {
 			var ev dialog.Event
-			if v := bin1.Decode(packet, &ev); v != bin1.Dialog || ev.Kind != kind {
-				t.Errorf("forwarded as %v: %v, %v", kind, v, ev.Kind)
+			if v := bin1.Decode(c.Packet(), &ev); v != bin1.Dialog || ev.Kind != c.Kind {
+				t.Errorf("forwarded as %v: %v, %v", c.Kind, v, ev.Kind)
 			}
 			forwarded++
 			return nil

@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -26,20 +25,20 @@ const (
 	gatherMost, gatherBytes = 8192, 4 << 20
 	// gatherRoom is for one step of a scan too many.
 	gatherRoom = 1.25
-	// handOver is how many messages the sink is given at once: whoever else sends through it waits a millisecond for its turn.
+	// handOver is how many messages the sink is given at once. Others that send through it wait a millisecond for their turn.
 	handOver = 1024
-	// Where this host's queue is full, sending is tried again so often, after so long.
+	// Where the sink's queue is full, sending is tried again up to fullTries times, after fullPause each.
 	fullTries, fullPause = 50, 2 * time.Millisecond
 )
 
-// line takes packets from the goroutine that reads the table to the one that sends, in order. Reading and building go on
-// while the other waits for its time to send.
+// line takes packets from the goroutine that reads the table to the one that sends, in order. The former goes on reading and building while
+// the latter waits for its time to send.
 type line struct {
 	size    int           // messages a batch
 	gather  bool          // chunks are as large as gatherMost allows, and go out by length
 	limiter *rate.Limiter // nil: no limit
 	sink    packets.Sink  // nil in a dry run
-	refuse  <-chan error  // what the network reports
+	failure <-chan error  // what the sink reports later
 
 	batch *batch // being filled, or nil
 	full  chan *batch
@@ -81,8 +80,8 @@ func (b *batch) sort() {
 	b.messages, b.sorted = b.sorted, b.messages
 }
 
-func newLine(cfg *Config, refuse <-chan error) *line {
-	l := &line{size: sendBatch, refuse: refuse, done: make(chan struct{})}
+func newLine(cfg *Config, failure <-chan error) *line {
+	l := &line{size: sendBatch, failure: failure, done: make(chan struct{})}
 	l.gather = cfg.Rate == 0 && !cfg.Replace && !cfg.DryRun
 	count := batches
 	if l.gather {
@@ -197,8 +196,8 @@ func (l *line) send(ctx context.Context, messages []packets.Message) error {
 			return err
 		}
 		select {
-		case err := <-l.refuse:
-			if err := verdict(err); err != nil {
+		case err := <-l.failure:
+			if err := final(err); err != nil {
 				return err
 			}
 		default:
@@ -232,9 +231,9 @@ func (l *line) transmit(ctx context.Context, messages []packets.Message) error {
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return err
-		case verdict(err) != nil:
-			return verdict(err)
-		case queueFull(err) && tries < fullTries:
+		case final(err) != nil:
+			return final(err)
+		case errors.Is(err, packets.ErrFull) && tries < fullTries:
 			tries++
 			select {
 			case <-time.After(fullPause):
@@ -258,17 +257,12 @@ func (l *line) count(messages []packets.Message) {
 	l.bytes.Add(uint64(bytes))
 }
 
-func queueFull(err error) bool {
-	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EAGAIN)
-}
-
-// verdict tells whether an error of sending means that it is useless to go on.
-func verdict(err error) error {
+// final returns the error that ends a session if err means that it is useless to go on, and nil otherwise.
+func final(err error) error {
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, packets.ErrRefused):
 		return ErrNobodyAnswers
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETDOWN),
-		errors.Is(err, syscall.EHOSTDOWN), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+	case errors.Is(err, packets.ErrNoRoute):
 		return errors.Join(ErrUnreachable, err)
 	}
 	return nil

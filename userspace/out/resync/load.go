@@ -13,15 +13,10 @@ import (
 	"golang.org/x/time/rate"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/wire/bin1"
 )
-
-// Outlet takes what changed the table. engine.Outlet is the same.
-type Outlet interface {
-	// Forward is called with one shard locked, with that shard's changes in order and the packets that brought them.
-	Forward(events []*dialog.Event, datagrams []*packets.Packet)
-}
 
 // LoadConfig says what to load, and into what. Table, Path and Steering are required.
 type LoadConfig struct {
@@ -32,7 +27,7 @@ type LoadConfig struct {
 	// Origin numbers a source, that of a live dialog or of another; nil: origins are lost.
 	Origin func(ep packets.Endpoint, live bool) uint16
 	// Outlet is handed what changed the table, as if it had been received; nil: nothing is passed on.
-	Outlet Outlet
+	Outlet changes.Outlet
 	// Rate is the most records a second, for the sake of those that Outlet passes them on to; 0 means no limit.
 	Rate int
 }
@@ -228,7 +223,7 @@ type loader struct {
 	updated   []uint32
 	datagrams []packets.Packet
 	event     [1]*dialog.Event
-	datagram  [1]*packets.Packet
+	change    [1]changes.Change
 }
 
 // maxTogether bounds the records applied under one lock.
@@ -291,7 +286,7 @@ func (l *loader) applyTo(shard int, list []int32) {
 	defer s.Unlock()
 	for _, i := range list {
 		ev := &l.events[i]
-		l.event[0], l.datagram[0] = ev, &l.datagrams[i]
+		l.event[0] = ev
 		s.Apply(l.event[:], int64(l.updated[i]))
 		l.summary.Outcomes[ev.Outcome]++
 		if l.cfg.Outlet == nil || !ev.Outcome.Changed() {
@@ -300,6 +295,8 @@ func (l *loader) applyTo(shard int, list []int32) {
 		if ev.State == dialog.Ended { // the packet is a deletion
 			ev.Kind, ev.State, ev.Start = dialog.Delete, 0, 0
 		}
-		l.cfg.Outlet.Forward(l.event[:], l.datagram[:])
+		bin1.Describe(&l.change[0], l.datagrams[i].Payload, ev)
+		l.change[0].Source = ev.Origin
+		l.cfg.Outlet.Forward(l.change[:])
 	}
 }

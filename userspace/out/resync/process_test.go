@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,12 +19,10 @@ import (
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
-// newSender opens a real socket, which tells session of refusals.
-func newSender(t *testing.T, session *atomic.Pointer[resync.Session]) *socket.Socket {
+// newSender opens a real socket.
+func newSender(t *testing.T) *socket.Socket {
 	t.Helper()
-	s, err := socket.NewSender(context.Background(), netip.MustParseAddrPort("127.0.0.1:0"), socket.Config{
-		OnError: func(_ packets.Endpoint, err error) { session.Load().Failed(err) },
-	})
+	s, err := socket.NewSender(context.Background(), netip.MustParseAddrPort("127.0.0.1:0"), socket.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +44,7 @@ func TestAgainstAProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer standby.Stop()
-	var session atomic.Pointer[resync.Session]
-	sender := newSender(t, &session)
+	sender := newSender(t)
 	const rounds = 10
 	for round := range rounds {
 		var buf []byte
@@ -68,7 +64,6 @@ func TestAgainstAProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		session.Store(s)
 		before := handled(t, standby)
 		sum, err := s.Run(context.Background())
 		if err != nil || sum.Passes != 2 || sum.Dialogs < 1900 || sum.TailEvents == 0 || sum.Unmatched != 0 {
@@ -144,16 +139,13 @@ func TestNobodyListens(t *testing.T) {
 	for _, n := range []int{1, 5000} {
 		a := newAppliance(t, 0)
 		a.fill(newProxy(1, n), n)
-		var session atomic.Pointer[resync.Session]
-		sender := newSender(t, &session)
+		sender := newSender(t)
 		s, err := resync.New(resync.Config{
 			Table: a.table, Sink: sender, OpenTail: a.tail, To: packets.EndpointOf(closed), Rate: 4000,
-			Poll: func() { sender.ReapErrors() },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		session.Store(s)
 		sum, err := s.Run(context.Background())
 		if !errors.Is(err, resync.ErrNobodyAnswers) || sum.Complete || sum.Packets > uint64(2*n) {
 			t.Errorf("%d dialogs: %+v, %v", n, sum, err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
 	"binrepd/userspace/wire/bin1"
@@ -50,7 +51,7 @@ func (s *Session) sendEntry(ctx context.Context, e *entry, now uint32) error {
 		s.pass.Expired++
 		return nil
 	}
-	held, err := s.send(ctx, s.shield, subject.Kind, body, s.chunk.key(e))
+	held, err := s.send(ctx, s.shield, bin1.Layout, subject.Kind, body, s.chunk.key(e))
 	switch {
 	case err != nil || held != shield.Passed:
 		return err
@@ -62,27 +63,34 @@ func (s *Session) sendEntry(ctx context.Context, e *entry, now uint32) error {
 	return nil
 }
 
-// sendChange sends what the tail told.
-func (s *Session) sendChange(ctx context.Context, kind dialog.Kind, origin uint16, packet []byte) error {
+// sendChange sends a change that the tail told of.
+func (s *Session) sendChange(ctx context.Context, c *changes.Change) error {
 	s.summary.TailEvents++
-	var ev dialog.Event
-	if bin1.Decode(packet, &ev) != bin1.Dialog {
-		return nil // whatever was forwarded had been decoded
-	}
-	if s.cfg.Filter != nil && !s.cfg.Filter(Subject{
-		Kind: kind, State: ev.State, Start: ev.Start, Timeout: ev.Timeout, Origin: origin, Body: ev.Body,
-	}) {
+	if s.cfg.Filter != nil && !s.cfg.Filter(subjectOf(c)) {
 		return nil
 	}
+	kind := c.Kind
 	if kind == dialog.Create {
 		kind = dialog.Update
 	}
-	_, err := s.send(ctx, s.live, kind, ev.Body, ev.Key)
+	_, err := s.send(ctx, s.live, c.Layout, kind, c.Body(), c.Key())
 	return err
 }
 
-// send puts one change into the batch: a deletion, or a snapshot as the session's way of sending wants it.
-func (s *Session) send(ctx context.Context, sh *shield.Shield, kind dialog.Kind, body, key dialog.Packed) (shield.Reason, error) {
+// subjectOf describes a change to a filter.
+func subjectOf(c *changes.Change) Subject {
+	subject := Subject{Kind: c.Kind, State: c.State, Origin: c.Source, Body: c.Body()}
+	var ev dialog.Event
+	if c.Kind != dialog.Delete && dialog.ParseSnapshot(subject.Body, c.Kind, &ev) == dialog.NoFault {
+		subject.Start, subject.Timeout = ev.Start, ev.Timeout
+	}
+	return subject
+}
+
+// send puts one change into the batch: a deletion, or a snapshot in the way in which the session sends it.
+func (s *Session) send(
+	ctx context.Context, sh *shield.Shield, layout changes.Layout, kind dialog.Kind, body, key dialog.Packed,
+) (shield.Reason, error) {
 	replace := s.cfg.Replace && kind != dialog.Delete
 	if replace {
 		kind = dialog.Create
@@ -92,13 +100,16 @@ func (s *Session) send(ctx context.Context, sh *shield.Shield, kind dialog.Kind,
 	if err != nil {
 		return shield.Passed, err
 	}
-	b.buf, out = sh.Process(b.buf, kind, body, nil)
+	s.change = changes.Change{
+		Capability: changes.Dialogs, Layout: layout, Kind: kind, Bytes: body, BodySpan: changes.Span{To: uint32(len(body))},
+	}
+	b.buf, out = sh.Process(b.buf, &s.change)
 	if out.Held != shield.Passed {
 		return out.Held, nil
 	}
 	if replace && out.Kind == dialog.Create {
 		from := len(b.buf)
-		b.buf = bin1.Append(b.buf, dialog.Delete, key)
+		b.buf = sh.Dialect().Append(b.buf, dialog.Delete, key)
 		b.messages = append(b.messages, packets.Message{Payload: b.buf[from:], To: s.cfg.To})
 	}
 	b.messages = append(b.messages, packets.Message{Payload: out.Packet, To: s.cfg.To})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
 )
@@ -15,36 +16,36 @@ import (
 const (
 	// DefaultPasses is for a session with a rate: the second pass sends again what the first may have lost.
 	DefaultPasses = 2
-	// maxExtra is how many passes are added because the tail was overwritten. A session that still has no complete pass behind it
-	// never will, at this rate.
+	// maxExtra is how many passes are added because the tail was overwritten. A session that has no complete pass by then
+	// will never have one at this rate.
 	maxExtra = 3
-	// maxOverruns is after how many the session gives up in the middle of a pass: changes come faster than it may send.
+	// maxOverruns is after how many overruns the session gives up in the middle of a pass: changes come faster than it may send.
 	maxOverruns = 8
 	// catchUps is how often the tail is sent at the end, at most.
 	catchUps = 10
-	// answerTime is for how long a session looks out for a refusal after its first packet, even if it has sent everything:
+	// answerTime is for how long after its first packet a session waits for the report of a failure, even if it has sent everything:
 	// longer than the round trip to any standby.
 	answerTime = 250 * time.Millisecond
-	// pollInterval is how often Config.Poll is called.
+	// pollInterval is how often the sink is asked for such reports meanwhile.
 	pollInterval = 10 * time.Millisecond
 	// progressInterval is how often progress is told.
 	progressInterval = 100 * time.Millisecond
 )
 
-// Errors that callers branch on. ErrNobodyAnswers: the destination's host says that nobody listens there.
+// Errors that callers branch on. ErrNobodyAnswers and ErrUnreachable stand for packets.ErrRefused and packets.ErrNoRoute.
 var (
 	ErrNobodyAnswers = errors.New("nobody answers there: the host says that the port is closed")
 	ErrUnreachable   = errors.New("there is no way there")
 	ErrOverrun       = errors.New("more changes came than could be sent at this rate: the standby may lack some of them")
 )
 
-// Tail reads what is forwarded from the moment on at which it was opened. egress.Tail is one.
+// Tail reads what is forwarded after it was opened. egress.Tail is one.
 type Tail interface {
-	// Head returns the sequence number of the change that will come next.
+	// Head returns the position of the change that will come next.
 	Head() uint64
-	// Read calls fn for each change not read yet, up to sequence number to. lost counts changes that were overwritten
-	// before they could be read. An error of fn ends it.
-	Read(to uint64, fn func(kind dialog.Kind, origin uint16, packet []byte) error) (lost uint64, err error)
+	// Read calls fn for each change not read yet, up to position to. The change is valid until fn returns. lost counts changes that were
+	// overwritten before they could be read. An error of fn ends it.
+	Read(to uint64, fn func(*changes.Change) error) (lost uint64, err error)
 	Close()
 }
 
@@ -65,12 +66,9 @@ type Config struct {
 	Sink     packets.Sink
 	OpenTail func() Tail
 	To       packets.Endpoint
-	// Poll makes a sink that nobody receives from look for errors of the network, which it passes to Failed. It is called now and then
-	// when everything has been sent; nil: the sink tells by itself.
-	Poll func()
 	// Rate is the most packets a second, everything counted; 0 means as fast as it goes. A processor reads, builds and sends
-	// 850,000 dialogs a second to its own host; one that receives takes fewer, and loses what its buffer has no room for, 100,000
-	// datagrams by default. A larger table needs a receiver with more processors, or a rate.
+	// 850,000 dialogs a second to its own host. A receiver takes fewer, and loses what its buffer has no room for: by default it has room
+	// for 100,000 datagrams. A larger table needs a receiver with more processors, or a rate.
 	Rate int
 	// Passes is how often the table is sent; 0 means DefaultPasses with a rate, and 1 without.
 	Passes int
@@ -78,10 +76,10 @@ type Config struct {
 	Replace bool
 	// DryRun does all but sending.
 	DryRun bool
-	// Policy says what is changed on the way out.
+	// Policy says what is changed on the way out, and what the destination speaks.
 	Policy shield.Policy
-	// Filter chooses what is sent; nil: everything. It is asked about deletions, too, of which only the key is known, and is called
-	// without any lock.
+	// Filter chooses what is sent; nil: everything. It decides about deletions, too, of which only the key is known. It is called without
+	// any lock.
 	Filter func(Subject) bool
 	// OnProgress is called every tenth of a second and at the end, by the goroutine of Run; it may be nil.
 	OnProgress func(Progress)
@@ -89,16 +87,18 @@ type Config struct {
 
 // Session sends the table to one destination.
 type Session struct {
-	cfg    Config
-	refuse chan error // what the network reported about the destination
+	cfg      Config
+	reporter packets.Reporter // the sink, if it is one and the session sends
+	failure  chan error       // what the sink reported about the destination
 
 	mu       sync.Mutex // guards progress
 	progress Progress
 
-	// Those of Run.
+	// Only Run uses what is below.
 	line     *line
 	tail     Tail
 	chunk    chunk
+	change   changes.Change // being sent
 	live     *shield.Shield // for the tail
 	shield   *shield.Shield // for the pass
 	summary  Summary
@@ -132,16 +132,21 @@ func New(cfg Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{cfg: cfg, live: live, refuse: make(chan error, 1)}
-	s.line = newLine(&cfg, s.refuse)
+	s := &Session{cfg: cfg, live: live, failure: make(chan error, 1)}
+	if !cfg.DryRun {
+		s.reporter, _ = cfg.Sink.(packets.Reporter)
+	}
+	s.line = newLine(&cfg, s.failure)
 	return s, nil
 }
 
-// Failed tells the session that the network reported err about a message to its destination, as a syscall.Errno. It is quick
-// and may be called from any goroutine.
-func (s *Session) Failed(err error) {
+// failed takes what the sink reported about a message.
+func (s *Session) failed(to packets.Endpoint, err error) {
+	if to != s.cfg.To {
+		return
+	}
 	select {
-	case s.refuse <- err:
+	case s.failure <- err:
 	default:
 	}
 }
@@ -153,6 +158,9 @@ func (s *Session) Run(ctx context.Context) (Summary, error) {
 	if !s.cfg.DryRun {
 		s.tail = s.cfg.OpenTail()
 		defer s.tail.Close()
+	}
+	if s.reporter != nil {
+		defer s.reporter.Watch(s.failed)()
 	}
 	err := s.sendAll(ctx)
 	if err != nil {
@@ -187,7 +195,7 @@ func (s *Session) sendAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.listen(ctx)
+	return s.awaitFailure(ctx)
 }
 
 // run puts everything in line.
@@ -255,9 +263,7 @@ func (s *Session) drain(ctx context.Context) error {
 	if s.tail == nil {
 		return ctx.Err()
 	}
-	lost, err := s.tail.Read(s.tail.Head(), func(kind dialog.Kind, origin uint16, packet []byte) error {
-		return s.sendChange(ctx, kind, origin, packet)
-	})
+	lost, err := s.tail.Read(s.tail.Head(), func(c *changes.Change) error { return s.sendChange(ctx, c) })
 	if lost > 0 {
 		s.dirty = true
 		s.summary.Overruns++
@@ -292,9 +298,9 @@ func (s *Session) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// listen waits for a refusal until enough time has passed since the first packet.
-func (s *Session) listen(ctx context.Context) error {
-	if s.line.first.IsZero() {
+// awaitFailure waits until enough time has passed since the first packet for a report that the destination doesn't take packets.
+func (s *Session) awaitFailure(ctx context.Context) error {
+	if s.line.first.IsZero() || s.reporter == nil {
 		return nil
 	}
 	wait := time.NewTimer(answerTime - time.Since(s.line.first))
@@ -304,11 +310,9 @@ func (s *Session) listen(ctx context.Context) error {
 	for {
 		select {
 		case <-poll.C:
-			if s.cfg.Poll != nil {
-				s.cfg.Poll()
-			}
-		case err := <-s.refuse:
-			if err := verdict(err); err != nil {
+			s.reporter.Poll()
+		case err := <-s.failure:
+			if err := final(err); err != nil {
 				return err
 			}
 		case <-ctx.Done():

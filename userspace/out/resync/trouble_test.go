@@ -3,9 +3,9 @@ package resync_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,7 +61,7 @@ func TestMoreChangesThanTheRateEndInAnError(t *testing.T) {
 }
 
 func TestNobodyAnswers(t *testing.T) {
-	for name, errno := range map[error]syscall.Errno{resync.ErrNobodyAnswers: syscall.ECONNREFUSED, resync.ErrUnreachable: syscall.EHOSTUNREACH} {
+	for name, result := range map[error]error{resync.ErrNobodyAnswers: packets.ErrRefused, resync.ErrUnreachable: packets.ErrNoRoute} {
 		for _, dialogs := range []int{1, 1000} {
 			synctest.Test(t, func(t *testing.T) {
 				a := newAppliance(t, 0)
@@ -71,13 +71,14 @@ func TestNobodyAnswers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				go func() { // the message of ICMP, a moment later
+				go func() { // the report comes a moment later, as by ICMP
 					sink.WaitSent(context.Background(), 1)
 					time.Sleep(10 * time.Millisecond)
-					s.Failed(syscall.EMSGSIZE) // says nothing about the destination
+					sink.Report(standby, errors.New("too long"))   // says nothing about the destination
+					sink.Report(packets.Endpoint{Port: 1}, result) // is about another one
 					time.Sleep(10 * time.Millisecond)
-					s.Failed(errno)
-					s.Failed(errno)
+					sink.Report(standby, fmt.Errorf("reported: %w", result))
+					sink.Report(standby, fmt.Errorf("reported: %w", result))
 				}()
 				sum, err := s.Run(context.Background())
 				if !errors.Is(err, name) || sum.Complete || !strings.Contains(err.Error(), "192.0.2.1:5556") {
@@ -99,11 +100,11 @@ func TestErrorsOfTheSink(t *testing.T) {
 		want  error
 		lost  uint64
 	}{
-		{"refused", syscall.ECONNREFUSED, 1, resync.ErrNobodyAnswers, 0},
-		{"no route", syscall.ENETUNREACH, 1, resync.ErrUnreachable, 0},
+		{"refused", packets.ErrRefused, 1, resync.ErrNobodyAnswers, 0},
+		{"no route", packets.ErrNoRoute, 1, resync.ErrUnreachable, 0},
 		{"closed", net.ErrClosed, 1, net.ErrClosed, 0},
-		{"queue full for a while", syscall.ENOBUFS, 20, nil, 0},
-		{"too long", syscall.EMSGSIZE, 3, nil, 3},
+		{"queue full for a while", packets.ErrFull, 20, nil, 0},
+		{"too long", errors.New("too long"), 3, nil, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/out/resync"
@@ -87,7 +88,9 @@ func (a *appliance) take(packet []byte) dialog.Outcome {
 	defer s.Unlock()
 	s.Apply([]*dialog.Event{&ev}, time.Now().Unix())
 	if ev.Outcome.Changed() {
-		a.egress.Forward([]*dialog.Event{&ev}, []*packets.Packet{{Payload: packet}})
+		c := bin1test.Change(packet)
+		c.Source = ev.Origin
+		a.egress.Forward([]changes.Change{c})
 	}
 	return ev.Outcome
 }

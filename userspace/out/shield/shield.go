@@ -1,12 +1,12 @@
 package shield
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/wire/bin1"
 )
 
@@ -15,6 +15,8 @@ const ByeOnTimeout = 1 << 3
 
 // Policy is what a destination needs changed. The zero value changes nothing.
 type Policy struct {
+	// Dialect is what the destination speaks; nil means generation 1.
+	Dialect changes.Dialect
 	// Rewrites replace the sockets of the caller's and the callee's side. A socket is replaced at most once.
 	Rewrites []SocketRewrite
 	// ClearByeOnTimeout clears ByeOnTimeout, for a standby that must not end calls by itself.
@@ -23,10 +25,10 @@ type Policy struct {
 	Now func() time.Time
 }
 
-// Shield decides about the events for one destination. One goroutine uses it; Report may be called from any.
+// Shield decides about the changes for one destination, and encodes them for it. One goroutine uses it; any may call Report.
 type Shield struct {
 	policy Policy
-	body   []byte // where a changed dialog is put together
+	body   []byte // a changed dialog is put together here
 	counts counts
 }
 
@@ -45,36 +47,43 @@ func New(p Policy) (*Shield, error) {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
+	if p.Dialect == nil {
+		p.Dialect = bin1.Dialect{}
+	}
 	return &Shield{policy: p}, nil
 }
 
-// Outgoing is the decision about one event.
+// Dialect returns what the destination speaks.
+func (s *Shield) Dialect() changes.Dialect { return s.policy.Dialect }
+
+// Outgoing is the decision about one change.
 type Outgoing struct {
-	// Held is the reason for holding the event back, or Passed.
+	// Held is the reason for holding the change back, or Passed.
 	Held Reason
-	// Kind of the packet: that of the event, but Delete for a dialog that has ended.
+	// Kind of the packet: that of the change, but Delete for a dialog that has ended.
 	Kind dialog.Kind
 	// Packet is what to send: the packet that came, or one built behind dst.
 	Packet []byte
 }
 
-// Process decides about the event of that kind and body: a packed dialog, or for a deletion its packed key. packet is what
-// told of it, and is what goes out if nothing has to be changed; with nil it is built. Packets that are built are appended to
-// dst; the extended slice is returned.
-func (s *Shield) Process(dst []byte, kind dialog.Kind, body dialog.Packed, packet []byte) ([]byte, Outgoing) {
-	kind, changed, held := s.examine(kind, body)
-	if held == Passed && bin1.Size(changed) > bin1.MaxSize {
+// Process decides about a change. If nothing has to be changed, the packet that told of it goes out; where there is none, or
+// something has to be changed, a packet is built. Packets that are built are appended to dst, and the extended slice is
+// returned.
+func (s *Shield) Process(dst []byte, c *changes.Change) ([]byte, Outgoing) {
+	dialect, body := s.policy.Dialect, c.Body()
+	kind, changed, held := s.examine(c, body)
+	if held == Passed && dialect.Size(changed) > dialect.MaxSize() {
 		held = TooLong
 	}
 	s.counts.held[held].Add(1)
 	if held != Passed {
 		return dst, Outgoing{Held: held}
 	}
-	if packet != nil && len(changed) == len(body) && &changed[0] == &body[0] {
-		return dst, Outgoing{Kind: kind, Packet: packet}
+	if c.Framed && len(changed) == len(body) && &changed[0] == &body[0] {
+		return dst, Outgoing{Kind: kind, Packet: c.Packet()}
 	}
 	from := len(dst)
-	dst = bin1.Append(dst, kind, changed)
+	dst = dialect.Append(dst, kind, changed)
 	return dst, Outgoing{Kind: kind, Packet: dst[from:len(dst):len(dst)]}
 }
 
@@ -88,9 +97,14 @@ var reasons = [...]Reason{
 	dialog.BadState:       BadState,
 }
 
-// examine returns the kind and the body to send: body itself, a part of it, or a changed copy in s.body.
-func (s *Shield) examine(kind dialog.Kind, body dialog.Packed) (dialog.Kind, dialog.Packed, Reason) {
+// examine returns the kind and the body to send: body itself, a part of it, or a changed copy in s.body. A body in a layout that the
+// destination doesn't speak is malformed to it.
+func (s *Shield) examine(c *changes.Change, body dialog.Packed) (dialog.Kind, dialog.Packed, Reason) {
 	var ev dialog.Event
+	kind := c.Kind
+	if c.Layout != s.policy.Dialect.Layout() {
+		return kind, body, Malformed
+	}
 	switch kind {
 	case dialog.Delete:
 		return kind, body, reasons[dialog.ParseKey(body, &ev)]
@@ -141,7 +155,8 @@ func (s *Shield) adapt(body dialog.Packed, f *dialog.Fields) dialog.Packed {
 			}
 		}
 		if newCaller != "" || newCallee != "" {
-			body, own = s.replaceSockets(body, f, newCaller, newCallee), true
+			s.body = s.policy.Dialect.AppendSockets(s.body[:0], body, newCaller, newCallee)
+			body, own = s.body, true
 		}
 	}
 	if flags := f.Number(dialog.Flags); s.policy.ClearByeOnTimeout && flags&ByeOnTimeout != 0 {
@@ -149,8 +164,7 @@ func (s *Shield) adapt(body dialog.Packed, f *dialog.Fields) dialog.Packed {
 			s.body = append(s.body[:0], body...)
 			body = s.body
 		}
-		// Flags are the fourth number from the end, before the timeout and two generated CSeqs.
-		binary.LittleEndian.PutUint32(body[len(body)-4*4:], flags&^ByeOnTimeout)
+		s.policy.Dialect.SetFlags(body, flags&^ByeOnTimeout)
 	}
 	return body
 }
@@ -169,28 +183,4 @@ func (s *Shield) rewrite(socket []byte) (replacement string, known bool) {
 		known = known || string(socket) == r.New
 	}
 	return "", known
-}
-
-// replaceSockets puts a copy of body with other sockets together in s.body. The two are neighbours, behind five strings and
-// three numbers.
-func (s *Shield) replaceSockets(body dialog.Packed, f *dialog.Fields, newCaller, newCallee string) dialog.Packed {
-	before := 3 * 4
-	for _, i := range []dialog.Field{dialog.CallID, dialog.FromTag, dialog.ToTag, dialog.FromURI, dialog.ToURI} {
-		before += 4 + len(f.Bytes(i))
-	}
-	caller, callee := f.Bytes(dialog.CallerSocket), f.Bytes(dialog.CalleeSocket)
-	out := append(s.body[:0], body[:before]...)
-	out = appendEither(out, caller, newCaller)
-	out = appendEither(out, callee, newCallee)
-	s.body = append(out, body[before+4+len(caller)+4+len(callee):]...)
-	return s.body
-}
-
-func appendEither(dst, socket []byte, replacement string) []byte {
-	if replacement == "" {
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(socket)))
-		return append(dst, socket...)
-	}
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(replacement)))
-	return append(dst, replacement...)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/wire/bin1"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
@@ -41,7 +42,9 @@ func process(t testing.TB, s *Shield, kind dialog.Kind, d dialog.Details) (Outgo
 	}
 	packet := bin1.Append(nil, kind, body)
 	before := bytes.Clone(packet)
-	_, out := s.Process(nil, kind, packet[bin1.Size(nil):], packet)
+	c := bin1test.Unframed(kind, packet) // which needs not be well-formed
+	c.BodySpan.From, c.Framed = uint32(bin1.Size(nil)), true
+	_, out := s.Process(nil, &c)
 	if !bytes.Equal(packet, before) {
 		t.Fatal("the packet that came was changed")
 	}
@@ -66,7 +69,8 @@ func TestPacketsLeaveAsTheyCame(t *testing.T) {
 				continue
 			}
 			total++
-			dst, out := s.Process(nil, ev.Kind, ev.Body, d.Payload)
+			came := bin1test.Change(d.Payload)
+			dst, out := s.Process(nil, &came)
 			if out.Held != Passed || out.Kind != ev.Kind || &out.Packet[0] != &d.Payload[0] || len(out.Packet) != len(d.Payload) {
 				t.Fatalf("%s: a %v became %v, %v", c.Name, ev.Kind, out.Held, out.Kind)
 			}
@@ -74,7 +78,8 @@ func TestPacketsLeaveAsTheyCame(t *testing.T) {
 				t.Fatal("something was built")
 			}
 			// Built from the body it is the same, too: what resync does.
-			if _, out = s.Process(nil, ev.Kind, ev.Body, nil); !bytes.Equal(out.Packet, d.Payload) {
+			bare := bin1test.Unframed(ev.Kind, ev.Body)
+			if _, out = s.Process(nil, &bare); !bytes.Equal(out.Packet, d.Payload) {
 				t.Fatalf("%s: a %v built anew differs", c.Name, ev.Kind)
 			}
 		}
@@ -136,16 +141,28 @@ func TestMalformedBodiesAreHeldBack(t *testing.T) {
 	whole := dialog.Packed(d.AppendPacked(nil))
 	s := newShield(t, Policy{})
 	for cut := range whole {
-		if _, out := s.Process(nil, dialog.Update, whole[:cut], nil); out.Held != Malformed {
+		c := bin1test.Unframed(dialog.Update, whole[:cut])
+		if _, out := s.Process(nil, &c); out.Held != Malformed {
 			t.Fatalf("cut to %d bytes: %v", cut, out.Held)
 		}
 	}
 	for _, body := range [][]byte{append(bytes.Clone(whole), 0), {0xff, 0xff, 0xff, 0xff}} {
 		for _, kind := range []dialog.Kind{dialog.Create, dialog.Update, dialog.Delete} {
-			if _, out := s.Process(nil, kind, body, nil); out.Held != Malformed {
+			c := bin1test.Unframed(kind, body)
+			if _, out := s.Process(nil, &c); out.Held != Malformed {
 				t.Errorf("%d bytes as %v: %v", len(body), kind, out.Held)
 			}
 		}
+	}
+}
+
+// TestAnotherLayoutIsHeldBack: the shield doesn't read a body in a layout that its destination doesn't speak.
+func TestAnotherLayoutIsHeldBack(t *testing.T) {
+	d := call()
+	c := bin1test.Change(bin1.Append(nil, dialog.Update, d.AppendPacked(nil)))
+	c.Layout++
+	if dst, out := newShield(t, Policy{}).Process(nil, &c); out.Held != Malformed || out.Packet != nil || len(dst) != 0 {
+		t.Errorf("%+v", out)
 	}
 }
 
@@ -255,7 +272,7 @@ func TestSocketsListedAreBounded(t *testing.T) {
 func TestProcessDoesNotAllocate(t *testing.T) {
 	d := call()
 	packet := bin1.Append(nil, dialog.Update, d.AppendPacked(nil))
-	body := dialog.Packed(packet[bin1.Size(nil):])
+	framed := bin1test.Change(packet)
 	for _, p := range []Policy{
 		{}, {ClearByeOnTimeout: true},
 		{Rewrites: []SocketRewrite{{"udp:10.0.0.1:5060", "udp:10.0.0.22:5060"}}},
@@ -263,9 +280,9 @@ func TestProcessDoesNotAllocate(t *testing.T) {
 	} {
 		s := newShield(t, p)
 		buf := make([]byte, 0, 4096)
-		for _, original := range [][]byte{packet, nil} {
-			if n := testing.AllocsPerRun(100, func() { s.Process(buf, dialog.Update, body, original) }); n != 0 {
-				t.Errorf("%+v, packet built: %t: %v allocations", p, original == nil, n)
+		for _, c := range []changes.Change{framed, bin1test.Unframed(dialog.Update, framed.Body())} {
+			if n := testing.AllocsPerRun(100, func() { s.Process(buf, &c) }); n != 0 {
+				t.Errorf("%+v, packet built: %t: %v allocations", p, !c.Framed, n)
 			}
 		}
 	}
@@ -274,20 +291,21 @@ func TestProcessDoesNotAllocate(t *testing.T) {
 func BenchmarkProcess(b *testing.B) {
 	d := call()
 	packet := bin1.Append(nil, dialog.Update, d.AppendPacked(nil))
-	body := dialog.Packed(packet[bin1.Size(nil):])
+	framed := bin1test.Change(packet)
+	unframed := bin1test.Unframed(dialog.Update, framed.Body())
 	rules := []SocketRewrite{{"udp:10.0.0.1:5060", "udp:10.0.0.22:5060"}}
 	for _, c := range []struct {
 		name   string
 		policy Policy
-		packet []byte
+		change *changes.Change
 	}{
-		{"as it came", Policy{}, packet}, {"built", Policy{}, nil}, {"rewritten", Policy{Rewrites: rules}, packet},
+		{"as it came", Policy{}, &framed}, {"built", Policy{}, &unframed}, {"rewritten", Policy{Rewrites: rules}, &framed},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			s := newShield(b, c.policy)
 			buf := make([]byte, 0, 4096)
 			for b.Loop() {
-				s.Process(buf, dialog.Update, body, c.packet)
+				s.Process(buf, c.change)
 			}
 		})
 	}

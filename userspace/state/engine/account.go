@@ -1,27 +1,24 @@
 package engine
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
 	"binrepd/userspace/wire/bin1"
 )
-
-// MaxListeners is how many listen addresses there can be; the XDP program has the same limit.
-const MaxListeners = 16
 
 // kinds is the size of an array indexed by dialog.Kind.
 const kinds = int(dialog.Delete) + 1
 
-// Account is what became of the datagrams of one listener.
+// Account is what became of the packets of one intake.
 type Account struct {
-	// Received datagrams and their bytes, as taken from the sources. What the kernel lost before is not in it.
+	// Received packets and their bytes, as taken from the sources. It lacks what the kernel lost before.
 	Received, Bytes uint64
 	// Outcomes of dialog events, by kind.
 	Outcomes [kinds][dialog.Outcomes]uint64
-	// Verdicts on datagrams that are no dialog events; bin.Dialog stays zero.
+	// Verdicts on packets that are no dialog events; bin1.Dialog stays zero.
 	Verdicts [bin1.Verdicts]uint64
 }
 
@@ -73,20 +70,20 @@ func (a *Account) Sum() (n uint64) {
 
 // tally is what a worker counts.
 type tally struct {
-	listeners    [MaxListeners]Account
+	intakes      [packets.MaxIntakes]Account
 	batches      Sizes
 	latency      Histogram
 	capabilities capabilities
 }
 
-// published lets others read a tally while its worker goes on. Neither waits for the other: of three copies the worker has one to write,
-// whoever reads has one, and the third, the latest that was published, changes hands by one atomic exchange.
+// published lets others read a tally while its worker goes on. Neither waits for the other. There are three copies: the worker has one
+// to write, the reader has one, and the third, which was published last, changes hands by one atomic exchange.
 type published struct {
 	copies [3]tally
 	latest atomic.Uint32 // the number of the latest copy, and fresh if nobody has taken it yet
 	mine   uint32        // the worker's
 
-	mu    sync.Mutex // guards taken: one reads at a time. The worker doesn't take it
+	mu    sync.Mutex // guards taken: there is one reader at a time. The worker doesn't take it
 	taken uint32
 }
 
@@ -98,9 +95,9 @@ func (p *published) init() {
 }
 
 // publish is called by the worker, once a batch.
-func (p *published) publish(t *tally, listeners []netip.AddrPort) {
+func (p *published) publish(t *tally, intakes int) {
 	c := &p.copies[p.mine]
-	copy(c.listeners[:], t.listeners[:len(listeners)])
+	copy(c.intakes[:], t.intakes[:intakes])
 	c.batches = t.batches
 	c.latency = t.latency
 	c.capabilities = t.capabilities
@@ -117,15 +114,15 @@ func (p *published) read(fn func(*tally)) {
 	fn(&p.copies[p.taken])
 }
 
-// maxCapabilities bounds the names that are counted one by one: the two that exist and some to come. Names are the
-// sender's choice, so what goes beyond is counted together.
+// maxCapabilities bounds the names that are counted one by one. The sender chooses the names. So all further ones are counted
+// together.
 const maxCapabilities = 16
 
-// OtherCapabilities is the name under which the rest is counted. A sender can't choose it: it is longer than
-// what is kept of a name.
+// OtherCapabilities is the name under which the rest is counted. A sender can't choose it: longer names than capabilityName are
+// counted there.
 const OtherCapabilities = "(any other name)"
 
-const capabilityName = 15 // bytes kept of a name
+const capabilityName = 15 // bytes of the longest name that is counted by itself
 
 // capabilities counts packets of other capabilities by name, without allocating.
 type capabilities struct {

@@ -2,13 +2,13 @@ package engine
 
 import (
 	"binrepd/dialog"
-	"binrepd/userspace/in/packets"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/wire/bin1"
 )
 
-// End ends the live dialog of that packed key by hand: as a deletion would, for which it makes the packet, in the table and at
-// everybody whom the outlet tells. hash is the steering hash of its Call-ID. It does so only if there is one and still, which
-// is called with its shard locked, agrees, and tells whether it did. No listener's account has it.
+// End ends the live dialog with that packed key by hand, as a deletion from a proxy would: in the table, and at everything that the
+// outlet sends to. hash is the steering hash of its Call-ID. End calls still with the shard locked, and does nothing if there is
+// no such live dialog or still returns false. It tells whether it ended the dialog. The account of no intake has it.
 func (e *Engine) End(hash uint32, key dialog.Packed, still func(*dialog.View) bool) bool {
 	packet := bin1.Append(nil, dialog.Delete, key)
 	var ev dialog.Event
@@ -27,9 +27,9 @@ func (e *Engine) End(hash uint32, key dialog.Packed, still func(*dialog.View) bo
 	if !ev.Outcome.Changed() {
 		return false
 	}
-	if e.cfg.Outlet != nil {
-		e.cfg.Outlet.Forward([]*dialog.Event{&ev}, []*packets.Packet{{Payload: packet, Hash: hash, Received: e.cfg.Now().UnixNano()}})
-	}
+	var c changes.Change
+	bin1.Describe(&c, packet, &ev)
+	e.Forward([]changes.Change{c})
 	e.ended.Add(1)
 	return true
 }

@@ -2,35 +2,39 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 )
 
-// DefaultBatch is how many datagrams a worker takes at once. Enough to lock a shard for several events and to
-// overlap their cache misses, few enough that a batch's events (112 bytes each) stay in the second-level cache.
+// DefaultBatch is how many packets a worker takes at once: enough to lock a shard for several events and to overlap their cache
+// misses, and few enough that a batch's events (112 bytes each) stay in the second-level cache.
 const DefaultBatch = 512
 
 // housekeeping is the interval of expiry: the resolution of every deadline of the table is a second.
 const housekeeping = time.Second
 
-// Config of an Engine. Table and Listeners are required.
+// Config of an Engine. Table and Intakes are required.
 type Config struct {
 	Table *dialog.Table
-	// Listeners are the listen addresses, in the order that datagram.Datagram.Listener counts.
-	Listeners []netip.AddrPort
+	// Intakes are the ways in, in the order that packets.Packet.Intake counts. Each has a row in the account.
+	Intakes []packets.Intake
 	// Outlet receives what changed the table. Nil: nothing is passed on.
-	Outlet Outlet
-	// Batch is the number of datagrams taken at once; 0 means DefaultBatch.
+	Outlet changes.Outlet
+	// Origin is the number of this appliance in the stamps of its changes; 0 means a random one, which is another at each start.
+	Origin uint64
+	// Batch is the number of packets taken at once; 0 means DefaultBatch.
 	Batch int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -40,31 +44,25 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Outlet takes what changed the table.
-type Outlet interface {
-	// Forward is called with one shard locked and with that shard's changes in order; datagrams[i] is the one that brought
-	// events[i]. It must not block, nor call the table, nor keep anything it is given.
-	Forward(events []*dialog.Event, datagrams []*packets.Packet)
-}
-
 // Input is a source and how its worker runs.
 type Input struct {
 	Source packets.Source
 	// Name tells the worker in logs and status: "ring 0", "socket 10.0.0.2:5556".
 	Name string
-	// Thread gives the worker an operating-system thread of its own: right for a source that spins or blocks
-	// in the kernel (ring), wrong for one that waits in Go's poller (socket).
+	// Thread gives the worker an operating-system thread of its own. This is right for a source that spins or blocks in the
+	// kernel (ring), and wrong for one that waits in Go's poller (socket).
 	Thread bool
-	// Started is called first by the worker, on its thread, to tell the system how to run that; it may be nil.
+	// Started is what the worker calls first, on its thread, to tell the system how to run that thread; it may be nil.
 	Started func()
-	// Recorder is shown what the worker takes; nil: nobody is. One that keeps something for each worker is another one for each input.
+	// Recorder is shown what the worker takes; it may be nil. A recorder that keeps something for each worker needs one value for
+	// each input.
 	Recorder Recorder
 }
 
-// Recorder is shown every datagram, good or bad.
+// Recorder is shown every packet, good or bad.
 type Recorder interface {
-	// Record is called by one worker once a batch, with no lock held, before the batch is looked at: then what has to be fetched into the cache
-	// is fetched for both. It must not block, nor keep anything it is given.
+	// Record is called by one worker once a batch, with no lock held, before the batch is decoded, so that the packets are fetched into
+	// the cache once for both. It must not block, nor keep anything it is given.
 	Record(batch []packets.Packet)
 }
 
@@ -80,7 +78,8 @@ type Engine struct {
 	workers []*worker
 	expired dialog.Expired
 
-	ended atomic.Uint64 // by End
+	seq   atomic.Uint64 // number of the last change
+	ended atomic.Uint64 // dialogs ended by End
 	steps steps         // of expiry
 }
 
@@ -89,10 +88,17 @@ func New(cfg Config) (*Engine, error) {
 	switch {
 	case cfg.Table == nil:
 		return nil, errors.New("engine: no table")
-	case len(cfg.Listeners) == 0:
-		return nil, errors.New("engine: no listeners")
-	case len(cfg.Listeners) > MaxListeners:
-		return nil, fmt.Errorf("engine: %d listeners, at most %d", len(cfg.Listeners), MaxListeners)
+	case len(cfg.Intakes) == 0:
+		return nil, errors.New("engine: no intakes")
+	case len(cfg.Intakes) > packets.MaxIntakes:
+		return nil, fmt.Errorf("engine: %d intakes, at most %d", len(cfg.Intakes), packets.MaxIntakes)
+	}
+	for cfg.Origin == 0 {
+		var b [8]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return nil, fmt.Errorf("engine: number of this appliance: %w", err)
+		}
+		cfg.Origin = binary.LittleEndian.Uint64(b[:])
 	}
 	if cfg.Batch <= 0 {
 		cfg.Batch = DefaultBatch
@@ -108,9 +114,8 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// Run serves the inputs until all their sources have ended, which they do behind Stop. It stops them all itself when ctx ends, or
-// when one of them fails.
-// It returns the first error of a source other than net.ErrClosed. Run may be called once.
+// Run serves the inputs until all their sources have ended, which they do after Stop. It stops them all when ctx ends, or when one of
+// them fails. It returns the errors of sources other than net.ErrClosed. Run may be called once.
 func (e *Engine) Run(ctx context.Context, inputs []Input) error {
 	workers := make([]*worker, len(inputs))
 	for i, in := range inputs {
@@ -128,10 +133,10 @@ func (e *Engine) Run(ctx context.Context, inputs []Input) error {
 	defer context.AfterFunc(ctx, stopAll)()
 
 	done := make(chan struct{})
-	var keepers sync.WaitGroup
-	keepers.Go(func() { e.keepExpiring(done) })
-	keepers.Go(func() { e.keepPreparing(done) })
-	keepers.Go(func() { e.keepNoticing(done) })
+	var background sync.WaitGroup
+	background.Go(func() { e.expireUntil(done) })
+	background.Go(func() { e.prepareUntil(done) })
+	background.Go(func() { e.noticeUntil(done) })
 
 	errs := make([]error, len(workers))
 	var wg sync.WaitGroup
@@ -147,17 +152,17 @@ func (e *Engine) Run(ctx context.Context, inputs []Input) error {
 			if err := w.run(); !errors.Is(err, net.ErrClosed) {
 				errs[i] = fmt.Errorf("%s: %w", w.input.Name, err)
 				e.cfg.Log.Error("input ended: stopping", "input", w.input.Name, "error", err)
-				stopAll() // an appliance that is deaf on one ear had better be started anew
+				stopAll() // half an appliance hides its trouble: a new start shows it and may cure it
 			}
 		})
 	}
 	wg.Wait()
 	close(done)
-	keepers.Wait()
+	background.Wait()
 	return errors.Join(errs...)
 }
 
-func (e *Engine) keepExpiring(done <-chan struct{}) {
+func (e *Engine) expireUntil(done <-chan struct{}) {
 	tick := time.NewTicker(housekeeping)
 	defer tick.Stop()
 	for {
@@ -170,8 +175,8 @@ func (e *Engine) keepExpiring(done <-chan struct{}) {
 	}
 }
 
-// keepPreparing sees to it that workers find memory for new dialogs at hand.
-func (e *Engine) keepPreparing(done <-chan struct{}) {
+// prepareUntil takes memory for new dialogs from the system ahead of need, so that no worker has to wait for it.
+func (e *Engine) prepareUntil(done <-chan struct{}) {
 	for {
 		e.cfg.Table.Prepare()
 		select {
@@ -182,8 +187,8 @@ func (e *Engine) keepPreparing(done <-chan struct{}) {
 	}
 }
 
-// keepNoticing writes the notices of bad input to the log. It has a goroutine to itself, because a log may block.
-func (e *Engine) keepNoticing(done <-chan struct{}) {
+// noticeUntil writes the notices of bad input to the log. It has a goroutine of its own, because a log may block.
+func (e *Engine) noticeUntil(done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
@@ -193,6 +198,20 @@ func (e *Engine) keepNoticing(done <-chan struct{}) {
 			e.notices.flush(e.cfg.Log)
 		}
 	}
+}
+
+// Forward implements changes.Outlet for what changes the table without a worker, such as a file that is loaded: it stamps the changes as
+// this appliance's own and hands them to Config.Outlet.
+func (e *Engine) Forward(list []changes.Change) {
+	if e.cfg.Outlet == nil || len(list) == 0 {
+		return
+	}
+	seq := e.seq.Add(uint64(len(list))) - uint64(len(list))
+	for i := range list {
+		seq++
+		list[i].Stamp = changes.Stamp{Origin: e.cfg.Origin, Seq: seq}
+	}
+	e.cfg.Outlet.Forward(list)
 }
 
 // Expire removes what is due by the engine's clock, which doesn't jump when somebody sets the wall clock. Run does it once a second.

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/packets/packetstest"
 	"binrepd/userspace/wire/bin1"
@@ -44,10 +45,10 @@ func newRig(tb testing.TB, sources int, change func(*Config)) *rig {
 	}
 	tb.Cleanup(func() { table.Close() })
 	cfg := Config{
-		Table:     table,
-		Listeners: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:5556"), netip.MustParseAddrPort("[2001:db8::1]:5556")},
-		Now:       func() time.Time { return time.Unix(testNow, 0) },
-		Log:       slog.New(slog.DiscardHandler),
+		Table:   table,
+		Intakes: packets.Listeners([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:5556"), netip.MustParseAddrPort("[2001:db8::1]:5556")}),
+		Now:     func() time.Time { return time.Unix(testNow, 0) },
+		Log:     slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
 		change(&cfg)
@@ -82,9 +83,9 @@ func (r *rig) finish(tb testing.TB) Status {
 		tb.Fatal(err)
 	}
 	s := r.Status()
-	for _, l := range s.Listeners {
+	for _, l := range s.Intakes {
 		if l.Sum() != l.Received {
-			tb.Errorf("listener %s: received %d, accounted for %d", l.Address, l.Received, l.Sum())
+			tb.Errorf("%s: received %d, accounted for %d", l.Intake, l.Received, l.Sum())
 		}
 	}
 	return s
@@ -93,7 +94,7 @@ func (r *rig) finish(tb testing.TB) Status {
 func from(source string, listener uint8, payload []byte) packets.Packet {
 	ep := packets.EndpointOf(netip.MustParseAddrPort(source))
 	return packets.Packet{
-		Payload: payload, Source: ep, Listener: listener,
+		Payload: payload, Sender: packets.Sender{Endpoint: ep}, Intake: listener,
 		Hash: steering.Hash(payload, ep), Received: testNow * int64(time.Second),
 	}
 }
@@ -240,21 +241,20 @@ func rename(packet []byte, name string) []byte {
 	return p
 }
 
-// outlet keeps what it was given, as packets.
+// outlet keeps what it was given: the packets, and the changes without their bytes.
 type outlet struct {
 	mu      sync.Mutex
 	packets []string
+	changes []changes.Change
 }
 
-func (o *outlet) Forward(events []*dialog.Event, datagrams []*packets.Packet) {
+func (o *outlet) Forward(list []changes.Change) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i, ev := range events {
-		if !ev.Outcome.Changed() {
-			o.packets = append(o.packets, "unchanged "+ev.Outcome.String())
-			continue
-		}
-		o.packets = append(o.packets, string(datagrams[i].Payload))
+	for _, c := range list {
+		o.packets = append(o.packets, string(c.Packet()))
+		c.Bytes = nil
+		o.changes = append(o.changes, c)
 	}
 }
 
@@ -283,6 +283,55 @@ func TestOutletGetsWhatChangedInOrder(t *testing.T) {
 			t.Fatalf("call %s: out of order or changed", call)
 		}
 		byCall[call] = byCall[call][1:]
+	}
+}
+
+// TestChangesAreStamped: several workers number their changes without a gap, those of one call in their order, and every change says
+// where it came from.
+func TestChangesAreStamped(t *testing.T) {
+	const sources, events = 3, 500
+	out := &outlet{}
+	r := newRig(t, sources, func(c *Config) { c.Outlet = out; c.Batch = 8; c.Origin = 77 })
+	r.start(t)
+	node := packets.Sender{Cluster: 1, Node: 3}
+	for i, s := range r.sources {
+		proxy := bin1test.NewProxy(uint64(i+1), bin1test.Realistic(testNow, 30))
+		for range events {
+			p := from("198.51.100.1:5555", 0, proxy.Next(nil))
+			if i == 0 {
+				p.Sender = node
+			}
+			s.Feed(p)
+		}
+	}
+	s := r.finish(t)
+	seen, last, numbers := map[uint64]bool{}, map[string]uint64{}, map[uint16]packets.Sender{}
+	for i, c := range out.changes {
+		call := string(packets.SteeringKey([]byte(out.packets[i])))
+		if c.Origin != 77 || c.Seq < 1 || c.Seq > uint64(len(out.changes)) || seen[c.Seq] || c.Seq <= last[call] {
+			t.Fatalf("change %d of %d has stamp %+v, the one before of its call %d", i, len(out.changes), c.Stamp, last[call])
+		}
+		seen[c.Seq], last[call] = true, c.Seq
+		if known, ok := numbers[c.Source]; c.Source == OtherOrigin || ok && known != c.Sender {
+			t.Fatalf("change %d is of %v, and source %d is %v", i, c.Sender, c.Source, known)
+		}
+		numbers[c.Source] = c.Sender
+	}
+	total := s.Total()
+	if len(out.changes) < events || uint64(len(out.changes)) != total.Applied()+total.Outcome(dialog.Unknown) || len(s.Sources) != 2 || numbers[1] == numbers[2] {
+		t.Errorf("%d changes from %d sources: %+v", len(out.changes), len(s.Sources), total.Outcomes)
+	}
+}
+
+// TestAnOriginOfItsOwn: an engine that is told no number takes one that no other has.
+func TestAnOriginOfItsOwn(t *testing.T) {
+	seen := map[uint64]bool{0: true}
+	for range 8 {
+		if n := newRig(t, 1, nil).cfg.Origin; seen[n] {
+			t.Errorf("the number %d again", n)
+		} else {
+			seen[n] = true
+		}
 	}
 }
 
@@ -361,4 +410,4 @@ func TestNoAllocation(t *testing.T) {
 
 type nullOutlet struct{}
 
-func (nullOutlet) Forward([]*dialog.Event, []*packets.Packet) {}
+func (nullOutlet) Forward([]changes.Change) {}

@@ -1,13 +1,11 @@
 package engine
 
 import (
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
-	"binrepd/dialog"
-	"binrepd/userspace/in/packets"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
@@ -32,7 +30,7 @@ func endsUnder(t *testing.T, what string, f, unlock func()) {
 // stalled is an Outlet that stops the worker in the middle of a batch, with a shard locked.
 type stalled struct{ stopped, goOn chan struct{} }
 
-func (s *stalled) Forward([]*dialog.Event, []*packets.Packet) {
+func (s *stalled) Forward([]changes.Change) {
 	s.stopped <- struct{}{}
 	<-s.goOn
 }
@@ -78,8 +76,8 @@ func TestLookersAndWorkersDontWait(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if c.listeners[0].Received != 1 {
-			t.Errorf("what is being read has changed: %+v", c.listeners[0])
+		if c.intakes[0].Received != 1 {
+			t.Errorf("what is being read has changed: %+v", c.intakes[0])
 		}
 	}, func() { close(read) })
 	s = r.finish(t)
@@ -88,18 +86,17 @@ func TestLookersAndWorkersDontWait(t *testing.T) {
 	}
 }
 
-// TestPublished: who reads sees whole tallies, none older than the last one, and in the end the latest.
+// TestPublished: a reader sees whole tallies, none older than the one before, and in the end the latest.
 func TestPublished(t *testing.T) {
 	const rounds = 20_000
 	var p published
 	p.init()
-	listeners := make([]netip.AddrPort, 2)
 	var writing sync.WaitGroup
 	writing.Go(func() {
 		var c tally
 		for n := uint64(1); n <= rounds; n++ {
-			c.listeners[0].Received, c.listeners[1].Bytes, c.batches.Sum, c.latency.Sum, c.capabilities.other = n, n, n, n, n
-			p.publish(&c, listeners)
+			c.intakes[0].Received, c.intakes[1].Bytes, c.batches.Sum, c.latency.Sum, c.capabilities.other = n, n, n, n, n
+			p.publish(&c, 2)
 		}
 	})
 	var reading sync.WaitGroup
@@ -108,8 +105,8 @@ func TestPublished(t *testing.T) {
 			for last := uint64(0); last < rounds; {
 				p.read(func(c *tally) {
 					n := c.latency.Sum
-					if n < last || c.listeners[0].Received != n || c.listeners[1].Bytes != n || c.batches.Sum != n || c.capabilities.other != n {
-						t.Errorf("%d after %d: %+v", n, last, c.listeners[:2])
+					if n < last || c.intakes[0].Received != n || c.intakes[1].Bytes != n || c.batches.Sum != n || c.capabilities.other != n {
+						t.Errorf("%d after %d: %+v", n, last, c.intakes[:2])
 						n = rounds
 					}
 					last = n

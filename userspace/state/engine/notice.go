@@ -8,8 +8,8 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// notices tells of the first datagram of each kind of bad input, and of sources that replace what is here. Workers only leave the notice; the house-keeping goroutine
-// logs it, so that a log that blocks costs ingest nothing.
+// notices are about the first packet of each kind of bad input, and about sources that replace what is here. Workers only leave a notice.
+// A goroutine of its own logs it, so that a log that blocks costs ingest nothing.
 type notices struct {
 	seen [bin1.Verdicts]atomic.Bool
 	left [bin1.Verdicts]atomic.Pointer[notice]
@@ -19,19 +19,19 @@ type notices struct {
 }
 
 type notice struct {
-	source   packets.Endpoint
-	listener uint8
-	size     int
+	source packets.Sender
+	intake uint8
+	size   int
 }
 
 func (n *notices) init() { n.wake = make(chan struct{}, 1) }
 
-// first leaves a notice if d is the first datagram with verdict v.
+// first leaves a notice if d is the first packet with verdict v.
 func (n *notices) first(v bin1.Verdict, d *packets.Packet) {
 	if n.seen[v].Load() || n.seen[v].Swap(true) {
 		return
 	}
-	n.left[v].Store(&notice{source: d.Source, listener: d.Listener, size: len(d.Payload)})
+	n.left[v].Store(&notice{source: d.Sender, intake: d.Intake, size: len(d.Payload)})
 	n.rouse()
 }
 
@@ -49,7 +49,7 @@ func (n *notices) flush(log *slog.Logger) {
 		if got := n.left[v].Swap(nil); got != nil {
 			log.Warn("datagram refused; further ones of this kind are only counted",
 				"reason", bin1.Verdict(v).String(), "source", got.source.String(),
-				"listener", got.listener, "bytes", got.size)
+				"listener", got.intake, "bytes", got.size)
 		}
 	}
 	n.flushReplacing(log)

@@ -8,64 +8,64 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// MaxOrigins bounds the register of sources. Source addresses can be forged, so it must be bounded; sources beyond are
-// served like any other but share the origin 0, "other".
+// MaxOrigins bounds the register of sources, because source addresses can be forged. Sources for which there is no room are served like
+// any other, but share the number 0, "other".
 const MaxOrigins = 1024
 
 // OtherOrigin stands for every source that found no place in the register.
 const OtherOrigin = 0
 
-// origins numbers the sources that sent at least one good packet, in the order in which they came. Numbers are never used
-// again, because dialogs carry them.
+// origins is the register of sources. It numbers the senders that sent at least one good packet, in the order in which they came. A number is
+// never used again, because dialogs carry it.
 type origins struct {
-	mu    sync.RWMutex // guards byEnd, and is held to add to list
-	byEnd map[packets.Endpoint]uint16
+	mu    sync.RWMutex // guards known, and is held to add to list
+	known map[packets.Sender]uint16
 
-	// list is by number; list[0] is the zero Endpoint. What it points to is never changed, only followed by a longer one.
-	list atomic.Pointer[[]packets.Endpoint]
+	// list is by number; list[0] is the zero Sender. What it points to never changes: a longer list takes its place.
+	list atomic.Pointer[[]packets.Sender]
 
 	// restored is when live dialogs of a source came into the table from a file, by number, in ns since the epoch; 0: none did.
 	restored [MaxOrigins]atomic.Int64
 }
 
 func newOrigins() *origins {
-	o := &origins{byEnd: map[packets.Endpoint]uint16{}}
-	list := make([]packets.Endpoint, 1, 64)
+	o := &origins{known: map[packets.Sender]uint16{}}
+	list := make([]packets.Sender, 1, 64)
 	o.list.Store(&list)
 	return o
 }
 
-// number returns the number of ep, giving it one if there is room.
-func (o *origins) number(ep packets.Endpoint) uint16 {
-	if n, ok := o.known(ep); ok {
+// number returns the number of a sender. It gives it one if there is room.
+func (o *origins) number(from packets.Sender) uint16 {
+	if n, ok := o.find(from); ok {
 		return n
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if n, ok := o.byEnd[ep]; ok {
+	if n, ok := o.known[from]; ok {
 		return n
 	}
-	list := o.endpoints()
+	list := o.senders()
 	if len(list) >= MaxOrigins {
 		return OtherOrigin
 	}
 	n := uint16(len(list))
-	list = append(list, ep)
+	list = append(list, from)
 	o.list.Store(&list)
-	o.byEnd[ep] = n
+	o.known[from] = n
 	return n
 }
 
-// known returns the number of ep if it has one.
-func (o *origins) known(ep packets.Endpoint) (uint16, bool) {
+// find returns the number of a sender if it has one.
+func (o *origins) find(from packets.Sender) (uint16, bool) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	n, ok := o.byEnd[ep]
+	n, ok := o.known[from]
 	return n, ok
 }
 
-// endpoints returns all by number. It is shared: nobody may change it.
-func (o *origins) endpoints() []packets.Endpoint { return *o.list.Load() }
+// senders returns all by number. The list is shared: it must not be changed.
+func (o *origins) senders() []packets.Sender { return *o.list.Load() }
 
 // senderCounts is what one worker counts of one source. The worker is the only writer.
 type senderCounts struct {
@@ -84,13 +84,13 @@ func newSenderCounts() *senderCounts {
 // site without collisions that matter.
 const senderSlots = 256
 
-// senders is a worker's own view of the register: a small cache in front of it, and counts by number.
-// Counting is done in plain memory and published at the end of a batch: an atomic store waits for all stores before it, and those
-// go to records that no cache holds.
+// senders is a worker's own view of the register: a small cache in front of it, and counts by number. A worker counts in plain memory and
+// publishes the sums at the end of a batch. An atomic store would wait for all stores before it, which go to dialogs that no cache
+// holds.
 type senders struct {
 	origins *origins
 	cache   [senderSlots]struct {
-		ep     packets.Endpoint
+		from   packets.Sender
 		origin uint16
 		valid  bool
 	}
@@ -115,17 +115,17 @@ func (s *senders) init(o *origins) {
 	}
 }
 
-// origin returns the number of ep.
-func (s *senders) origin(ep packets.Endpoint) uint16 {
-	slot := &s.cache[(uint32(ep.Addr[15])^uint32(ep.Addr[14])<<4^uint32(ep.Addr[13])<<2^uint32(ep.Port)*31)%senderSlots]
-	if slot.valid && slot.ep == ep {
+// origin returns the number of a sender.
+func (s *senders) origin(from *packets.Sender) uint16 {
+	slot := &s.cache[(uint32(from.Addr[15])^uint32(from.Addr[14])<<4^uint32(from.Addr[13])<<2^uint32(from.Port)*31^from.Node)%senderSlots]
+	if slot.valid && slot.from == *from {
 		return slot.origin
 	}
-	n := s.origins.number(ep)
+	n := s.origins.number(*from)
 	if s.counts[n].Load() == nil {
 		s.counts[n].Store(newSenderCounts())
 	}
-	slot.ep, slot.origin, slot.valid = ep, n, true
+	slot.from, slot.origin, slot.valid = *from, n, true
 	return n
 }
 
@@ -150,8 +150,8 @@ func (s *senders) began(origin uint16, start uint32, received int64) {
 }
 
 // bad counts one refused packet. A source that never sent a good one gets no number: anyone can forge an address.
-func (s *senders) bad(ep packets.Endpoint) {
-	n, _ := s.origins.known(ep)
+func (s *senders) bad(from packets.Sender) {
+	n, _ := s.origins.find(from)
 	c := s.counts[n].Load()
 	if c == nil { // known from another worker
 		c = newSenderCounts()

@@ -32,7 +32,7 @@ func TestOriginsAreBounded(t *testing.T) {
 	if events != senders || rejected != senders {
 		t.Errorf("sources add up to %d events and %d rejected, want %d of each", events, rejected, senders)
 	}
-	if other := s.Sources[0]; other.Address.IsValid() || other.Events != senders-MaxOrigins+1 {
+	if other := s.Sources[0]; other.Sender != (packets.Sender{}) || other.Events != senders-MaxOrigins+1 {
 		t.Errorf("other sources: %+v", other)
 	}
 }
@@ -67,7 +67,7 @@ func TestRestoredOriginIsMissed(t *testing.T) {
 	r.sources[0].Feed(d)
 	got := map[string]SourceStatus{}
 	for _, src := range r.finish(t).Sources {
-		got[src.Address.String()] = src
+		got[src.Sender.String()] = src
 	}
 	if last := got[alive].Last.UnixNano(); last != d.Received {
 		t.Errorf("the one that sends was heard at %d, want %d", last, d.Received)

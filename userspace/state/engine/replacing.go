@@ -11,20 +11,20 @@ import (
 )
 
 // A sync with --replace sends a deletion and a creation of each dialog, which an OpenSIPS takes for a new dialog. Here the deletion leaves a
-// tombstone, and behind it the creation, whose start is the same, is late: every call ends. Nothing in the packets tells who sent them for which
-// purpose, but real calls don't begin right behind their end, again and again.
+// tombstone. The creation after it has the same start, so it is late, and every call ends. Nothing in the packets tells what they are
+// for. But real calls don't begin again right after their end, many times in a second.
 
 const (
-	// replacedCalls of one source within replacedWithin, each a late creation right behind its deletion, are no accident of the network.
+	// The network doesn't reorder replacedCalls of one source within replacedWithin, each a late creation right after its deletion.
 	replacedCalls  = 16
 	replacedWithin = time.Second
-	// replacedQuiet is how long a source is not named again.
+	// replacedQuiet is for how long a source isn't named again.
 	replacedQuiet = time.Hour
-	// replacedNear is how many datagrams before a late creation its deletion is looked for: there may be others' between them.
+	// replacedNear is how many packets before a late creation its deletion is looked for: those of others may lie between them.
 	replacedNear = 16
 )
 
-// replacements is how a worker notices. In a batch without a late creation, which is every ordinary one, it costs a few additions.
+// replacements is what a worker notices it by. An ordinary batch has no late creation, and costs a few additions.
 type replacements struct {
 	late uint64 // late creations so far
 	last ending // of the batch before
@@ -34,22 +34,22 @@ type replacements struct {
 	}
 }
 
-// ending is a deletion at the end of a batch; the zero value: there was something else.
+// ending is the deletion at the end of a batch. The zero value says that the batch ended with something else.
 type ending struct {
 	hash   uint32
 	origin uint16
 	valid  bool
 }
 
-// replaced looks for calls of which the batch has the end and then, late, the beginning.
+// replaced looks for calls whose end is in the batch, followed by a late creation.
 func (w *worker) replaced() {
 	r, n := &w.replacements, len(w.batch.Packets)
 	if n == 0 {
 		return
 	}
 	late := uint64(0)
-	for i := range w.engine.cfg.Listeners {
-		late += w.count.listeners[i].Outcomes[dialog.Create][dialog.Late]
+	for i := range w.engine.cfg.Intakes {
+		late += w.count.intakes[i].Outcomes[dialog.Create][dialog.Late]
 	}
 	if late != r.late {
 		r.late = late
@@ -65,7 +65,7 @@ func (w *worker) replaced() {
 	}
 }
 
-// behindItsEnd tells whether shortly before event i its source sent a deletion of the same Call-ID.
+// behindItsEnd tells whether the source of event i sent a deletion of the same Call-ID shortly before.
 func (w *worker) behindItsEnd(i int) bool {
 	ev := &w.events[i]
 	for k := i - 1; k >= max(i-replacedNear, 0); k-- {
@@ -91,7 +91,7 @@ func (w *worker) replacedCall(origin uint16, d *packets.Packet) {
 // replacing is a notice of a source that replaces what is here.
 type replacing struct {
 	told atomic.Int64 // receive time of what the last notice was about
-	left atomic.Pointer[packets.Endpoint]
+	left atomic.Pointer[packets.Sender]
 }
 
 // replacing leaves a notice of the source of d, at most one in replacedQuiet.
@@ -101,7 +101,7 @@ func (n *notices) replacing(origin uint16, d *packets.Packet) {
 	if told != 0 && d.Received-told < int64(replacedQuiet) || !r.told.CompareAndSwap(told, d.Received) {
 		return
 	}
-	source := d.Source
+	source := d.Sender
 	r.left.Store(&source)
 	n.rouse()
 }

@@ -96,7 +96,7 @@ func TestReplacingIsToldOnce(t *testing.T) {
 // TestLateAloneIsNotReplacing: creations that come late for other reasons, however many, are what a network does.
 func TestLateAloneIsNotReplacing(t *testing.T) {
 	const calls = 10 * replacedCalls
-	late := func(r *replacingRig) uint64 { return r.w.count.listeners[0].Outcomes[dialog.Create][dialog.Late] }
+	late := func(r *replacingRig) uint64 { return r.w.count.intakes[0].Outcomes[dialog.Create][dialog.Late] }
 	for name, stream := range map[string]func(*replacingRig) []packets.Packet{
 		"long behind their ends": func(r *replacingRig) []packets.Packet {
 			return append(r.of(replacer, calls, 0, bin1test.Delete), r.of(replacer, calls, 0, bin1test.Create)...)

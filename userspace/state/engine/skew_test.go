@@ -49,9 +49,9 @@ func TestSkew(t *testing.T) {
 		t.Fatalf("%d sources", len(s.Sources))
 	}
 	for _, src := range s.Sources {
-		ahead, known := want[src.Address.String()]
+		ahead, known := want[src.Sender.String()]
 		if known != (src.Skew != nil) || known && *src.Skew != time.Duration(ahead)*time.Second {
-			t.Errorf("%s: %v, want %d s, %v", src.Address, src.Skew, ahead, known)
+			t.Errorf("%s: %v, want %d s, %v", src.Sender, src.Skew, ahead, known)
 		}
 	}
 }

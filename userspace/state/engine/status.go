@@ -10,9 +10,9 @@ import (
 
 // Status is a consistent-enough picture of a running engine: each worker's part is exact as of its last batch.
 type Status struct {
-	Started   time.Time
-	Listeners []ListenerStatus
-	Sources   []SourceStatus
+	Started time.Time
+	Intakes []IntakeStatus
+	Sources []SourceStatus
 	// Capabilities counts packets of other capabilities by name.
 	Capabilities map[string]uint64
 	Batches      Sizes
@@ -24,35 +24,35 @@ type Status struct {
 	Table      dialog.Counts
 }
 
-// ListenerStatus is the account of one listen address.
-type ListenerStatus struct {
-	Address netip.AddrPort
+// IntakeStatus is the account of one intake.
+type IntakeStatus struct {
+	packets.Intake
 	Account
 }
 
-// SourceStatus is what one source sent. The zero Address stands for all that found no place in the register.
+// SourceStatus is what one source sent. The zero Sender stands for all sources that found no place in the register.
 type SourceStatus struct {
-	Address  netip.AddrPort
+	Sender   packets.Sender
 	Events   uint64 // good packets, of any capability
 	Rejected uint64 // refused ones
-	// Last is the receive time of the last good packet. Of a source that has sent none and owned live dialogs in a file that was loaded, it is
-	// when they were loaded: such a source is missed from then on.
+	// Last is the receive time of the last good packet. A source that has sent none, but owned live dialogs in a file that was loaded,
+	// counts as heard when they were loaded: it is missed from then on.
 	Last time.Time
 	// Skew is how far the source's clock is ahead of ours, by its recent creations, in whole seconds; nil if there was none.
 	Skew *time.Duration
 }
 
-// Status takes the picture. It takes no lock that a worker takes, and looks at no dialog: however many ask, and however long the system lets them
-// wait in the middle of it, ingest goes on.
+// Status takes the picture. It takes no lock that a worker takes, and looks at no dialog. So it never slows ingest down, however often it
+// is called, and however long the system lets its goroutine wait in the middle.
 func (e *Engine) Status() Status {
 	s := Status{
 		Started:      e.started,
-		Listeners:    make([]ListenerStatus, len(e.cfg.Listeners)),
+		Intakes:      make([]IntakeStatus, len(e.cfg.Intakes)),
 		Capabilities: map[string]uint64{},
 		Ended:        e.ended.Load(),
 	}
-	for i, a := range e.cfg.Listeners {
-		s.Listeners[i].Address = a
+	for i, in := range e.cfg.Intakes {
+		s.Intakes[i].Intake = in
 	}
 	e.mu.Lock()
 	workers := e.workers
@@ -60,8 +60,8 @@ func (e *Engine) Status() Status {
 	e.mu.Unlock()
 	for _, w := range workers {
 		w.read(func(t *tally) {
-			for i := range s.Listeners {
-				s.Listeners[i].Add(&t.listeners[i])
+			for i := range s.Intakes {
+				s.Intakes[i].Add(&t.intakes[i])
 			}
 			s.Batches.Add(&t.batches)
 			s.Latency.Add(&t.latency)
@@ -75,27 +75,27 @@ func (e *Engine) Status() Status {
 	return s
 }
 
-// Total returns the account of all listeners together.
+// Total returns the account of all intakes together.
 func (s *Status) Total() (sum Account) {
-	for i := range s.Listeners {
-		sum.Add(&s.Listeners[i].Account)
+	for i := range s.Intakes {
+		sum.Add(&s.Intakes[i].Account)
 	}
 	return sum
 }
 
-// Origin returns the address behind the origin number of a dialog; the zero value for OtherOrigin.
+// Origin returns the address of the source with that number in the register; the zero value for OtherOrigin, and for a node.
 func (e *Engine) Origin(number uint16) netip.AddrPort {
-	list := e.origins.endpoints()
+	list := e.origins.senders()
 	if number == OtherOrigin || int(number) >= len(list) {
 		return netip.AddrPort{}
 	}
 	return list[number].AddrPort()
 }
 
-// OriginNumber returns the number of a source, giving it one if there is room, OtherOrigin otherwise. It serves those who put
-// dialogs into the table that were received in an earlier life; live is whether this is a live one.
+// OriginNumber returns the number of a source. It gives it one if there is room, and returns OtherOrigin otherwise. It is for dialogs from
+// a file, which an earlier process received; live tells whether the dialog is a live one.
 func (e *Engine) OriginNumber(ep packets.Endpoint, live bool) uint16 {
-	n := e.origins.number(ep)
+	n := e.origins.number(packets.Sender{Endpoint: ep})
 	if r := &e.origins.restored[n]; live && n != OtherOrigin && r.Load() == 0 {
 		r.Store(e.cfg.Now().UnixNano())
 	}
@@ -104,11 +104,8 @@ func (e *Engine) OriginNumber(ep packets.Endpoint, live bool) uint16 {
 
 func (e *Engine) sources(workers []*worker) []SourceStatus {
 	var list []SourceStatus
-	for n, ep := range e.origins.endpoints() {
-		s := SourceStatus{}
-		if n != OtherOrigin {
-			s.Address = ep.AddrPort()
-		}
+	for n, sender := range e.origins.senders() {
+		s := SourceStatus{Sender: sender}
 		last, skew := int64(0), int64(noSkew)
 		for _, w := range workers {
 			if c := w.senders.counts[n].Load(); c != nil {

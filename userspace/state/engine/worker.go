@@ -2,6 +2,7 @@ package engine
 
 import (
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/wire/bin1"
 )
@@ -9,14 +10,14 @@ import (
 // none marks the end of a list in a group.
 const none = -1
 
-// worker takes the batches of one source to the table. All its fields belong to its goroutine but
-// published and steps, which others may read.
+// worker takes the batches of one source to the table. All its fields belong to its goroutine, except published and steps, which
+// others may read.
 type worker struct {
 	engine *Engine
 	input  Input
 	batch  *packets.Batch
 
-	// For each datagram of the batch: what it says, and how decoding went.
+	// For each packet of the batch: what it says, and how decoding went.
 	events   []dialog.Event
 	verdicts []bin1.Verdict
 
@@ -37,8 +38,7 @@ type group struct {
 	events     []*dialog.Event
 	indices    []int32 // of events, in the batch
 
-	changed   []*dialog.Event
-	datagrams []*packets.Packet
+	changed []changes.Change
 }
 
 func newWorker(e *Engine, in Input) *worker {
@@ -50,7 +50,7 @@ func newWorker(e *Engine, in Input) *worker {
 			head: make([]int32, shards), tail: make([]int32, shards),
 			next: make([]int32, n), touched: make([]int32, 0, min(n, shards)),
 			events: make([]*dialog.Event, 0, n), indices: make([]int32, 0, n),
-			changed: make([]*dialog.Event, 0, n), datagrams: make([]*packets.Packet, 0, n),
+			changed: make([]changes.Change, 0, n),
 		},
 	}
 	for i := range w.group.head {
@@ -81,7 +81,7 @@ func (w *worker) run() error {
 	}
 }
 
-// decode reads every datagram of the batch into its event and links the good ones into their shards' lists.
+// decode reads every packet of the batch into its event and links the good ones into the lists of their shards.
 func (w *worker) decode() {
 	g := &w.group
 	shards := w.engine.cfg.Table.Shards()
@@ -93,7 +93,7 @@ func (w *worker) decode() {
 			continue
 		}
 		ev.Hash = d.Hash
-		ev.Origin = w.senders.origin(d.Source)
+		ev.Origin = w.senders.origin(&d.Sender)
 		w.senders.good(ev.Origin, d.Received)
 		if ev.Kind == dialog.Create {
 			w.senders.began(ev.Origin, ev.Start, d.Received)
@@ -108,7 +108,7 @@ func (w *worker) decode() {
 		g.tail[shard] = int32(i)
 		g.next[i] = none
 	}
-	// Before the table changes: whoever sees a dialog sees who sent it.
+	// Before the table changes: then a reader that finds a dialog finds its source, too.
 	w.senders.flush()
 }
 
@@ -135,24 +135,26 @@ func (w *worker) apply(now int64) {
 // forward hands the changes of the group that was just applied to the outlet.
 func (w *worker) forward() {
 	g := &w.group
-	g.changed, g.datagrams = g.changed[:0], g.datagrams[:0]
+	g.changed = g.changed[:0]
 	for n, ev := range g.events {
-		if ev.Outcome.Changed() {
-			g.changed = append(g.changed, ev)
-			g.datagrams = append(g.datagrams, &w.batch.Packets[g.indices[n]])
+		if !ev.Outcome.Changed() {
+			continue
 		}
+		d := &w.batch.Packets[g.indices[n]]
+		g.changed = g.changed[:len(g.changed)+1]
+		c := &g.changed[len(g.changed)-1]
+		bin1.Describe(c, d.Payload, ev)
+		c.Sender, c.Source = d.Sender, ev.Origin
 	}
-	if len(g.changed) > 0 {
-		w.engine.cfg.Outlet.Forward(g.changed, g.datagrams)
-	}
+	w.engine.Forward(g.changed)
 }
 
-// account gives every datagram of the batch its one verdict or outcome and publishes the sums.
+// account counts one verdict or one outcome for every packet of the batch, and publishes the sums.
 func (w *worker) account() {
 	applied := w.engine.cfg.Now().UnixNano()
 	for i := range w.batch.Packets {
 		d := &w.batch.Packets[i]
-		c := &w.count.listeners[d.Listener%MaxListeners]
+		c := &w.count.intakes[d.Intake%packets.MaxIntakes]
 		c.Received++
 		c.Bytes += uint64(len(d.Payload))
 		v := w.verdicts[i]
@@ -167,16 +169,16 @@ func (w *worker) account() {
 	}
 	w.count.batches.Observe(len(w.batch.Packets))
 	w.senders.flush()
-	w.publish(&w.count, w.engine.cfg.Listeners)
+	w.publish(&w.count, len(w.engine.cfg.Intakes))
 }
 
-// reject is the slow path of account: a datagram that is no dialog event.
+// reject is the slow path of account, for a packet that is no dialog event.
 func (w *worker) reject(v bin1.Verdict, d *packets.Packet) {
 	if v == bin1.OtherCapability {
 		w.count.capabilities.add(bin1.Capability(d.Payload))
-		w.senders.good(w.senders.origin(d.Source), d.Received)
+		w.senders.good(w.senders.origin(&d.Sender), d.Received)
 		return
 	}
-	w.senders.bad(d.Source)
+	w.senders.bad(d.Sender)
 	w.engine.notices.first(v, d)
 }

@@ -69,7 +69,7 @@ func BenchmarkRecord(b *testing.B) {
 		for range events {
 			p := proxy.Next(nil)
 			made = append(made, packets.Packet{
-				Payload: p, Source: benchSource, Hash: benchSteering.Hash(p, benchSource), Received: now.UnixNano(),
+				Payload: p, Sender: packets.Sender{Endpoint: benchSource}, Hash: benchSteering.Hash(p, benchSource), Received: now.UnixNano(),
 			})
 		}
 	}
@@ -120,7 +120,7 @@ func newSide(b *testing.B, tap *Tap) *side {
 
 // play has an engine apply events, and returns what they cost its worker in nanoseconds each.
 func (s *side) play(b *testing.B, events []packets.Packet) float64 {
-	e, err := engine.New(engine.Config{Table: s.table, Listeners: []netip.AddrPort{benchListen}, Log: slog.New(slog.DiscardHandler)})
+	e, err := engine.New(engine.Config{Table: s.table, Intakes: packets.Listeners([]netip.AddrPort{benchListen}), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

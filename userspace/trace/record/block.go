@@ -100,13 +100,13 @@ func (m *mould) cast(b []byte, d *packets.Packet) {
 	le.PutUint32(h[16:], uint32(d.Received))
 	le.PutUint32(h[20:], packet)
 	le.PutUint32(h[24:], packet)
-	from := be.Uint32(d.Source.Addr[12:])
+	from := be.Uint32(d.Sender.Addr[12:])
 	sum := m.sum + packet + from>>16 + from&0xffff
 	sum = sum&0xffff + sum>>16
 	be.PutUint16(h[blockHead+2:], uint16(packet))
 	be.PutUint16(h[blockHead+10:], ^uint16(sum+sum>>16))
 	be.PutUint32(h[blockHead+12:], from)
-	be.PutUint16(h[head4-udpHeader:], d.Source.Port)
+	be.PutUint16(h[head4-udpHeader:], d.Sender.Port)
 	be.PutUint16(h[head4-udpHeader+4:], uint16(udpHeader+n))
 	copy(b[head4:], d.Payload)
 }
@@ -123,8 +123,8 @@ func (m *mould) cast6(b []byte, d *packets.Packet) {
 	le.PutUint32(h[20:], packet)
 	le.PutUint32(h[24:], packet)
 	be.PutUint16(h[blockHead+4:], uint16(udpHeader+n))
-	copy(h[blockHead+8:], d.Source.Addr[:])
-	be.PutUint16(h[head6-udpHeader:], d.Source.Port)
+	copy(h[blockHead+8:], d.Sender.Addr[:])
+	be.PutUint16(h[head6-udpHeader:], d.Sender.Port)
 	be.PutUint16(h[head6-udpHeader+4:], uint16(udpHeader+n))
 	copy(b[head6:], d.Payload)
 }

@@ -20,9 +20,9 @@ func TestTapsUnderLoad(t *testing.T) {
 			for i := range uint32(batches) {
 				batch := batchOf(i*20, 20, 8+random.IntN(900))
 				for j := range batch {
-					batch[j].Listener = uint8(tap)
+					batch[j].Intake = uint8(tap)
 					if tap == 1 {
-						batch[j].Source.Addr[0] = 0x20
+						batch[j].Sender.Addr[0] = 0x20
 					}
 				}
 				r.Tap(tap).Record(batch)

@@ -71,11 +71,11 @@ func await(t *testing.T, what string, done func() bool) {
 }
 
 func datagram4(payload []byte, received int64) packets.Packet {
-	return packets.Packet{Payload: payload, Source: packets.EndpointOf(source4), Received: received}
+	return packets.Packet{Payload: payload, Sender: packets.Sender{Endpoint: packets.EndpointOf(source4)}, Received: received}
 }
 
 func datagram6(payload []byte, received int64) packets.Packet {
-	return packets.Packet{Payload: payload, Source: packets.EndpointOf(source6), Listener: 1, Received: received}
+	return packets.Packet{Payload: payload, Sender: packets.Sender{Endpoint: packets.EndpointOf(source6)}, Intake: 1, Received: received}
 }
 
 // packet is one packet as a reader of files sees it.

@@ -81,7 +81,7 @@ func newTap(moulds []mould, memory []byte, failing *atomic.Bool) *Tap {
 func (t *Tap) Record(batch []packets.Packet) {
 	for i := range batch {
 		d := &batch[i]
-		m := &t.moulds[d.Listener]
+		m := &t.moulds[d.Intake]
 		n := m.length(len(d.Payload))
 		if n > len(t.chunk)-t.used && !t.next() {
 			continue

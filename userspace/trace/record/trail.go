@@ -31,7 +31,7 @@ type sheet struct {
 func (s *sheet) lay(batch []packets.Packet, moulds []mould) {
 	for i := range batch {
 		d := &batch[i]
-		m := &moulds[d.Listener]
+		m := &moulds[d.Intake]
 		from, n := len(s.blocks), m.length(len(d.Payload))
 		if from+n > cap(s.blocks) { // at the beginning, and for payloads of unusual size
 			s.blocks = append(make([]byte, 0, max(2*cap(s.blocks), 2*chunkSize)+n), s.blocks...)

@@ -93,8 +93,8 @@ func TestTrails(t *testing.T) {
 		for j, w := range ways {
 			batch := batchOf(i*size, size, 9000*int(i%10)/10+8)
 			for k := range batch {
-				batch[k].Listener = uint8(j)
-				batch[k].Source.Addr[0] = byte(0x20 * j)
+				batch[k].Intake = uint8(j)
+				batch[k].Sender.Addr[0] = byte(0x20 * j)
 			}
 			w.add(batch)
 		}

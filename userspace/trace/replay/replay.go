@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"syscall"
 	"time"
 
 	"binrepd/dialog"
@@ -194,7 +193,7 @@ func (p *player) flush(ctx context.Context) error {
 // again waits before another try, if err is that the queue of the interface is full: it empties while nothing is sent. Once it hasn't for all
 // the time of patience, no later datagram waits either until one gets through.
 func (p *player) again(ctx context.Context, err error) bool {
-	if !errors.Is(err, syscall.ENOBUFS) || p.paused >= patience {
+	if !errors.Is(err, packets.ErrFull) || p.paused >= patience {
 		return false
 	}
 	p.pause = max(2*p.pause, retryAfter)

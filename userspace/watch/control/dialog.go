@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
 	"binrepd/userspace/wire/bin1"
 )
 
@@ -81,6 +82,14 @@ func originName(a netip.AddrPort) string {
 		return "other"
 	}
 	return a.String()
+}
+
+// senderName is originName for the sender of packets.
+func senderName(s packets.Sender) string {
+	if s == (packets.Sender{}) {
+		return originName(netip.AddrPort{})
+	}
+	return s.String()
 }
 
 // variables reads a list of variables. Of two of one name the last counts, as in OpenSIPS. A list that breaks the grammar

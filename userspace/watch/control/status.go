@@ -203,7 +203,7 @@ type DestinationStatus struct {
 
 // NewSource renders what the engine counted of a source.
 func NewSource(s engine.SourceStatus) SourceStatus {
-	out := SourceStatus{Address: originName(s.Address), Events: s.Events, Rejected: s.Rejected, Last: s.Last}
+	out := SourceStatus{Address: senderName(s.Sender), Events: s.Events, Rejected: s.Rejected, Last: s.Last}
 	if s.Skew != nil {
 		ahead := s.Skew.Seconds()
 		out.Skew = &ahead

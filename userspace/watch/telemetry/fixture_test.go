@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1"
@@ -28,7 +29,7 @@ func fixture() Picture {
 	}
 	e := engine.Status{
 		Started:      fixedTime.Add(-time.Hour),
-		Listeners:    []engine.ListenerStatus{{Address: netip.MustParseAddrPort("10.0.0.2:5556"), Account: a}},
+		Intakes:      []engine.IntakeStatus{{Intake: packets.Listeners([]netip.AddrPort{netip.MustParseAddrPort("10.0.0.2:5556")})[0], Account: a}},
 		Capabilities: map[string]uint64{"ul": 2},
 		Table:        dialog.Counts{Unremembered: 4},
 	}

@@ -34,7 +34,7 @@ func (s *scrape) traffic() {
 	s.count(forwarded, s.UpdateSent, "update")
 	s.count(forwarded, s.DeleteSent, "delete")
 	for i := range s.Listeners {
-		s.listener(&s.Listeners[i], s.Engine.Listeners[i].Bytes)
+		s.listener(&s.Listeners[i], s.Engine.Intakes[i].Bytes)
 	}
 	s.losses()
 }

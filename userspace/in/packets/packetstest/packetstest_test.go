@@ -16,8 +16,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	_ packets.Source = (*Source)(nil)
-	_ packets.Sink   = (*Sink)(nil)
+	_ packets.Source   = (*Source)(nil)
+	_ packets.Reporter = (*Sink)(nil)
 )
 
 func payloads(texts ...string) (ds []packets.Packet) {
@@ -229,4 +229,21 @@ func TestSinkHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Wait()
+}
+
+func TestSinkReports(t *testing.T) {
+	s, gone := NewSink(), errors.New("gone")
+	var got []packets.Endpoint
+	stop := s.Watch(func(to packets.Endpoint, err error) {
+		if errors.Is(err, gone) {
+			got = append(got, to)
+		}
+	})
+	s.Report(packets.Endpoint{Port: 1}, gone)
+	stop()
+	stop()
+	s.Report(packets.Endpoint{Port: 2}, gone)
+	if len(got) != 1 || got[0].Port != 1 || s.Poll() != 0 {
+		t.Errorf("reported %v", got)
+	}
 }

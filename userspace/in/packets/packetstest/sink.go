@@ -8,8 +8,10 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// Sink is a datagram.Sink that keeps copies of what it is given. Like every Sink it is safe for concurrent use.
+// Sink is a packets.Reporter that keeps copies of what it is given. It reports what a test tells it to. Like every Sink it is safe for
+// concurrent use.
 type Sink struct {
+	packets.Watchers
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew at each change of what is below
 	sent    []packets.Message
@@ -24,7 +26,7 @@ func NewSink() *Sink {
 	return &Sink{changed: make(chan struct{})}
 }
 
-// Send implements datagram.Sink.
+// Send implements packets.Sink.
 func (s *Sink) Send(m []packets.Message) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,6 +45,9 @@ func (s *Sink) Send(m []packets.Message) (n int, err error) {
 	}
 	return n, nil
 }
+
+// Poll implements packets.Reporter. Report, which Watchers has, reports at once, so that there is never anything to look for.
+func (s *Sink) Poll() (reported int) { return 0 }
 
 // waitLocked waits until the sink is not held.
 func (s *Sink) waitLocked() {

@@ -11,7 +11,7 @@ import (
 // Poison is what Release overwrites payloads with. Code that keeps a view longer than it may reads this.
 const Poison = 0xdb
 
-// Source is a datagram.Source that delivers what Feed gave it. Every payload that it hands out is a copy of
+// Source is a packets.Source that delivers what Feed gave it. Every payload that it hands out is a copy of
 // its own, overwritten with Poison at Release and never used again, so that use after release shows.
 //
 // It panics where its user breaks the contract: Receive before the last batch was released, Release of
@@ -36,7 +36,7 @@ func NewSource() *Source {
 	return &Source{changed: make(chan struct{})}
 }
 
-// Feed appends datagrams to what the source has, copying their payloads. It never blocks. After Stop, Fail or Close it
+// Feed appends packets to what the source has, copying their payloads. It never blocks. After Stop, Fail or Close it
 // takes nothing and returns false.
 func (s *Source) Feed(ds ...packets.Packet) bool {
 	s.mu.Lock()
@@ -53,21 +53,21 @@ func (s *Source) Feed(ds ...packets.Packet) bool {
 	return true
 }
 
-// Receive implements datagram.Source.
+// Receive implements packets.Source.
 func (s *Source) Receive(b *packets.Batch) error {
 	b.Packets = b.Packets[:0]
 	if cap(b.Packets) == 0 {
-		panic("datagramtest: Receive with a batch that has no room")
+		panic("packetstest: Receive with a batch that has no room")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		panic("datagramtest: Receive after Close")
+		panic("packetstest: Receive after Close")
 	case s.receiving:
-		panic("datagramtest: two Receives at a time")
+		panic("packetstest: two Receives at a time")
 	case s.out != nil:
-		panic("datagramtest: Receive before the last batch was released")
+		panic("packetstest: Receive before the last batch was released")
 	}
 	s.receiving = true
 	defer func() { s.receiving = false }()
@@ -93,12 +93,12 @@ func (s *Source) Receive(b *packets.Batch) error {
 	return nil
 }
 
-// Release implements datagram.Source.
+// Release implements packets.Source.
 func (s *Source) Release(b *packets.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.out == nil || s.out != b {
-		panic("datagramtest: Release of a batch that is not out")
+		panic("packetstest: Release of a batch that is not out")
 	}
 	for _, payload := range s.lent {
 		for i := range payload {
@@ -113,7 +113,7 @@ func (s *Source) Release(b *packets.Batch) {
 	s.notifyLocked()
 }
 
-// Stop implements datagram.Source.
+// Stop implements packets.Source.
 func (s *Source) Stop() { s.Fail(net.ErrClosed) }
 
 // Fail makes Receive return err after what had arrived. The first of Stop and Fail decides.
@@ -126,12 +126,12 @@ func (s *Source) Fail(err error) {
 	}
 }
 
-// Close implements datagram.Source.
+// Close implements packets.Source.
 func (s *Source) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.receiving {
-		panic("datagramtest: Close while Receive runs")
+		panic("packetstest: Close while Receive runs")
 	}
 	s.closed = true
 	return nil
@@ -155,9 +155,9 @@ func (s *Source) WaitReleased(ctx context.Context) error {
 	}
 }
 
-// Released returns how many datagrams have been released, in how many batches they were received, and whether
+// Released returns how many packets have been released, in how many batches they were received, and whether
 // Close has been called.
-func (s *Source) Released() (datagrams, batches int, closed bool) {
+func (s *Source) Released() (n, batches int, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.released, s.batches, s.closed

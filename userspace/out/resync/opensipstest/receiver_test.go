@@ -204,7 +204,9 @@ func TestNothingThatPassesTheShieldDoesHarm(t *testing.T) {
 				p[at] ^= byte(rapid.IntRange(1, 255).Draw(t, "bits"))
 				resealed(p)
 			}
-			if _, out := sh.Process(nil, kind, p[bin1.Size(nil):], p); out.Held == shield.Passed {
+			c := bin1test.Unframed(kind, p)
+			c.BodySpan.From, c.Framed = uint32(bin1.Size(nil)), true
+			if _, out := sh.Process(nil, &c); out.Held == shield.Passed {
 				r.Handle(out.Packet, now)
 				passed++
 			}

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// A name is looked up again after lookupFirst, and after twice as long each time up to lookupLast.
+	// A name is looked up again after lookupFirst, and then after twice as long each time, up to lookupLast.
 	lookupFirst, lookupLast = time.Second, 30 * time.Second
 	// lookupTime is how long one look-up may take.
 	lookupTime = 10 * time.Second
 )
 
-// keep resolves the destination's name, again as long as the destination is not up, and writes its changes of state to the log. It
-// has a goroutine to itself, because both may take long.
-func (d *destination) keep(ctx context.Context) {
+// watch resolves the destination's name, again and again while the destination isn't up, and writes its changes of state to the log. It has
+// a goroutine of its own, because both may take long.
+func (d *destination) watch(ctx context.Context) {
 	log := d.egress.cfg.Log.With("destination", d.cfg.Address)
 	logged := Resolving
 	wait := lookupFirst
@@ -73,8 +73,8 @@ func (d *destination) standing() (State, packets.Endpoint, error) {
 	return d.state, d.endpoint, d.cause
 }
 
-// lookUp resolves the name and tells whether that gave the destination another endpoint. An address that the destination has stays as
-// long as the name has it, too; else IPv4 comes first.
+// lookUp resolves the name and tells whether that gave the destination another endpoint. The destination keeps its address as long as
+// that is one of the name's. Otherwise it gets an IPv4 address if there is one.
 func (d *destination) lookUp(ctx context.Context) (moved bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
@@ -98,7 +98,7 @@ func (d *destination) lookUp(ctx context.Context) (moved bool, err error) {
 	return d.locate(packets.EndpointOf(netip.AddrPortFrom(chosen, d.port))), nil
 }
 
-// noteLookup notes why the name wasn't resolved, and tells whether it is the first time in this state.
+// noteLookup notes why the name wasn't resolved, and tells whether that is the first failure in this state.
 func (d *destination) noteLookup(err error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -20,7 +20,7 @@ func TestFamiliesSendFromTheAddressThatFits(t *testing.T) {
 		return s
 	}
 	v4, v6 := open("127.0.0.1:0"), open("[::1]:0")
-	f := NewFamilies([]*Socket{v4, v6}, nil)
+	f := NewRouter([]*Socket{v4, v6}, nil)
 	var messages []packets.Message
 	var peers []net.PacketConn
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "127.0.0.1:0"} {
@@ -47,7 +47,7 @@ func TestFamiliesSendFromTheAddressThatFits(t *testing.T) {
 			t.Errorf("peer %d: from %s, want %s", i, got, want.LocalAddr())
 		}
 	}
-	only4 := NewFamilies([]*Socket{v4}, nil)
+	only4 := NewRouter([]*Socket{v4}, nil)
 	if n, err := only4.Send(messages); n != 1 || !errors.Is(err, ErrFamily) {
 		t.Errorf("IPv6 without an IPv6 socket: sent %d, error %v", n, err)
 	}
@@ -75,7 +75,7 @@ func TestFamiliesFind(t *testing.T) {
 		{[]string{"10.0.0.2"}, nil, "2001:db8::1", "[2001:db8::2]:1", -1},
 		{nil, nil, "10.0.0.2", "10.0.0.3:1", -1},
 	} {
-		f := NewFamilies(nil, nil)
+		f := NewRouter(nil, nil)
 		f.source = func(netip.AddrPort) netip.Addr { return netip.MustParseAddr(test.source) }
 		f.listening = len(test.have)
 		for _, a := range append(append([]string{}, test.have...), test.senders...) {
