@@ -12,7 +12,7 @@ import (
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
 	"binrepd/userspace/in/packets"
-	"binrepd/userspace/out/resync"
+	"binrepd/userspace/out/savefile"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1"
 	"binrepd/userspace/wire/bin1/bin1test"
@@ -40,7 +40,7 @@ func savedTable(t *testing.T, n uint64) string {
 		s.Unlock()
 	}
 	path := filepath.Join(t.TempDir(), "table.saved")
-	if s, err := resync.Save(t.Context(), resync.SaveConfig{Table: table, Path: path}); err != nil || s.Dialogs != n {
+	if s, err := savefile.Save(t.Context(), savefile.SaveConfig{Table: table, Path: path}); err != nil || s.Dialogs != n {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	return path

@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"binrepd/dialog"
-	"binrepd/userspace/out/resync"
+	"binrepd/userspace/out/savefile"
 	"binrepd/userspace/watch/control"
 )
 
@@ -68,6 +70,11 @@ func loadCommand() *cli.Command {
 func printLoaded(w io.Writer, s *control.LoadSummary) error {
 	_, err := fmt.Fprintf(w, "of %s records in %s, %s changed the table (%s expired meanwhile) in %s\n", humanize.Comma(int64(s.Records)),
 		s.Path, humanize.Comma(int64(s.Changed)), humanize.Comma(int64(s.Expired)), seconds(s.Seconds))
+	for _, kind := range slices.Sorted(maps.Keys(s.Skipped)) {
+		_, more := fmt.Fprintf(w, "%s records of kind %q were left out: this version doesn't know them\n",
+			humanize.Comma(int64(s.Skipped[kind])), kind)
+		err = errors.Join(err, more)
+	}
 	return err
 }
 
@@ -92,7 +99,7 @@ func fileRequest(c *cli.Context) (control.FileRequest, error) {
 
 // save carries out one request.
 func (a *appliance) save(ctx context.Context, req control.FileRequest) (control.SaveSummary, error) {
-	s, err := resync.Save(ctx, resync.SaveConfig{Table: a.table, Path: req.Path, Everything: req.Everything, Origin: a.engine.Origin})
+	s, err := savefile.Save(ctx, savefile.SaveConfig{Table: a.table, Path: req.Path, Everything: req.Everything, Origin: a.engine.Origin})
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w: the user that the appliance runs as must be allowed to write there", err)
 	}
@@ -103,13 +110,13 @@ func (a *appliance) save(ctx context.Context, req control.FileRequest) (control.
 
 // load carries out one request.
 func (a *appliance) load(ctx context.Context, req control.FileRequest) (control.LoadSummary, error) {
-	s, err := resync.Load(ctx, resync.LoadConfig{Table: a.table, Path: req.Path, Steering: a.steering, Origin: a.engine.OriginNumber})
+	s, err := savefile.Load(ctx, savefile.LoadConfig{Table: a.table, Path: req.Path, Steering: a.steering, Origin: a.engine.OriginNumber})
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w: the user that the appliance runs as must be allowed to read it", err)
 	}
 	out := control.LoadSummary{
 		Path: req.Path, Records: s.Records, Changed: s.Changed(), Outcomes: map[string]uint64{},
-		Expired: s.Expired, Seconds: s.Duration.Seconds(),
+		Expired: s.Expired, Skipped: s.Skipped, Seconds: s.Duration.Seconds(),
 	}
 	for o, n := range s.Outcomes {
 		if n > 0 {

@@ -17,7 +17,7 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/userspace/in/packets"
-	"binrepd/userspace/out/resync"
+	"binrepd/userspace/out/savefile"
 	"binrepd/userspace/watch/control"
 )
 
@@ -86,7 +86,7 @@ func (k *keeper) close() error {
 // restore loads the newest good file, if there is one, and returns when it was made: the zero time if there is none.
 func (k *keeper) restore(ctx context.Context, number func(packets.Endpoint, bool) uint16) (time.Time, error) {
 	for _, generation := range k.newestFirst() {
-		s, err := resync.Load(ctx, resync.LoadConfig{
+		s, err := savefile.Load(ctx, savefile.LoadConfig{
 			Table: k.table, Path: k.file(generation), Steering: k.steering, Origin: number,
 		})
 		switch {
@@ -97,6 +97,9 @@ func (k *keeper) restore(ctx context.Context, number func(packets.Endpoint, bool
 			k.mu.Unlock()
 			k.log.Info("restored the table", "file", k.file(generation), "age", time.Since(s.Created).Round(time.Millisecond),
 				"records", s.Records, "dialogs", k.live(), "expired", s.Expired, "took", s.Duration)
+			for kind, n := range s.Skipped {
+				k.log.Warn("the saved table has records that this version doesn't know; they are left out", "kind", kind, "records", n)
+			}
 			return s.Created, nil
 		case ctx.Err() != nil:
 			return time.Time{}, ctx.Err()
@@ -122,7 +125,7 @@ func (k *keeper) newestFirst() []int {
 	var at [2]time.Time
 	var there []int
 	for g := range at {
-		h, err := resync.ReadHeader(k.file(g))
+		h, err := savefile.ReadHeader(k.file(g))
 		if errors.Is(err, fs.ErrNotExist) {
 			k.next = g
 			continue
@@ -164,7 +167,7 @@ func (k *keeper) save(ctx context.Context) {
 	if err := k.mark(k.next, created, k.consumed()); err != nil {
 		k.log.Warn("the number of events lost by a crash will not be known", "error", err)
 	}
-	s, err := resync.Save(ctx, resync.SaveConfig{
+	s, err := savefile.Save(ctx, savefile.SaveConfig{
 		Table: k.table, Path: k.file(k.next), Everything: true, Origin: k.origin, Created: created,
 	})
 	if err != nil && ctx.Err() != nil {

@@ -91,8 +91,10 @@ var imports = map[string][]string{
 	"userspace/out/shield":    {"userspace/changes", "userspace/wire/bin1", "dialog"},
 	"userspace/state/engine":  {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
 	// It knows no wire format: each destination encodes by its shield.
-	"userspace/out/egress": {"userspace/changes", "userspace/in/packets", "userspace/out/shield", "dialog"},
-	"userspace/out/resync": {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog"},
+	"userspace/out/egress":   {"userspace/changes", "userspace/in/packets", "userspace/out/shield", "dialog", "userspace/wire/bin1"},
+	"userspace/out/resync":   {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog", "userspace/out/snapshot"},
+	"userspace/out/snapshot": {"dialog"},
+	"userspace/out/savefile": {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/snapshot", "dialog"},
 	// The account of the engine speaks of verdicts of bin; finding a Call-ID takes the steering hash of datagram.
 	"userspace/watch/control": {"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/in/packets", "dialog"},
 	// Its input is what status shows, so that both tell the same and nothing is counted twice.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -119,50 +118,4 @@ func BenchmarkSync(b *testing.B) {
 			})
 		}
 	}
-}
-
-// BenchmarkSaveAndLoad also tells the longest that an event had to wait for its shard while the table was being saved.
-func BenchmarkSaveAndLoad(b *testing.B) {
-	const n = 200_000
-	a := newAppliance(b, 0)
-	p := newProxy(1, n)
-	a.fill(p, n)
-	path := filepath.Join(b.TempDir(), "state")
-	b.Run("save", func(b *testing.B) {
-		stop, longest := make(chan struct{}), make(chan time.Duration)
-		go func() {
-			var most time.Duration
-			for shard := 0; ; shard = (shard + 1) % a.table.Shards() {
-				select {
-				case <-stop:
-					longest <- most
-					return
-				default:
-					begin := time.Now()
-					a.table.Lock(shard).Unlock()
-					most = max(most, time.Since(begin))
-					time.Sleep(100 * time.Microsecond)
-				}
-			}
-		}()
-		for b.Loop() {
-			if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: path}); err != nil {
-				b.Fatal(err)
-			}
-		}
-		close(stop)
-		b.ReportMetric(float64((<-longest).Microseconds()), "longest-wait-µs")
-		b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "dialogs/s")
-	})
-	b.Run("load", func(b *testing.B) {
-		for b.Loop() {
-			b.StopTimer()
-			empty := newAppliance(b, 0)
-			b.StartTimer()
-			if l, err := resync.Load(context.Background(), resync.LoadConfig{Table: empty.table, Path: path}); err != nil || l.Changed() != n {
-				b.Fatal(l, err)
-			}
-		}
-		b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "dialogs/s")
-	})
 }

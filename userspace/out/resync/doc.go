@@ -1,4 +1,4 @@
-// Package resync hands the whole table over: to a standby as packets (Session), to a file (Save), and back (Load).
+// Package resync sends the whole table to a standby, as packets.
 //
 // # A session
 //
@@ -45,9 +45,4 @@
 // rules of package dialog the creation, whose start is the same, is late there, and every call ends. It needs no Replace: an update is a whole
 // snapshot to it, so that a plain session leaves nothing behind. Dialogs that are being set up are not sent, nor those
 // whose timeout has passed: OpenSIPS would keep either too long. Everything passes package shield.
-//
-// # A file
-//
-// See format.go. Saving scans the same way and doesn't hold up the engine; each dialog is in the file as it was at some moment of the
-// saving. Loading verifies the whole file before the table sees anything of it.
 package resync

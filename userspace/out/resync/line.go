@@ -35,7 +35,7 @@ const (
 // the latter waits for its time to send.
 type line struct {
 	size    int           // messages a batch
-	gather  bool          // chunks are as large as gatherMost allows, and go out by length
+	gather  bool          // the session copies up to gatherMost entries at once and sends them by length
 	limiter *rate.Limiter // nil: no limit
 	sink    packets.Sink  // nil in a dry run
 	failure <-chan error  // what the sink reports later

@@ -8,14 +8,15 @@ import (
 	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
+	"binrepd/userspace/out/snapshot"
 	"binrepd/userspace/wire/bin1"
 )
 
-// sendChunk sends the entries that were copied.
-func (s *Session) sendChunk(ctx context.Context) error {
+// sendEntries sends the entries that were copied.
+func (s *Session) sendEntries(ctx context.Context) error {
 	now := uint32(time.Now().Unix())
-	for i := range s.chunk.deletions {
-		if err := s.sendEntry(ctx, &s.chunk.deletions[i], now); err != nil {
+	for i := range s.entries.Ended {
+		if err := s.sendEntry(ctx, &s.entries.Ended[i], now); err != nil {
 			return err
 		}
 	}
@@ -23,8 +24,8 @@ func (s *Session) sendChunk(ctx context.Context) error {
 		s.line.sort()
 		s.line.put()
 	}
-	for i := range s.chunk.snapshots {
-		if err := s.sendEntry(ctx, &s.chunk.snapshots[i], now); err != nil {
+	for i := range s.entries.Dialogs {
+		if err := s.sendEntry(ctx, &s.entries.Dialogs[i], now); err != nil {
 			return err
 		}
 	}
@@ -34,24 +35,24 @@ func (s *Session) sendChunk(ctx context.Context) error {
 	return s.flush(ctx)
 }
 
-func (s *Session) sendEntry(ctx context.Context, e *entry, now uint32) error {
+func (s *Session) sendEntry(ctx context.Context, e *snapshot.Entry, now uint32) error {
 	s.pass.Visited++
-	body := s.chunk.body(e)
+	body := s.entries.Body(e)
 	subject := Subject{
-		Kind: dialog.Update, State: e.state, Start: e.start, Timeout: e.timeout, Origin: e.origin, Body: body,
+		Kind: dialog.Update, State: e.State, Start: e.Start, Timeout: e.Timeout, Origin: e.Origin, Body: body,
 	}
-	if e.state == dialog.Ended {
+	if e.State == dialog.Ended {
 		subject.Kind = dialog.Delete
 	}
 	if s.cfg.Filter != nil && !s.cfg.Filter(subject) {
 		s.pass.Filtered++
 		return nil
 	}
-	if e.state.Live() && e.timeout <= now {
+	if e.State.Live() && e.Timeout <= now {
 		s.pass.Expired++
 		return nil
 	}
-	held, err := s.send(ctx, s.shield, bin1.Layout, subject.Kind, body, s.chunk.key(e))
+	held, err := s.send(ctx, s.shield, bin1.Layout, subject.Kind, body, s.entries.Key(e))
 	switch {
 	case err != nil || held != shield.Passed:
 		return err

@@ -11,6 +11,7 @@ import (
 	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
+	"binrepd/userspace/out/snapshot"
 )
 
 const (
@@ -97,10 +98,10 @@ type Session struct {
 	// Only Run uses what is below.
 	line     *line
 	tail     Tail
-	chunk    chunk
-	change   changes.Change // being sent
-	live     *shield.Shield // for the tail
-	shield   *shield.Shield // for the pass
+	entries  snapshot.Entries // of the last steps of the scan
+	change   changes.Change   // being sent
+	live     *shield.Shield   // for the tail
+	shield   *shield.Shield   // for the pass
 	summary  Summary
 	pass     PassSummary
 	dirty    bool // the tail was overwritten in this pass
@@ -230,29 +231,29 @@ func (s *Session) scan(ctx context.Context) (err error) {
 	if s.shield, err = shield.New(s.cfg.Policy); err != nil {
 		return err
 	}
-	s.pass = PassSummary{Total: s.entries()}
+	s.pass = PassSummary{Total: s.total()}
 	var cur dialog.Cursor
 	for more := true; more; {
 		if err := s.drain(ctx); err != nil {
 			return err
 		}
 		more = s.copy(&cur)
-		if err := s.sendChunk(ctx); err != nil {
+		if err := s.sendEntries(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// copy makes the next chunk and tells whether there may be more.
+// copy copies the next entries and reports whether there may be more.
 func (s *Session) copy(cur *dialog.Cursor) (more bool) {
-	s.chunk.reset()
+	s.entries.Reset()
 	if s.line.gather {
-		s.chunk.grow()
+		s.entries.Grow(gatherBytes*gatherRoom, gatherMost*gatherRoom)
 	}
 	for {
-		more = s.cfg.Table.Scan(cur, s.chunk.add)
-		if !more || !s.line.gather || s.chunk.full() {
+		more = s.cfg.Table.Scan(cur, s.entries.Add)
+		if !more || !s.line.gather || s.entries.Bytes() >= gatherBytes || s.entries.Len() >= gatherMost {
 			return more
 		}
 	}
@@ -323,8 +324,8 @@ func (s *Session) awaitFailure(ctx context.Context) error {
 	}
 }
 
-// entries is how many entries a pass will visit, about.
-func (s *Session) entries() uint64 {
+// total estimates the number of entries that a pass will visit.
+func (s *Session) total() uint64 {
 	c := s.cfg.Table.Counts()
 	return uint64(c.Live() + c.Early + c.Tombstones)
 }

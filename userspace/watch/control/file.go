@@ -33,7 +33,9 @@ type LoadSummary struct {
 	Changed  uint64            `json:"changed"`
 	Outcomes map[string]uint64 `json:"outcomes"`
 	Expired  uint64            `json:"expired"` // passed over, because their time is over
-	Seconds  float64           `json:"seconds"`
+	// Skipped counts records that this version doesn't know and that the file allows to skip, by kind.
+	Skipped map[string]uint64 `json:"skipped,omitempty"`
+	Seconds float64           `json:"seconds"`
 }
 
 // Save has the appliance save its table.

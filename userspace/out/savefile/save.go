@@ -1,4 +1,4 @@
-package resync
+package savefile
 
 import (
 	"context"
@@ -11,11 +11,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"binrepd/dialog"
 	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/snapshot"
 	"binrepd/userspace/wire/bin1"
 )
 
@@ -23,13 +23,17 @@ import (
 type SaveConfig struct {
 	Table *dialog.Table
 	Path  string
-	// Everything saves calls being set up and the ends that are remembered, too, so that loading restores the table as it was;
-	// otherwise it is the live dialogs.
+	// Everything includes calls being set up and the ends that are remembered, so that loading restores the table as it was.
+	// Without it only live dialogs are saved.
 	Everything bool
-	// Origin names the source behind an origin number; nil: sources are not saved.
+	// Origin returns the source behind an origin number; nil: sources are not saved.
 	Origin func(number uint16) netip.AddrPort
-	// Created is when the save begins, for whoever has to know before; zero: now.
+	// Created is when the save begins, for a caller that has to know before; zero: now.
 	Created time.Time
+	// Appliance, Incarnation and LogPosition go into the header as they are; see Header.
+	Appliance   [16]byte
+	Incarnation uint64
+	LogPosition uint64
 }
 
 // SaveSummary tells what was saved.
@@ -40,8 +44,8 @@ type SaveSummary struct {
 	Duration              time.Duration
 }
 
-// Save writes the table to a new file, which takes the place of the one at Path only when all of it is on the disk. Shards are
-// locked one at a time, for copying a few hundred entries.
+// Save writes the table to a new file, which takes the place of the one at Path only when all of it is on the disk. Shards
+// are locked one at a time, for copying a few hundred entries.
 func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 	begin := time.Now()
 	if cfg.Created.IsZero() {
@@ -51,7 +55,7 @@ func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 		return s, fmt.Errorf("save: %w", err)
 	}
 	dir := filepath.Dir(cfg.Path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(cfg.Path)+".*.tmp") // for the owner only: who calls whom is nobody's business
+	f, err := os.CreateTemp(dir, "."+filepath.Base(cfg.Path)+".*.tmp") // readable by its owner only: it tells who calls whom
 	if err != nil {
 		return s, fmt.Errorf("save: %w", err)
 	}
@@ -62,7 +66,10 @@ func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 			err = fmt.Errorf("save %s: %w", cfg.Path, err)
 		}
 	}()
-	w := saver{cfg: &cfg, file: f, header: Header{Created: cfg.Created}}
+	w := saver{cfg: &cfg, file: f, header: Header{
+		Version: version, Created: cfg.Created,
+		Appliance: cfg.Appliance, Incarnation: cfg.Incarnation, LogPosition: cfg.LogPosition,
+	}}
 	if err := w.write(ctx); err != nil {
 		return s, err
 	}
@@ -79,7 +86,8 @@ func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 	return w.summary, nil
 }
 
-// replaceable refuses a path at which there is anything but an earlier save: the appliance may be allowed more than who asks it.
+// replaceable refuses a path at which there is anything but an earlier save: the appliance may be allowed to replace files
+// that the user who asks for the save may not.
 func replaceable(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -99,27 +107,10 @@ func replaceable(path string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s is there and is no saved state: remove it or choose another name", path)
+	return fmt.Errorf("%s exists and is no saved state: remove it or choose another name", path)
 }
 
-// openRegular opens a file for reading and refuses what might block, such as a pipe.
-func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no ordinary file", path)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// syncDirectory makes a renaming last.
+// syncDirectory makes a renaming in dir survive a crash of the host.
 func syncDirectory(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -132,37 +123,39 @@ func syncDirectory(dir string) error {
 type saver struct {
 	cfg     *SaveConfig
 	file    *os.File
+	form    form
 	header  Header
 	summary SaveSummary
 	sum     uint32 // of the last block
 	block   []byte // with room for its header in front
 	records uint32 // in it
-	chunk   chunk
+	entries snapshot.Entries
 }
 
 func (w *saver) write(ctx context.Context) error {
+	w.form, _ = formOf(version)
 	w.sum = crc32.Checksum(w.header.appendSeed(nil), castagnoli())
-	w.header.Size = headerSize
-	if _, err := w.file.Write(make([]byte, headerSize)); err != nil {
+	w.header.Size = int64(w.form.header())
+	if _, err := w.file.Write(make([]byte, w.form.header())); err != nil {
 		return err
 	}
-	w.block = make([]byte, blockHeader, maxBlock)
+	w.block = make([]byte, w.form.block, maxBlock)
 	var cur dialog.Cursor
 	for more := true; more; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		w.chunk.reset()
-		more = w.cfg.Table.Scan(&cur, w.chunk.add)
-		// Ends first: should one name a live dialog of the same call with the tags in the other order, the dialog is there
-		// after loading, too.
-		for i := range w.chunk.deletions {
-			if err := w.add(&w.chunk.deletions[i]); err != nil {
+		w.entries.Reset()
+		more = w.cfg.Table.Scan(&cur, w.entries.Add)
+		// Ended dialogs first: if one names a live dialog of the same call with the tags in the other order, loading
+		// builds the live one again.
+		for i := range w.entries.Ended {
+			if err := w.add(&w.entries.Ended[i]); err != nil {
 				return err
 			}
 		}
-		for i := range w.chunk.snapshots {
-			if err := w.add(&w.chunk.snapshots[i]); err != nil {
+		for i := range w.entries.Dialogs {
+			if err := w.add(&w.entries.Dialogs[i]); err != nil {
 				return err
 			}
 		}
@@ -174,30 +167,30 @@ func (w *saver) write(ctx context.Context) error {
 	return err
 }
 
-func (w *saver) add(e *entry) error {
+func (w *saver) add(e *snapshot.Entry) error {
 	kind := dialog.Create
 	switch {
-	case e.state.Live():
+	case e.State.Live():
 		w.summary.Dialogs++
 	case !w.cfg.Everything:
 		return nil
-	case e.state == dialog.Ended:
+	case e.State == dialog.Ended:
 		kind = dialog.Delete
 		w.summary.Ended++
 	default:
 		w.summary.Early++
 	}
-	body := w.chunk.body(e)
-	r := saved{updated: e.updated}
+	body := w.entries.Body(e)
+	r := savedDialog{updated: e.Updated}
 	if kind == dialog.Delete {
-		r.start = e.start
+		r.start = e.Start
 	}
 	if w.cfg.Origin != nil {
-		if a := w.cfg.Origin(e.origin); a.IsValid() {
+		if a := w.cfg.Origin(e.Origin); a.IsValid() {
 			r.origin = packets.EndpointOf(a)
 		}
 	}
-	w.block = appendRecordHeader(w.block, &r, bin1.Size(body))
+	w.block = r.append(w.block, bin1.Size(body))
 	w.block = bin1.Append(w.block, kind, body)
 	w.records++
 	if len(w.block) >= blockSize {
@@ -211,15 +204,17 @@ func (w *saver) flush() error {
 	if w.records == 0 {
 		return nil
 	}
-	binary.LittleEndian.PutUint32(w.block, uint32(len(w.block)-blockHeader))
-	binary.LittleEndian.PutUint32(w.block[4:], w.records)
-	w.sum = blockSum(w.sum, w.block[:8], w.block[blockHeader:])
-	binary.LittleEndian.PutUint32(w.block[8:], w.sum)
+	records := w.block[w.form.block:]
+	head := blockHead{kind: kindDialogs, size: uint32(len(records)), records: w.records}
+	head.put(w.block)
+	sumAt := w.form.block - 4
+	w.sum = blockSum(w.sum, w.block[:sumAt], records)
+	binary.LittleEndian.PutUint32(w.block[sumAt:], w.sum)
 	if _, err := w.file.Write(w.block); err != nil {
 		return err
 	}
 	w.header.Records += uint64(w.records)
 	w.header.Size += int64(len(w.block))
-	w.block, w.records = w.block[:blockHeader], 0
+	w.block, w.records = w.block[:w.form.block], 0
 	return nil
 }

@@ -1,4 +1,4 @@
-package resync_test
+package savefile_test
 
 import (
 	"bytes"
@@ -16,10 +16,8 @@ import (
 	"time"
 
 	"binrepd/dialog"
-	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
-	"binrepd/userspace/out/resync"
-	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/out/savefile"
 )
 
 // rows is everything that the table tells of its entries, by key and state.
@@ -35,6 +33,9 @@ func rows(table *dialog.Table, which func(dialog.State) bool) map[string]string 
 	}
 	return m
 }
+
+// headerSize and blockHeader are sizes of version 2 of the format, in bytes.
+const headerSize, blockHeader = 80, 32
 
 func every(dialog.State) bool { return true }
 
@@ -61,9 +62,9 @@ func origin(n uint16) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-func (a *appliance) load(path string) (resync.LoadSummary, error) {
-	return resync.Load(context.Background(), resync.LoadConfig{
-		Table: a.table, Path: path, Outlet: a.egress,
+func (a *appliance) load(path string) (savefile.LoadSummary, error) {
+	return savefile.Load(context.Background(), savefile.LoadConfig{
+		Table: a.table, Path: path,
 		Origin: func(e packets.Endpoint, _ bool) uint16 {
 			if e.AddrPort() == source {
 				return 1
@@ -90,10 +91,10 @@ func mixed(a *appliance, p interface{ Next([]byte) []byte }, n int) {
 
 func TestSaveAndLoad(t *testing.T) {
 	for _, everything := range []bool{false, true} {
-		a, b := newAppliance(t, 0), newAppliance(t, 0)
+		a, b := newAppliance(t), newAppliance(t)
 		mixed(a, newProxy(1, 3000), 12_000)
 		path := filepath.Join(t.TempDir(), "state")
-		s, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: path, Everything: everything, Origin: origin})
+		s, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: path, Everything: everything, Origin: origin})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,25 +109,11 @@ func TestSaveAndLoad(t *testing.T) {
 		if info, err := os.Stat(path); err != nil || info.Size() != s.Bytes || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v, %v", info, err)
 		}
-		tail := b.egress.Tail()
 		l, err := b.load(path)
 		if err != nil || l.Changed() != uint64(len(want)) || l.Records != l.Changed() || l.Expired != 0 || time.Since(l.Created) > time.Hour {
 			t.Errorf("%+v, %v", l, err)
 		}
 		differences(t, rows(b.table, every), want)
-		forwarded := 0
-		tail.Read(tail.Head(), func(c *changes.Change) error {
-			var ev dialog.Event
-			if v := bin1.Decode(c.Packet(), &ev); v != bin1.Dialog || ev.Kind != c.Kind {
-				t.Errorf("forwarded as %v: %v, %v", c.Kind, v, ev.Kind)
-			}
-			forwarded++
-			return nil
-		})
-		tail.Close()
-		if forwarded != len(want) {
-			t.Errorf("%d of %d forwarded", forwarded, len(want))
-		}
 		// Once more changes nothing.
 		if l, err = b.load(path); err != nil || l.Changed() != 0 || l.Outcomes[dialog.Duplicate] != l.Records-l.Outcomes[dialog.Late] {
 			t.Errorf("again: %+v, %v", l, err)
@@ -136,14 +123,14 @@ func TestSaveAndLoad(t *testing.T) {
 }
 
 func TestLoadingChangesNothingNewer(t *testing.T) {
-	a, b := newAppliance(t, 0), newAppliance(t, 0)
+	a, b := newAppliance(t), newAppliance(t)
 	over := call(4)
 	over.Timeout = uint32(time.Now().Unix()) - 3600
 	for _, d := range []dialog.Details{call(1), call(2), call(3), over} {
 		a.takeDetails(dialog.Create, d)
 	}
 	path := filepath.Join(t.TempDir(), "state")
-	if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: path}); err != nil {
+	if _, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: path}); err != nil {
 		t.Fatal(err)
 	}
 	newer := call(1)
@@ -168,17 +155,17 @@ func TestDamageIsFound(t *testing.T) {
 	if long() {
 		bits, cuts = 16, 17
 	}
-	a := newAppliance(t, 0)
+	a := newAppliance(t)
 	mixed(a, newProxy(1, 100), 400)
 	path := filepath.Join(t.TempDir(), "state")
-	if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: path, Everything: true, Origin: origin}); err != nil {
+	if _, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: path, Everything: true, Origin: origin}); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newAppliance(t, 0)
+	b := newAppliance(t)
 	b.takeDetails(dialog.Create, call(1000))
 	before := rows(b.table, every)
 	refused := func(what string, content []byte) error {
@@ -187,8 +174,8 @@ func TestDamageIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := b.load(path)
-		var damage *resync.DamageError
-		if !errors.As(err, &damage) && !errors.Is(err, resync.ErrFormat) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), path) {
+		var damage *savefile.DamageError
+		if !errors.As(err, &damage) && !errors.Is(err, savefile.ErrFormat) && !errors.Is(err, savefile.ErrNewer) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), path) {
 			t.Fatalf("%s: %v", what, err)
 		}
 		if damage != nil && (damage.Offset < 0 || damage.Offset > int64(max(len(whole), len(content)))) {
@@ -201,21 +188,21 @@ func TestDamageIsFound(t *testing.T) {
 		broken[at] ^= 1 << (at / bits % 8)
 		refused(fmt.Sprint("bit of byte ", at), broken)
 	}
-	for at := range 48 + 12 { // all of the first headers
+	for at := range headerSize + blockHeader { // all of the first headers
 		broken := bytes.Clone(whole)
 		broken[at]++
 		refused(fmt.Sprint("byte ", at), broken)
 	}
 	for cut := 0; cut < len(whole); cut += cuts {
-		if err := refused(fmt.Sprint("cut to ", cut), whole[:cut]); cut > 48 && !strings.Contains(err.Error(), "cut off") {
+		if err := refused(fmt.Sprint("cut to ", cut), whole[:cut]); cut > headerSize && !strings.Contains(err.Error(), "cut off") {
 			t.Errorf("cut to %d: %v", cut, err)
 		}
 	}
 	refused("one byte more", append(bytes.Clone(whole), 0))
 	refused("something else", []byte("callid,from,to\n"))
-	later := bytes.Clone(whole)
-	later[8] = 2
-	if err := refused("a later version", later); !strings.Contains(err.Error(), "version 2") {
+	newer := bytes.Clone(whole)
+	newer[8] = 3
+	if err := refused("a newer version", newer); !errors.Is(err, savefile.ErrNewer) || !strings.Contains(err.Error(), "version 3") {
 		t.Error(err)
 	}
 	differences(t, rows(b.table, every), before)
@@ -226,17 +213,17 @@ func TestDamageIsFound(t *testing.T) {
 
 // TestBlocksAreChained swaps two blocks whose own sums are right.
 func TestBlocksAreChained(t *testing.T) {
-	a := newAppliance(t, 0)
+	a := newAppliance(t)
 	p := newProxy(1, 8000)
 	a.fill(p, 8000) // three blocks and more
 	path := filepath.Join(t.TempDir(), "state")
-	if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: path}); err != nil {
+	if _, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: path}); err != nil {
 		t.Fatal(err)
 	}
 	whole, _ := os.ReadFile(path)
 	var blocks [][]byte
-	for rest := whole[48:]; len(rest) > 0; {
-		end := 12 + binary.LittleEndian.Uint32(rest)
+	for rest := whole[headerSize:]; len(rest) > 0; {
+		end := blockHeader + binary.LittleEndian.Uint32(rest[20:])
 		blocks = append(blocks, rest[:end])
 		rest = rest[end:]
 	}
@@ -244,17 +231,17 @@ func TestBlocksAreChained(t *testing.T) {
 		t.Fatalf("%d blocks", len(blocks))
 	}
 	blocks[0], blocks[1] = blocks[1], blocks[0]
-	if err := os.WriteFile(path, append(bytes.Clone(whole[:48]), bytes.Join(blocks, nil)...), 0o600); err != nil {
+	if err := os.WriteFile(path, append(bytes.Clone(whole[:headerSize]), bytes.Join(blocks, nil)...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var damage *resync.DamageError
-	if _, err := resync.Verify(context.Background(), path); !errors.As(err, &damage) || damage.Offset != 48 {
+	var damage *savefile.DamageError
+	if _, err := savefile.Verify(context.Background(), path); !errors.As(err, &damage) || damage.Offset != headerSize {
 		t.Error(err)
 	}
 }
 
 func TestSavingKeepsTheOldFileUntilTheNewOneIsWhole(t *testing.T) {
-	a := newAppliance(t, 0)
+	a := newAppliance(t)
 	a.fill(newProxy(1, 100), 100)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state")
@@ -263,19 +250,19 @@ func TestSavingKeepsTheOldFileUntilTheNewOneIsWhole(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := resync.Save(ended, resync.SaveConfig{Table: a.table, Path: path}); !errors.Is(err, context.Canceled) {
+	if _, err := savefile.Save(ended, savefile.SaveConfig{Table: a.table, Path: path}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: dir}); err == nil {
+	if _, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: dir}); err == nil {
 		t.Error("saved over a folder")
 	}
-	if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: filepath.Join(dir, "none", "state")}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: filepath.Join(dir, "none", "state")}); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	if got, _ := os.ReadFile(path); string(got) != "BINREPD\nold" {
 		t.Errorf("the old file holds %q", got)
 	}
-	if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: path}); err != nil {
+	if _, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: path}); err != nil {
 		t.Error(err)
 	}
 	for _, d := range []string{dir, filepath.Dir(dir)} {
@@ -286,22 +273,22 @@ func TestSavingKeepsTheOldFileUntilTheNewOneIsWhole(t *testing.T) {
 			}
 		}
 	}
-	if h, err := resync.Verify(context.Background(), path); err != nil || h.Records != 100 {
+	if h, err := savefile.Verify(context.Background(), path); err != nil || h.Records != 100 {
 		t.Errorf("%+v, %v", h, err)
 	}
 	t.Chdir(dir)
-	if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: "here"}); err != nil {
+	if _, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: "here"}); err != nil {
 		t.Error(err)
 	}
-	if _, err := resync.Verify(context.Background(), "here"); err != nil {
+	if _, err := savefile.Verify(context.Background(), "here"); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestSavingAnEmptyTable(t *testing.T) {
-	a := newAppliance(t, 0)
+	a := newAppliance(t)
 	path := filepath.Join(t.TempDir(), "state")
-	if s, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: path}); err != nil || s.Bytes != 48 {
+	if s, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: path}); err != nil || s.Bytes != headerSize {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if l, err := a.load(path); err != nil || l.Records != 0 {
@@ -310,7 +297,7 @@ func TestSavingAnEmptyTable(t *testing.T) {
 }
 
 func TestSavingWhileEventsGoOn(t *testing.T) {
-	a := newAppliance(t, 0)
+	a := newAppliance(t)
 	p := newProxy(1, 5000)
 	a.fill(p, 4000)
 	stay := rows(a.table, every)
@@ -329,10 +316,10 @@ func TestSavingWhileEventsGoOn(t *testing.T) {
 	})
 	path := filepath.Join(t.TempDir(), "state")
 	for range 3 {
-		if _, err := resync.Save(context.Background(), resync.SaveConfig{Table: a.table, Path: path, Origin: origin}); err != nil {
+		if _, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: path, Origin: origin}); err != nil {
 			t.Fatal(err)
 		}
-		b := newAppliance(t, 0)
+		b := newAppliance(t)
 		if _, err := b.load(path); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package resync_test
+package savefile_test
 
 import (
 	"errors"
@@ -8,11 +8,11 @@ import (
 	"testing"
 
 	"binrepd/dialog"
-	"binrepd/userspace/out/resync"
+	"binrepd/userspace/out/savefile"
 )
 
-// TestSaveReplacesNothingElse: the appliance may be allowed more than whoever asks it to save.
-func TestSaveReplacesNothingElse(t *testing.T) {
+// TestSaveReplacesOnlySaves: the appliance may be allowed to replace files that the user who asks for a save may not.
+func TestSaveReplacesOnlySaves(t *testing.T) {
 	table, err := dialog.NewTable(dialog.Config{Shards: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +25,7 @@ func TestSaveReplacesNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	save := func(path string) error {
-		_, err := resync.Save(t.Context(), resync.SaveConfig{Table: table, Path: path})
+		_, err := savefile.Save(t.Context(), savefile.SaveConfig{Table: table, Path: path})
 		return err
 	}
 	for _, path := range []string{precious, folder, link, "/dev/null"} {
@@ -42,7 +42,7 @@ func TestSaveReplacesNothingElse(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if _, err := resync.Load(t.Context(), resync.LoadConfig{Table: table, Path: "/dev/null"}); err == nil {
+	if _, err := savefile.Load(t.Context(), savefile.LoadConfig{Table: table, Path: "/dev/null"}); err == nil {
 		t.Error("/dev/null was loaded")
 	}
 }
