@@ -32,6 +32,9 @@ var wings = map[string][]string{
 	// The bench measures everything, with the traffic that the tests use.
 	"bench":     {"bench", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
 	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
+	// The bench measures everything.
+	"bench":     {"bench", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
+	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
 }
 
 // wing returns the wing of one of our packages: "in" for userspace/in/ring, "dialog" for dialog/layout.
@@ -85,6 +88,13 @@ var imports = map[string][]string{
 	"userspace/in/gate":      {"userspace/in/packets"},
 	"userspace/watch/tuning": {"userspace/in/thread"},
 	"userspace/trace/record": {"userspace/in/packets"},
+	"userspace/wire/bin1":          {"dialog"},
+	"userspace/wire/bin1/generate": {"userspace/wire/bin1", "dialog"},
+	"userspace/in/ring":            {"userspace/in/packets", "bpf"},
+	"userspace/in/socket":          {"userspace/in/packets"},
+	"userspace/in/gate":            {"userspace/in/packets"},
+	"userspace/watch/tuning":       {"userspace/in/thread"},
+	"userspace/trace/record":       {"userspace/in/packets"},
 	// The history of a call decodes packets; a replay moves the times in them on.
 	"userspace/trace/capture": {"userspace/in/packets", "userspace/wire/bin1", "dialog"},
 	"userspace/trace/replay":  {"userspace/trace/capture", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
@@ -105,6 +115,9 @@ var imports = map[string][]string{
 	// The bench measures everything, with the traffic that the tests use.
 	"userspace/bench": {"bpf", "dialog", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin1/bin1test", "userspace/in/ring", "userspace/trace/record", "userspace/in/socket",
 		"userspace/state/engine", "userspace/changes", "userspace/out/egress", "userspace/out/resync", "userspace/in/thread"},
+	// The bench measures everything, with made-up traffic.
+	"userspace/bench": {"bpf", "dialog", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/in/ring", "userspace/trace/record", "userspace/in/socket",
+		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/in/thread"},
 }
 
 // commands are the folders of programs.
@@ -128,6 +141,7 @@ var onlyIn = [...]struct {
 
 // pure packages do no I/O and know no system: no file, no network, no clock of their own.
 var pure = [...]string{"dialog", "userspace/state/store", "userspace/wire/bin1", "userspace/in/packets", "dialog/layout", "userspace/changes"}
+var pure = [...]string{"dialog", "userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/in/packets"}
 
 // listed is what `go list -json` tells of a package.
 type listed struct {
@@ -224,6 +238,19 @@ func TestImports(t *testing.T) {
 			case isOurs && !helper && !slices.Contains(allowed, ours):
 				t.Errorf("%s must not import %s", p.ImportPath, ours)
 			}
+		}
+	}
+}
+
+// TestProductLinksNoTestHelper looks at everything that the program is linked from, however indirectly.
+func TestProductLinksNoTestHelper(t *testing.T) {
+	deps := strings.Fields(string(goCommand(t, nil, "list", "-deps", "./cmd/binrepd")))
+	if !slices.Contains(deps, module+"/dialog") {
+		t.Fatalf("go list -deps prints %q", deps)
+	}
+	for _, path := range deps {
+		if ours, isOurs := strings.CutPrefix(path, module+"/"); path == "testing" || isOurs && isTestHelper(ours) {
+			t.Errorf("cmd/binrepd is linked with %s", path)
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/state/engine"
-	"binrepd/userspace/wire/bin1/bin1test"
+	"binrepd/userspace/wire/bin1/generate"
 )
 
 // cycle is a Source that never ends: it updates the same calls again and again. So a lap can be as long as it has to be, and none of it is
@@ -30,15 +30,15 @@ func newCycle(t *traffic) *cycle {
 	c := &cycle{}
 	chosen := t.random.Perm(len(t.live))[:min(len(t.live), cycleCalls)/engine.DefaultBatch*engine.DefaultBatch]
 	for _, i := range chosen {
-		t.live[i].Phase, t.live[i].Refreshes = bin1test.Refresh, 1
+		t.live[i].Phase, t.live[i].Refreshes = generate.Refresh, 1
 	}
 	for pass := range c.passes {
-		proxy := newProxy(int64(t.start), uint32(pass*apart))
+		proxy := newProxy(uint32(pass * apart))
 		i := 0
 		c.passes[pass].make(len(chosen), func(dst []byte) ([]byte, uint64) {
 			call := t.live[chosen[i]]
 			i++
-			return proxy.AppendLast(dst, call), call.Number
+			return proxy.Append(dst, call), call.Number
 		})
 	}
 	return c

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"binrepd/userspace/in/packets"
-	"binrepd/userspace/wire/bin1/bin1test"
+	"binrepd/userspace/wire/bin1/generate"
 )
 
 // The addresses of all traffic are of the network that RFC 2544 sets aside for benchmarks.
@@ -34,9 +34,9 @@ const seed = 4
 // they meet records that no cache holds: the hard case.
 type traffic struct {
 	start  uint32 // Unix seconds; the dialogs expire twelve hours later
-	proxy  *bin1test.Proxy
+	proxy  *generate.Generator
 	random *rand.Rand
-	live   []bin1test.Call
+	live   []generate.Call
 	next   uint64
 	turn   int
 }
@@ -45,14 +45,14 @@ func newTraffic() *traffic {
 	now := time.Now().Unix()
 	return &traffic{
 		start:  uint32(now),
-		proxy:  newProxy(now, 0),
+		proxy:  newProxy(0),
 		random: rand.New(rand.NewPCG(seed, 0)),
 	}
 }
 
-// newProxy returns a proxy whose dialogs last so many seconds longer than usual.
-func newProxy(now int64, longer uint32) *bin1test.Proxy {
-	return bin1test.NewProxy(seed, bin1test.Options{Now: now, Large: largeShare, Lifetime: lifetime + longer})
+// newProxy returns a generator of packets whose dialogs last so many seconds longer than usual.
+func newProxy(longer uint32) *generate.Generator {
+	return generate.New(seed, generate.Options{Large: largeShare, Lifetime: lifetime + longer})
 }
 
 // lifetime is that of a dialog in OpenSIPS, in seconds.
@@ -63,22 +63,22 @@ const largeShare = 0.03
 
 // create appends the creation of a new call.
 func (t *traffic) create(dst []byte) ([]byte, uint64) {
-	c := bin1test.Call{Number: t.next, Start: t.start, Phase: bin1test.Create}
+	c := generate.Call{Number: t.next, Start: t.start, Phase: generate.Create}
 	t.next++
 	t.live = append(t.live, c)
-	return t.proxy.AppendLast(dst, c), c.Number
+	return t.proxy.Append(dst, c), c.Number
 }
 
 // update appends an update of any call: its confirmation, or a re-INVITE.
 func (t *traffic) update(dst []byte) ([]byte, uint64) {
 	c := &t.live[t.random.IntN(len(t.live))]
-	if c.Phase == bin1test.Create {
-		c.Phase = bin1test.Confirm
+	if c.Phase == generate.Create {
+		c.Phase = generate.Confirm
 	} else {
-		c.Phase = bin1test.Refresh
+		c.Phase = generate.Refresh
 		c.Refreshes++
 	}
-	return t.proxy.AppendLast(dst, *c), c.Number
+	return t.proxy.Append(dst, *c), c.Number
 }
 
 // end appends the deletion of any call.
@@ -87,8 +87,8 @@ func (t *traffic) end(dst []byte) ([]byte, uint64) {
 	c := t.live[i]
 	t.live[i] = t.live[last]
 	t.live = t.live[:last]
-	c.Phase = bin1test.Delete
-	return t.proxy.AppendLast(dst, c), c.Number
+	c.Phase = generate.Delete
+	return t.proxy.Append(dst, c), c.Number
 }
 
 // mixed appends the next packet of a stream of creations, updates and deletions, one third each.

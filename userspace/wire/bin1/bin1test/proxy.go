@@ -7,70 +7,48 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin1/generate"
 )
 
 // Options say what a Proxy sends. The zero value of each field but Now is useful.
 type Options struct {
-	// Now is the time at the proxy in Unix seconds, from which starts and timeouts are reckoned.
+	// Now is the time at the proxy in Unix seconds. Starts and timeouts follow from it.
 	Now int64
 	// Calls is how many calls are in progress, at most, in the steady state of the stream; 0 means 1.
 	Calls int
-	// Lifetime of a dialog in seconds; 0 means 12 hours, as in OpenSIPS.
-	Lifetime uint32
-	// Name of the proxy, which is the host of its Call-IDs; "" means "proxy.example.net".
-	Name string
-	// CallerSocket and CalleeSocket are the proxy's own, proto:address:port; "" means udp:192.0.2.10:5060.
+	// The others are those of package generate.
+	Lifetime                   uint32
+	Name                       string
 	CallerSocket, CalleeSocket string
-	// SkippedCreates is the share of calls, 0 to 1, whose creation is never sent. Real proxies with several workers skip 0.7 to 4 %.
-	SkippedCreates float64
-	// Large is the share of calls, 0 to 1, with 28 routes, whose packets exceed an MTU of 1500.
-	Large float64
+	SkippedCreates, Large      float64
 }
 
-// Realistic returns the options of a proxy as the captures show it, with so many calls in progress.
+// Realistic returns the options of a proxy like those of the captures, with so many calls in progress.
 func Realistic(now int64, calls int) Options {
 	return Options{Now: now, Calls: calls, SkippedCreates: 0.02, Large: 0.03}
 }
 
-// Phase is a moment in the life of a call at which a packet is sent.
-type Phase uint8
-
-const (
-	Create  Phase = iota + 1 // answered: state 3
-	Confirm                  // ACK seen, the first update: state 4
-	Refresh                  // a re-INVITE, another update: newer CSeq and timeout
-	Delete
+// The phases and calls of package generate, which makes the packets.
+type (
+	Phase = generate.Phase
+	Call  = generate.Call
 )
 
-func (p Phase) String() string {
-	if int(p) < len(phaseNames) {
-		return phaseNames[p]
-	}
-	return "invalid"
-}
-
-var phaseNames = [...]string{"none", "create", "confirm", "refresh", "delete"}
-
-// refreshLater is by how many seconds a Refresh moves the timeout on.
-const refreshLater = 1800
-
-// Call is a call in progress in the stream of a Proxy.
-type Call struct {
-	Number    uint64
-	Start     uint32 // Unix seconds
-	Refreshes uint16 // so far
-	Phase     Phase  // of its last packet
-}
+// The moments in the life of a call at which a packet is sent.
+const (
+	Create  = generate.Create
+	Confirm = generate.Confirm
+	Refresh = generate.Refresh
+	Delete  = generate.Delete
+)
 
 // Proxy makes up what a proxy sends, the same for the same seed and options. A stream of Next ramps up to
 // Options.Calls calls and then repeats: one call begins, one is confirmed, one ends. AppendPacket makes the packet
 // of any call without a stream, and may be called from several goroutines; everything else belongs to one.
 type Proxy struct {
 	o         Options
-	seed      uint64
+	generator *generate.Generator
 	random    *rand.Rand
-	templates []template
-	large     int // index of the first template with many routes
 
 	now       uint32
 	next      uint64 // number of the next call
@@ -82,36 +60,24 @@ type Proxy struct {
 // inFlight is how many calls there are between their answer and their confirmation.
 const inFlight = 8
 
-// NewProxy returns a proxy. Proxies with different names have no call in common; nor have those with different seeds, as
-// long as they number fewer than 2^32 calls, but for a chance of one in 2^32 for each pair.
+// NewProxy returns a proxy. Proxies with different names or seeds have no call in common, as generate.New explains.
 func NewProxy(seed uint64, o Options) *Proxy {
 	if o.Calls == 0 {
 		o.Calls = 1
 	}
-	if o.Lifetime == 0 {
-		o.Lifetime = 12 * 3600
+	return &Proxy{
+		o: o, random: rand.New(rand.NewPCG(seed, 0)), now: uint32(o.Now), waiting: make([]Call, 0, inFlight),
+		generator: generate.New(seed, generate.Options{
+			Lifetime: o.Lifetime, Name: o.Name, CallerSocket: o.CallerSocket, CalleeSocket: o.CalleeSocket,
+			SkippedCreates: o.SkippedCreates, Large: o.Large,
+		}),
 	}
-	if o.Name == "" {
-		o.Name = "proxy.example.net"
-	}
-	if o.CallerSocket == "" {
-		o.CallerSocket = "udp:192.0.2.10:5060"
-	}
-	if o.CalleeSocket == "" {
-		o.CalleeSocket = "udp:192.0.2.10:5060"
-	}
-	p := &Proxy{
-		o: o, seed: mix(seed), random: rand.New(rand.NewPCG(seed, 0)),
-		now: uint32(o.Now), waiting: make([]Call, 0, inFlight),
-	}
-	p.templates, p.large = newTemplates(&o)
-	return p
 }
 
 // AppendPacket appends the packet of a call in a phase to dst. It depends on nothing but the seed, the options and
 // its arguments; the call started at Options.Now, and a Refresh is its first. It doesn't look at what the stream has done.
 func (p *Proxy) AppendPacket(dst []byte, call uint64, phase Phase) []byte {
-	return p.AppendLast(dst, Call{Number: call, Start: uint32(p.o.Now), Phase: phase, Refreshes: 1})
+	return p.generator.Append(dst, Call{Number: call, Start: uint32(p.o.Now), Phase: phase, Refreshes: 1})
 }
 
 // Next appends the next packet of the stream to dst.
@@ -139,16 +105,15 @@ func (p *Proxy) Next(dst []byte) []byte {
 
 // begin appends the first packet of a new call: its creation, or where that is skipped, its confirmation.
 func (p *Proxy) begin(dst []byte) []byte {
-	c := Call{Number: p.next, Start: p.now, Phase: Create}
+	c := Call{Number: p.next, Start: p.now, Phase: p.generator.First(p.next)}
 	p.next++
-	if p.share(c.Number, 1) < p.o.SkippedCreates {
-		c.Phase = Confirm
+	if c.Phase == Confirm {
 		p.confirmed = append(p.confirmed, c)
 		p.turn++ // in place of the confirmation of another, so that as many calls as before wait for theirs
 	} else {
 		p.waiting = append(p.waiting, c)
 	}
-	return p.AppendLast(dst, c)
+	return p.generator.Append(dst, c)
 }
 
 // confirm appends the confirmation of the oldest call that waits for it.
@@ -157,7 +122,7 @@ func (p *Proxy) confirm(dst []byte) []byte {
 	p.waiting = p.waiting[:copy(p.waiting, p.waiting[1:])]
 	c.Phase = Confirm
 	p.confirmed = append(p.confirmed, c)
-	return p.AppendLast(dst, c)
+	return p.generator.Append(dst, c)
 }
 
 // end appends the deletion of a random confirmed call.
@@ -167,7 +132,7 @@ func (p *Proxy) end(dst []byte) []byte {
 	p.confirmed[i] = p.confirmed[last]
 	p.confirmed = p.confirmed[:last]
 	c.Phase = Delete
-	return p.AppendLast(dst, c)
+	return p.generator.Append(dst, c)
 }
 
 // AppendRefresh appends an update of a random confirmed call of the stream to dst, as a re-INVITE causes it: a newer CSeq and a
@@ -179,7 +144,7 @@ func (p *Proxy) AppendRefresh(dst []byte) []byte {
 	c := &p.confirmed[p.random.IntN(len(p.confirmed))]
 	c.Phase = Refresh
 	c.Refreshes++
-	return p.AppendLast(dst, *c)
+	return p.generator.Append(dst, *c)
 }
 
 // SetNow moves the proxy's clock: calls that begin from now on start, and expire, accordingly.
@@ -207,25 +172,11 @@ func (p *Proxy) LiveDetails() []dialog.Details {
 	var ev dialog.Event
 	var packet []byte
 	for c := range p.Live() {
-		packet = p.AppendLast(packet[:0], c)
+		packet = p.generator.Append(packet[:0], c)
 		if v := bin1.Decode(packet, &ev); v != bin1.Dialog {
-			panic(fmt.Sprintf("bintest: a packet of call %d in phase %v decodes as %v", c.Number, c.Phase, v))
+			panic(fmt.Sprintf("bin1test: a packet of call %d in phase %v decodes as %v", c.Number, c.Phase, v))
 		}
 		out = append(out, ev.Body.Details())
 	}
 	return out
-}
-
-// share spreads calls evenly over 0 to 1, for each salt in another way.
-func (p *Proxy) share(call, salt uint64) float64 {
-	return float64(mix(p.seed^call<<8^salt)>>11) / (1 << 53)
-}
-
-// mix is a bijection of 64 bits whose output bits each depend on all input bits: the finalizer of SplitMix64 (Steele, Lea and Flood,
-// "Fast Splittable Pseudorandom Number Generators", 2014).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }

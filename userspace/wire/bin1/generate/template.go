@@ -1,4 +1,4 @@
-package bin1test
+package generate
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// A template is a ready-made packet with holes of fixed width, which render fills. That is several times as fast as
-// encoding each packet field by field, so that a generator outruns what it is to load.
+// A template is a finished packet with holes of fixed width, which Append fills. That is several times as fast as
+// encoding each packet field by field, so that a generator is faster than the program that it loads.
 type template struct {
 	snapshot []byte // a creation
 	deletion []byte
@@ -23,7 +23,7 @@ type template struct {
 	timeout                       int // number
 }
 
-// Placeholders of the holes; they occur nowhere else in a template.
+// Placeholders of the holes. They occur nowhere else in a template.
 const (
 	holeCallID      = "\x01CALL-ID-16-DIGS"
 	holeFromTag     = "\x02FROMTAG"
@@ -43,8 +43,8 @@ func routes() string {
 	return strings.Join(all, ",")
 }
 
-// newTemplates returns templates whose sizes spread around the median of the captures, 376 bytes, from a bare call to one with many
-// variables, and behind them, from index large on, those with many routes.
+// newTemplates returns templates of different sizes. Those before index large spread around the median of the captures, 376
+// bytes, from a call without variables to one with many. Those from index large on have many routes.
 func newTemplates(o *Options) (ts []template, large int) {
 	variables := [...]string{
 		"", "route#gw1|", `route#gw1;pri=1\|x|account#acct-7|`, `route#gw2;pri=1\|x|account#acct-subscriber-7|`,
@@ -73,7 +73,7 @@ func newTemplate(o *Options, vars, profiles, callerRoutes string) template {
 		CallerContact:  "sip:" + holeContactUser + "@198.51.100.20:5080",
 		CalleeContact:  "sip:203.0.113.30:5070",
 		Vars:           vars, Profiles: profiles,
-		Flags: 0x18, // as in the captures: end the call at its timeout, and have a transaction
+		Flags: 0x18, // as in the captures: the call ends at its timeout, and it has a transaction
 	}
 	t := template{
 		snapshot: bin1.Append(nil, dialog.Create, d.AppendPacked(nil)),
@@ -90,21 +90,21 @@ func newTemplate(o *Options, vars, profiles, callerRoutes string) template {
 	return t
 }
 
-// commandOffset is where the command of a dialog packet lies: marker, checksum, length and "dialog".
+// commandOffset is the offset of the command in a dialog packet, behind marker, checksum, length and "dialog".
 const commandOffset = 18
 
-// checksumOffset is where the checksum lies.
+// checksumOffset is the offset of the checksum in a packet.
 const checksumOffset = 4
 
-// AppendLast appends the last packet of a call, as Live yields them, to dst.
-func (p *Proxy) AppendLast(dst []byte, c Call) []byte {
-	id := mix(p.seed ^ c.Number)
+// Append appends the last packet of a call to dst. With enough room in dst it doesn't allocate.
+func (g *Generator) Append(dst []byte, c Call) []byte {
+	id := mix(g.seed ^ c.Number)
 	tags := mix(id)
 	// The choice must not depend on the digits that identify the call, or hashes of these would be uneven for each size.
 	size := mix(tags)
-	t := &p.templates[size>>32%uint64(p.large)]
-	if p.o.Large > 0 && p.share(c.Number, 2) < p.o.Large {
-		t = &p.templates[p.large+int(size>>32%uint64(len(p.templates)-p.large))]
+	t := &g.templates[size>>32%uint64(g.large)]
+	if g.o.Large > 0 && g.share(c.Number, 2) < g.o.Large {
+		t = &g.templates[g.large+int(size>>32%uint64(len(g.templates)-g.large))]
 	}
 
 	from := len(dst)
@@ -119,14 +119,14 @@ func (p *Proxy) AppendLast(dst []byte, c Call) []byte {
 	putHex(b[t.fromTag:], tags)
 	putHex(b[t.toTag:], tags>>32)
 	if c.Phase != Delete {
-		p.renderRest(b, t, c, tags, size)
+		g.renderRest(b, t, c, tags, size)
 	}
 	binary.LittleEndian.PutUint32(b[checksumOffset:], bin1.Checksum(b))
 	return dst
 }
 
 // renderRest fills the holes that only a snapshot has.
-func (p *Proxy) renderRest(b []byte, t *template, c Call, tags, size uint64) {
+func (g *Generator) renderRest(b []byte, t *template, c Call, tags, size uint64) {
 	putDecimal(b[t.fromUser:t.fromUser+8], uint32(tags))
 	putDecimal(b[t.contactUser:t.contactUser+8], uint32(tags))
 	putDecimal(b[t.toUser:t.toUser+8], uint32(tags>>32))
@@ -134,11 +134,11 @@ func (p *Proxy) renderRest(b []byte, t *template, c Call, tags, size uint64) {
 	le.PutUint32(b[t.hid:], uint32(size))
 	le.PutUint32(b[t.start:], c.Start)
 	// A CSeq of five digits leaves room for 2^16 refreshes.
-	timeout, state, cseq := c.Start+p.o.Lifetime, dialog.Answered, 10000+uint32(size)%10000
+	timeout, state, cseq := c.Start+g.o.Lifetime, dialog.Answered, 10000+uint32(size)%10000
 	if c.Phase != Create {
 		state = dialog.Confirmed
 		le.PutUint32(b[commandOffset:], uint32(dialog.Update))
-		timeout += uint32(size) >> 31 // the sender's clocks differ by a second now and then
+		timeout += uint32(size) >> 31 // in some calls the timeout moves by a second, as it does in the captures
 	}
 	if c.Phase == Refresh {
 		cseq += uint32(c.Refreshes)
