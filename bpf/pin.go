@@ -13,6 +13,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"binrepd/userspace/host/folder"
 )
 
 // Pin is a folder of a BPF filesystem in which rings, counters and attachments outlive the process: with nobody there to read
@@ -56,9 +58,6 @@ type NotBPFError struct{ Path string }
 func (e *NotBPFError) Error() string {
 	return e.Path + " is not in a BPF filesystem; make one there by: mount -t bpf bpf /sys/fs/bpf"
 }
-
-// ErrPinInUse says that another process works with the folder.
-var ErrPinInUse = errors.New("another binrepd works with it")
 
 // OpenPin takes the folder, which it makes where only that is missing, and looks whether what is there fits cfg. What doesn't
 // fit stays until Load replaces it.
@@ -108,15 +107,9 @@ func (p *Pin) take(create bool) error {
 			return fmt.Errorf("folder for pins: %w", err)
 		}
 	}
-	f, err := os.Open(p.dir)
+	f, err := folder.Lock(p.dir)
 	if err != nil {
 		return fmt.Errorf("folder of pins: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrPinInUse
-		}
-		return errors.Join(fmt.Errorf("folder of pins %s: %w", p.dir, err), f.Close())
 	}
 	p.lock = f
 	return nil

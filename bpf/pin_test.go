@@ -14,6 +14,7 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/host/folder"
 )
 
 func pinConfig() bpf.Config {
@@ -179,10 +180,10 @@ func TestPinPlace(t *testing.T) {
 	}
 	dir := filepath.Join(fs, "pins")
 	_, _, end := openPin(t, dir, pinConfig())
-	if _, err := bpf.OpenPin(dir, pinConfig()); !errors.Is(err, bpf.ErrPinInUse) {
+	if _, err := bpf.OpenPin(dir, pinConfig()); !errors.Is(err, folder.ErrInUse) {
 		t.Errorf("a second time: %v", err)
 	}
-	if _, err := bpf.Unpin(dir); !errors.Is(err, bpf.ErrPinInUse) {
+	if _, err := bpf.Unpin(dir); !errors.Is(err, folder.ErrInUse) {
 		t.Errorf("unpin while in use: %v", err)
 	}
 	end()

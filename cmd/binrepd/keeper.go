@@ -10,12 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"binrepd/dialog"
+	"binrepd/userspace/host/folder"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/savefile"
 	"binrepd/userspace/watch/control"
@@ -54,15 +52,9 @@ func (k *keeper) open() error {
 	if err := os.MkdirAll(k.dir, 0o750); err != nil {
 		return fmt.Errorf("--state-dir: %w", err)
 	}
-	f, err := os.Open(k.dir)
+	f, err := folder.Lock(k.dir)
 	if err != nil {
 		return fmt.Errorf("--state-dir: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = errors.New("another binrepd works with it")
-		}
-		return errors.Join(fmt.Errorf("--state-dir %s: %w", k.dir, err), f.Close())
 	}
 	k.lock = f
 	k.status.Dir = k.dir
@@ -177,7 +169,7 @@ func (k *keeper) save(ctx context.Context) {
 	before := k.status.Error
 	if err != nil {
 		k.status.Failures++
-		k.status.Error = cause(err)
+		k.status.Error = folder.Cause(err)
 	} else {
 		k.status.Saves++
 		k.status.Error = ""
@@ -197,14 +189,6 @@ func (k *keeper) save(ctx context.Context) {
 	}
 	k.log.Debug("saved the table", "file", k.file(k.next), "dialogs", s.Dialogs, "bytes", s.Bytes, "took", s.Duration)
 	k.next = 1 - k.next
-}
-
-// cause is the reason in err without the name of the temporary file, which is another each time.
-func cause(err error) string {
-	if number := syscall.Errno(0); errors.As(err, &number) {
-		return number.Error()
-	}
-	return err.Error()
 }
 
 func (k *keeper) state() *control.StateStatus {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"binrepd/userspace/host/folder"
 )
 
 const (
@@ -72,38 +74,33 @@ func Files(dir string) ([]File, error) {
 	return files, nil
 }
 
-// folder is the folder of the files, which one process has for itself.
-type folder struct {
+// recordings is the folder of the files, which one process has for itself.
+type recordings struct {
 	dir   string
 	limit int64
 	lock  *os.File
 	files []File // oldest first, as of the last look
 }
 
-// openFolder makes the folder if it is missing, and takes it for this process.
-func openFolder(dir string, limit int64) (*folder, error) {
+// openFolder makes the folder if it is missing, and locks it.
+func openFolder(dir string, limit int64) (*recordings, error) {
 	if err := os.MkdirAll(dir, folderMode); err != nil {
 		return nil, err
 	}
-	lock, err := os.Open(dir)
-	if err != nil {
+	f := &recordings{dir: dir, limit: limit}
+	var err error
+	if f.lock, err = folder.Lock(dir); err != nil {
 		return nil, err
 	}
-	f := &folder{dir: dir, limit: limit, lock: lock}
-	if err := f.take(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	if err := f.look(); err != nil {
+		return nil, errors.Join(err, f.lock.Close())
 	}
 	return f, nil
 }
 
-func (f *folder) take() (err error) {
-	if err := unix.Flock(int(f.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = errors.New("another binrepd records there")
-		}
-		return fmt.Errorf("%s: %w", f.dir, err)
-	}
-	// The first file is made when there is something for it; that it can't be should be known at once.
+// look lists the files of earlier processes, and finds out whether files can be made. The first one is made only when there
+// is something to record.
+func (f *recordings) look() (err error) {
 	if err := unix.Access(f.dir, unix.W_OK|unix.X_OK); err != nil {
 		return &fs.PathError{Op: "write in", Path: f.dir, Err: err}
 	}
@@ -112,11 +109,11 @@ func (f *folder) take() (err error) {
 }
 
 // share is how large one file may become.
-func (f *folder) share() int64 { return f.limit / filesPerLimit }
+func (f *recordings) share() int64 { return f.limit / filesPerLimit }
 
 // makeRoom deletes the oldest files, until there is room for a new one, and returns the name of that. It looks into the folder first,
 // as somebody may have tidied up there.
-func (f *folder) makeRoom(now time.Time) (string, error) {
+func (f *recordings) makeRoom(now time.Time) (string, error) {
 	files, err := Files(f.dir)
 	if err != nil {
 		return "", err
@@ -142,24 +139,24 @@ func (f *folder) makeRoom(now time.Time) (string, error) {
 }
 
 // forget takes back the file that makeRoom named last: it could not be made.
-func (f *folder) forget() { f.files = f.files[:len(f.files)-1] }
+func (f *recordings) forget() { f.files = f.files[:len(f.files)-1] }
 
 // removeNewest deletes the file that makeRoom named last.
-func (f *folder) removeNewest() error {
+func (f *recordings) removeNewest() error {
 	path := f.files[len(f.files)-1].Path
 	f.forget()
 	return os.Remove(path)
 }
 
 // grown notes the size of the newest file.
-func (f *folder) grown(size int64) { f.files[len(f.files)-1].Size = size }
+func (f *recordings) grown(size int64) { f.files[len(f.files)-1].Size = size }
 
 // total is the size of all files.
-func (f *folder) total() (bytes int64) {
+func (f *recordings) total() (bytes int64) {
 	for _, file := range f.files {
 		bytes += file.Size
 	}
 	return bytes
 }
 
-func (f *folder) close() error { return f.lock.Close() }
+func (f *recordings) close() error { return f.lock.Close() }

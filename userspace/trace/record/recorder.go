@@ -88,7 +88,7 @@ type Recorder struct {
 	trails  []followed
 	batch   *packets.Batch
 	sheet   sheet
-	folder  *folder
+	folder  *recordings
 	file    file
 	size    int64
 	looked  time.Time

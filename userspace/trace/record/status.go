@@ -1,9 +1,9 @@
 package record
 
 import (
-	"errors"
-	"syscall"
 	"time"
+
+	"binrepd/userspace/host/folder"
 )
 
 // Status of a Recorder. At rest, datagrams shown = Recorded + every reason of Dropped.
@@ -77,15 +77,7 @@ func (r *Recorder) trouble(err error) {
 	r.status.Errors++
 	r.status.Error = err
 	r.mu.Unlock()
-	if before == nil || cause(before) != cause(err) {
+	if before == nil || folder.Cause(before) != folder.Cause(err) {
 		r.cfg.Log.Error("the recording stands still; trying again", "dir", r.cfg.Dir, "error", err)
 	}
-}
-
-// cause is the reason in err without the name of the file, which is another each time.
-func cause(err error) string {
-	if number := syscall.Errno(0); errors.As(err, &number) {
-		return number.Error()
-	}
-	return err.Error()
 }

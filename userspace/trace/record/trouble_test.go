@@ -254,7 +254,7 @@ func TestReadableWithoutEnd(t *testing.T) {
 // TestManyShortFiles: a process that begins anew all the time doesn't fill the folder.
 func TestManyShortFiles(t *testing.T) {
 	dir := t.TempDir()
-	f := &folder{dir: dir, limit: LeastLimit}
+	f := &recordings{dir: dir, limit: LeastLimit}
 	for i := range maxFiles + 5 {
 		path := filepath.Join(dir, fmt.Sprintf("binrepd-%010d-20260101T000000Z.pcapng", i+1))
 		if i >= maxFiles {
