@@ -18,23 +18,21 @@ const module = "binrepd"
 // wings are the groups of packages that follow the flow of data, and the wings that each may import, itself included.
 // What stands beside userspace (bpf, dialog) is a wing of its own. A command may import everything.
 var wings = map[string][]string{
-	"bpf":     {"bpf"},
+	"host":    {},
+	"bpf":     {"bpf", "host"},
 	"dialog":  {"dialog", "store"},
 	"store":   {},
 	"in":      {"in", "bpf"},
 	"changes": {"in", "dialog"},
 	"wire":    {"wire", "changes", "dialog"},
 	"state":   {"state", "changes", "in", "wire", "dialog"},
-	"out":     {"out", "changes", "in", "wire", "dialog"},
+	"out":     {"out", "changes", "in", "wire", "dialog", "host"},
 	"cluster": {"cluster", "out", "state", "changes", "in", "wire", "dialog"},
-	"trace":   {"trace", "in", "wire", "dialog"},
+	"trace":   {"trace", "in", "wire", "dialog", "host"},
 	"watch":   {"watch", "cluster", "trace", "out", "state", "in", "wire", "dialog"},
-	// The bench measures everything, with the traffic that the tests use.
-	"bench":     {"bench", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
-	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
 	// The bench measures everything.
-	"bench":     {"bench", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
-	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
+	"bench":     {"bench", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
+	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf", "host"},
 }
 
 // wing returns the wing of one of our packages: "in" for userspace/in/ring, "dialog" for dialog/layout.
@@ -72,39 +70,37 @@ func TestWings(t *testing.T) {
 // imports lists for each of our packages those that it may import, tests aside. TestImports fails for a package that
 // isn't listed. A command may import everything.
 var imports = map[string][]string{
-	"bpf":                     {},
-	"dialog":                  {"userspace/state/store"},
-	"userspace/state/store":   {}, // the memory under the models, which knows none of them
-	"dialog/layout":           {},
+	"bpf":                   {"userspace/host/folder"},
+	"dialog":                {"userspace/state/store"},
+	"userspace/state/store": {}, // the memory under the models, which knows none of them
+	"dialog/layout":         {},
+	// What the appliance needs of the host's files and names. These packages know nothing of ours.
+	"userspace/host/folder":   {},
+	"userspace/host/hostport": {},
 	"userspace/in/packets":    {},
 	"userspace/in/thread":     {},
 	"userspace/watch/serving": {},
 
 	"userspace/changes": {"userspace/in/packets", "dialog"},
 
-	"userspace/wire/bin1":    {"userspace/changes", "dialog"},
-	"userspace/in/ring":      {"userspace/in/packets", "bpf"},
-	"userspace/in/socket":    {"userspace/in/packets"},
-	"userspace/in/gate":      {"userspace/in/packets"},
-	"userspace/watch/tuning": {"userspace/in/thread"},
-	"userspace/trace/record": {"userspace/in/packets"},
-	"userspace/wire/bin1":          {"dialog"},
-	"userspace/wire/bin1/generate": {"userspace/wire/bin1", "dialog"},
+	"userspace/wire/bin1":          {"userspace/changes", "dialog"},
 	"userspace/in/ring":            {"userspace/in/packets", "bpf"},
 	"userspace/in/socket":          {"userspace/in/packets"},
 	"userspace/in/gate":            {"userspace/in/packets"},
 	"userspace/watch/tuning":       {"userspace/in/thread"},
-	"userspace/trace/record":       {"userspace/in/packets"},
+	"userspace/trace/record":       {"userspace/in/packets", "userspace/host/folder"},
+	"userspace/wire/bin1/generate": {"userspace/wire/bin1", "dialog"},
 	// The history of a call decodes packets; a replay moves the times in them on.
 	"userspace/trace/capture": {"userspace/in/packets", "userspace/wire/bin1", "dialog"},
 	"userspace/trace/replay":  {"userspace/trace/capture", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
 	"userspace/out/shield":    {"userspace/changes", "userspace/wire/bin1", "dialog"},
 	"userspace/state/engine":  {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
 	// It knows no wire format: each destination encodes by its shield.
-	"userspace/out/egress":   {"userspace/changes", "userspace/in/packets", "userspace/out/shield", "dialog", "userspace/wire/bin1"},
-	"userspace/out/resync":   {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog", "userspace/out/snapshot"},
+	"userspace/out/egress":   {"userspace/changes", "userspace/in/packets", "userspace/out/shield", "dialog", "userspace/wire/bin1", "userspace/out/pace", "userspace/host/hostport"},
+	"userspace/out/resync":   {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog", "userspace/out/snapshot", "userspace/out/pace"},
 	"userspace/out/snapshot": {"dialog"},
 	"userspace/out/savefile": {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/snapshot", "dialog"},
+	"userspace/out/pace":     {},
 	// The account of the engine speaks of verdicts of bin; finding a Call-ID takes the steering hash of datagram.
 	"userspace/watch/control": {"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/in/packets", "dialog"},
 	// Its input is what status shows, so that both tell the same and nothing is counted twice.
@@ -112,12 +108,12 @@ var imports = map[string][]string{
 	"userspace/watch/live":      {"userspace/watch/control", "dialog"},
 	// The page shows what control tells, in its types.
 	"userspace/watch/statuspage": {"userspace/watch/control"},
-	// The bench measures everything, with the traffic that the tests use.
-	"userspace/bench": {"bpf", "dialog", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin1/bin1test", "userspace/in/ring", "userspace/trace/record", "userspace/in/socket",
-		"userspace/state/engine", "userspace/changes", "userspace/out/egress", "userspace/out/resync", "userspace/in/thread"},
 	// The bench measures everything, with made-up traffic.
-	"userspace/bench": {"bpf", "dialog", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/in/ring", "userspace/trace/record", "userspace/in/socket",
-		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/in/thread"},
+	"userspace/bench": {
+		"bpf", "dialog", "userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/thread",
+		"userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/trace/record",
+		"userspace/state/engine", "userspace/changes", "userspace/out/egress", "userspace/out/resync",
+	},
 }
 
 // commands are the folders of programs.
@@ -140,8 +136,7 @@ var onlyIn = [...]struct {
 }
 
 // pure packages do no I/O and know no system: no file, no network, no clock of their own.
-var pure = [...]string{"dialog", "userspace/state/store", "userspace/wire/bin1", "userspace/in/packets", "dialog/layout", "userspace/changes"}
-var pure = [...]string{"dialog", "userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/in/packets"}
+var pure = [...]string{"dialog", "userspace/state/store", "userspace/wire/bin1", "userspace/in/packets", "dialog/layout", "userspace/changes", "userspace/wire/bin1/generate"}
 
 // listed is what `go list -json` tells of a package.
 type listed struct {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -129,20 +128,6 @@ func (r *replayRequest) want(d *capture.Datagram) bool {
 		(!r.from.IsValid() || d.Source.Addr() == r.from && (r.fromP == 0 || d.Source.Port() == r.fromP))
 }
 
-// resolveTo finds the address of HOST:PORT.
-func resolveTo(ctx context.Context, to string) (netip.AddrPort, error) {
-	host, port, err := net.SplitHostPort(to)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(n)), err
-}
-
 func replayAction(c *cli.Context) error {
 	req, err := parseReplay(c)
 	if err != nil {
@@ -153,7 +138,7 @@ func replayAction(c *cli.Context) error {
 		return err
 	}
 	defer files.Close()
-	to, err := resolveTo(c.Context, req.to)
+	to, err := resolve(c.Context, req.to)
 	if err != nil {
 		return fmt.Errorf("--to %s: %w", req.to, err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
+	"binrepd/userspace/host/hostport"
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/out/shield"
 )
@@ -125,12 +125,6 @@ func eachFor(c *cli.Context, flag string, list []egress.Destination, fn func(i i
 
 // validateDestination checks the form of HOST:PORT; a name is resolved later, and again and again.
 func validateDestination(address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" {
-		return errors.New("not HOST:PORT; write 10.0.0.3:5556, [2001:db8::3]:5556 or backup.example.net:5556")
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("%q is no port; write one from 1 to 65535", port)
-	}
-	return nil
+	_, err := hostport.Parse(address)
+	return err
 }

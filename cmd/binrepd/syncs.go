@@ -2,17 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/host/hostport"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/resync"
 	"binrepd/userspace/out/shield"
@@ -140,27 +139,11 @@ func (a *appliance) isOwn(to netip.AddrPort) bool {
 
 // resolve finds the address of HOST:PORT, an IPv4 one if there is a choice.
 func resolve(ctx context.Context, hostPort string) (netip.AddrPort, error) {
-	if err := validateDestination(hostPort); err != nil {
-		return netip.AddrPort{}, err
-	}
-	host, portText, err := net.SplitHostPort(hostPort)
+	target, err := hostport.Parse(hostPort)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		var dns *net.DNSError
-		if errors.As(err, &dns) {
-			return netip.AddrPort{}, fmt.Errorf("no address for %s: %s", host, dns.Err)
-		}
-		return netip.AddrPort{}, err
-	}
-	slices.SortStableFunc(addrs, func(x, y netip.Addr) int { return x.Unmap().BitLen() - y.Unmap().BitLen() })
-	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(port)), nil
+	return target.Resolve(ctx)
 }
 
 // status fills in the sessions that are running.

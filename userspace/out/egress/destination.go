@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"binrepd/dialog"
 	"binrepd/userspace/changes"
+	"binrepd/userspace/host/hostport"
 	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/pace"
 	"binrepd/userspace/out/shield"
 )
 
@@ -33,15 +32,14 @@ const (
 // destination sends to one destination. It has two goroutines: run reads the journal and sends; watch resolves the name and writes the
 // log.
 type destination struct {
-	cfg     Destination
-	egress  *Egress
-	host    string // "" for a literal address
-	port    uint16
-	shield  *shield.Shield
-	limiter *rate.Limiter // nil: no limit
-	chunk   int           // messages a batch
-	tail    *Tail
-	cancel  context.CancelFunc
+	cfg    Destination
+	egress *Egress
+	host   string // "" for a literal address
+	port   uint16
+	shield *shield.Shield
+	pace   pace.Pace
+	tail   *Tail
+	cancel context.CancelFunc
 
 	located chan struct{} // closed when the endpoint is known for the first time
 	poke    chan struct{} // tells watch that the state has changed
@@ -68,7 +66,7 @@ type counts struct {
 }
 
 func (e *Egress) newDestination(cfg Destination) (*destination, error) {
-	host, port, literal, err := parseAddress(cfg.Address)
+	target, err := hostport.Parse(cfg.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -80,16 +78,12 @@ func (e *Egress) newDestination(cfg Destination) (*destination, error) {
 		return nil, err
 	}
 	d := &destination{
-		cfg: cfg, egress: e, host: host, port: port, shield: sh, chunk: sendBatch,
+		cfg: cfg, egress: e, host: target.Host, port: target.Port, shield: sh, pace: pace.New(cfg.Rate, sendBatch),
 		located: make(chan struct{}), poke: make(chan struct{}, 1),
 	}
-	if cfg.Rate > 0 {
-		// A millisecond's worth at a time, and no more than five to catch up, so that the receiver sees no bursts.
-		d.chunk = min(max(cfg.Rate/1000, 1), sendBatch)
-		d.limiter = rate.NewLimiter(rate.Limit(cfg.Rate), max(cfg.Rate/200, d.chunk))
-	}
 	d.since = time.Now()
-	if literal.IsValid() {
+	if literal, ok := target.Literal(); ok {
+		d.host = ""
 		d.locate(packets.EndpointOf(literal))
 	}
 	return d, nil
@@ -150,7 +144,7 @@ func (d *destination) sendRun(ctx context.Context, run []byte) error {
 		to := d.target()
 		d.buf, d.messages, d.kinds = d.buf[:0], d.messages[:0], d.kinds[:0]
 		own, taken := uint64(0), uint64(0)
-		for len(run) > 0 && len(d.messages) < d.chunk {
+		for len(run) > 0 && len(d.messages) < d.pace.Batch() {
 			run = cutChange(run, &d.change)
 			taken++
 			if cameFrom(&d.change, to) {
@@ -164,10 +158,8 @@ func (d *destination) sendRun(ctx context.Context, run []byte) error {
 				d.kinds = append(d.kinds, out.Kind)
 			}
 		}
-		if d.limiter != nil && len(d.messages) > 0 {
-			if err := d.limiter.WaitN(ctx, len(d.messages)); err != nil {
-				return err
-			}
+		if err := d.pace.Wait(ctx, len(d.messages)); err != nil {
+			return err
 		}
 		err := d.sendBatch(ctx)
 		d.mu.Lock()
@@ -287,20 +279,4 @@ func (d *destination) pokeWatch() {
 	case d.poke <- struct{}{}:
 	default:
 	}
-}
-
-// parseAddress reads HOST:PORT. literal is valid if HOST is an IP address.
-func parseAddress(text string) (host string, port uint16, literal netip.AddrPort, err error) {
-	host, number, err := net.SplitHostPort(text)
-	if err != nil || host == "" {
-		return "", 0, literal, errors.New("want HOST:PORT")
-	}
-	p, err := net.LookupPort("udp", number)
-	if err != nil || p == 0 {
-		return "", 0, literal, fmt.Errorf("%q is no port", number)
-	}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return "", uint16(p), netip.AddrPortFrom(addr.Unmap(), uint16(p)), nil
-	}
-	return host, uint16(p), literal, nil
 }

@@ -9,9 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/pace"
 )
 
 const (
@@ -34,11 +33,11 @@ const (
 // line takes packets from the goroutine that reads the table to the one that sends, in order. The former goes on reading and building while
 // the latter waits for its time to send.
 type line struct {
-	size    int           // messages a batch
-	gather  bool          // the session copies up to gatherMost entries at once and sends them by length
-	limiter *rate.Limiter // nil: no limit
-	sink    packets.Sink  // nil in a dry run
-	failure <-chan error  // what the sink reports later
+	size    int  // messages a batch
+	gather  bool // the session copies up to gatherMost entries at once and sends them by length
+	pace    pace.Pace
+	sink    packets.Sink // nil in a dry run
+	failure <-chan error // what the sink reports later
 
 	batch *batch // being filled, or nil
 	full  chan *batch
@@ -96,10 +95,8 @@ func newLine(cfg *Config, failure <-chan error) *line {
 	}
 	l.sink = cfg.Sink
 	if cfg.Rate > 0 {
-		// A millisecond's worth at a time, and no more than five to catch up: 20 packets at 4,000 a second, which fit
-		// into a socket buffer of the usual 208 KiB many times.
-		l.size = min(max(cfg.Rate/1000, 1), sendBatch)
-		l.limiter = rate.NewLimiter(rate.Limit(cfg.Rate), max(cfg.Rate/200, l.size+1)) // with Replace, one more
+		l.pace = pace.New(cfg.Rate, sendBatch)
+		l.size = l.pace.Batch() // and one with Replace, which sends two packets for a dialog
 	}
 	return l
 }
@@ -180,13 +177,8 @@ func (l *line) run(ctx context.Context, fail func(error)) {
 
 // send sends one batch, at the line's pace.
 func (l *line) send(ctx context.Context, messages []packets.Message) error {
-	if l.limiter != nil {
-		if delay := l.limiter.ReserveN(time.Now(), len(messages)).Delay(); delay > 0 {
-			select {
-			case <-time.After(delay):
-			case <-ctx.Done():
-			}
-		}
+	if err := l.pace.Wait(ctx, len(messages)); err != nil {
+		return err
 	}
 	if l.first.IsZero() && l.sink != nil {
 		l.first = time.Now()

@@ -1,0 +1,2 @@
+// Package pace spreads packets evenly over time, so that a receiver with a small buffer sees no bursts.
+package pace
