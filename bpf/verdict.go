@@ -50,9 +50,6 @@ func (v Verdict) String() string {
 	return "invalid"
 }
 
-// Ends tells whether the frame ends in the program: the kernel doesn't get it.
-func (v Verdict) Ends() bool { return v == Steered || v == Denied || v == RateLimited }
-
 // Frames counts frames by Verdict.
 type Frames [Verdicts]uint64
 

@@ -235,7 +235,7 @@ func TestBlocksAreChained(t *testing.T) {
 		t.Fatal(err)
 	}
 	var damage *savefile.DamageError
-	if _, err := savefile.Verify(context.Background(), path); !errors.As(err, &damage) || damage.Offset != headerSize {
+	if _, err := newAppliance(t).load(path); !errors.As(err, &damage) || damage.Offset != headerSize {
 		t.Error(err)
 	}
 }
@@ -273,14 +273,14 @@ func TestSavingKeepsTheOldFileUntilTheNewOneIsWhole(t *testing.T) {
 			}
 		}
 	}
-	if h, err := savefile.Verify(context.Background(), path); err != nil || h.Records != 100 {
+	if h, err := newAppliance(t).load(path); err != nil || h.Records != 100 {
 		t.Errorf("%+v, %v", h, err)
 	}
 	t.Chdir(dir)
 	if _, err := savefile.Save(context.Background(), savefile.SaveConfig{Table: a.table, Path: "here"}); err != nil {
 		t.Error(err)
 	}
-	if _, err := savefile.Verify(context.Background(), "here"); err != nil {
+	if _, err := newAppliance(t).load("here"); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,16 +14,6 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// Verify reads the file and returns what its header says, or why it can't be loaded.
-func Verify(ctx context.Context, path string) (Header, error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return Header{}, fmt.Errorf("verify: %w", err)
-	}
-	defer f.Close()
-	return readFile(ctx, f, path, func(*section) error { return nil })
-}
-
 // ReadHeader returns what the header of a file says. It reads nothing behind the header.
 func ReadHeader(path string) (Header, error) {
 	f, err := openRegular(path)
