@@ -90,13 +90,7 @@ var imports = map[string][]string{
 	"userspace/watch/tuning":       {"userspace/in/thread"},
 	"userspace/trace/record":       {"userspace/in/packets", "userspace/host/folder"},
 	"userspace/wire/bin1/generate": {"userspace/wire/bin1", "dialog"},
-	"userspace/wire/bin1":    {"dialog"},
-	"userspace/in/ring":      {"userspace/in/packets", "bpf"},
-	"userspace/in/socket":    {"userspace/in/packets"},
-	"userspace/in/stream":    {"userspace/in/packets"}, // it frames generation 2 itself, by marker and length
-	"userspace/in/gate":      {"userspace/in/packets"},
-	"userspace/watch/tuning": {"userspace/in/thread"},
-	"userspace/trace/record": {"userspace/in/packets"},
+	"userspace/in/stream":          {"userspace/in/packets"}, // it frames generation 2 itself, by marker and length
 	// The history of a call decodes packets; a replay moves the times in them on.
 	"userspace/trace/capture": {"userspace/in/packets", "userspace/wire/bin1", "dialog"},
 	"userspace/trace/replay":  {"userspace/trace/capture", "userspace/in/packets", "userspace/wire/bin1", "dialog"},

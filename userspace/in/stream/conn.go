@@ -19,7 +19,7 @@ var (
 	ErrNotPacket    = errors.New("not exactly one packet")
 )
 
-// Conn is one connection, accepted or dialled. Its methods may be called from any goroutine, but SetSource and Context.
+// Conn is one connection, accepted or dialled. Its methods may be called from any goroutine, but SetSender and Context.
 type Conn struct {
 	// Context belongs to the Handler: what it knows about the peer. Only calls of the Handler may use it.
 	Context any
@@ -58,7 +58,7 @@ func (s *Stream) newConn(tcp *net.TCPConn, dialed bool, listener uint8) (*Conn, 
 	c := &Conn{stream: s, dialed: dialed, listener: listener, began: time.Now(), sock: k, in: k}
 	c.remote = unmapped(tcp.RemoteAddr())
 	c.local = unmapped(tcp.LocalAddr())
-	c.source = packets.EndpointOf(netip.AddrPortFrom(c.remote.Addr(), 0))
+	c.source = packets.Sender{Endpoint: packets.EndpointOf(netip.AddrPortFrom(c.remote.Addr(), 0))}
 	c.runSource = c.source
 	c.out.init()
 	return c, nil
@@ -100,9 +100,9 @@ func (c *Conn) PeerCertificate() *Certificate {
 	return c.tls.certificate()
 }
 
-// SetSource sets the Source of the packets from this one on. At first it is the peer's address with port 0, so
+// SetSender sets the Sender of the packets from this one on. At first it is the peer's address with port 0, so
 // that all connections of an address are one source. It may be called by the Handler only, in Connected or Packet.
-func (c *Conn) SetSource(e packets.Endpoint) { c.source = e }
+func (c *Conn) SetSender(s packets.Sender) { c.source = s }
 
 // Close ends the connection with reason Closed. What waits in the outgoing queue is still sent, for WriteTimeout at
 // most. It does not wait.

@@ -16,7 +16,7 @@ type Dial struct {
 	// Local is the source address to bind to, with a port that the system chooses; the zero value: the system chooses
 	// both. OpenSIPS accepts packets only from the address in a node's URL (spec bin-tcp, 1.8).
 	Local netip.Addr
-	// Listener becomes the Listener of each packet.
+	// Listener becomes the Intake of each packet.
 	Listener uint8
 }
 

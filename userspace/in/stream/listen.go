@@ -45,7 +45,7 @@ type Listener struct {
 	listener uint8
 }
 
-// Listen accepts connections on u until Stop, or Close of the Listener. listener becomes the Listener of each
+// Listen accepts connections on u until Stop, or Close of the Listener. listener becomes the Intake of each
 // packet. The address may be unspecified, the port 0. An address that can't be listened on is a *ListenError.
 func (s *Stream) Listen(ctx context.Context, u URL, listener uint8) (*Listener, error) {
 	if u.TLS && s.cfg.TLS == nil {

@@ -13,7 +13,7 @@ type run struct {
 	block    *block
 	from, to int
 	received int64 // nanoseconds since the Unix epoch
-	source   packets.Endpoint
+	source   packets.Sender
 	listener uint8
 }
 
@@ -120,9 +120,9 @@ func (q *queue) receive(b *packets.Batch, hash func([]byte, packets.Endpoint) ui
 			list = list[:len(list)+1]
 			d := &list[len(list)-1]
 			d.Payload = buf[r.from:end:end]
-			d.Source, d.Listener, d.Received, d.Hash = r.source, r.listener, r.received, 0
+			d.Sender, d.Intake, d.Received, d.Hash = r.source, r.listener, r.received, 0
 			if hash != nil {
-				d.Hash = hash(d.Payload, r.source)
+				d.Hash = hash(d.Payload, r.source.Endpoint)
 			}
 			bytes += end - r.from
 			r.from = end

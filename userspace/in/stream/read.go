@@ -33,8 +33,8 @@ type reader struct {
 	armed  time.Time
 	first  [16]byte
 
-	source    packets.Endpoint // of packets from now on
-	runSource packets.Endpoint // of the run that is being cut
+	source    packets.Sender // of packets from now on
+	runSource packets.Sender // of the run that is being cut
 
 	gap struct {
 		open           bool

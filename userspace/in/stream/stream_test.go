@@ -29,8 +29,8 @@ func TestPacketsArrive(t *testing.T) {
 		if n, err := number(d.Payload); n != uint64(i) || err != nil || len(d.Payload) != size {
 			t.Errorf("number %d, %v", n, err)
 		}
-		want := packets.EndpointOf(netip.MustParseAddrPort("127.0.0.1:0"))
-		if d.Source != want || d.Listener != 3 || d.Hash != uint32(size)+1 || cap(d.Payload) != size {
+		want := packets.Sender{Endpoint: packets.EndpointOf(netip.MustParseAddrPort("127.0.0.1:0"))}
+		if d.Sender != want || d.Intake != 3 || d.Hash != uint32(size)+1 || cap(d.Payload) != size {
 			t.Errorf("%+v", d)
 		}
 		if d.Received < before-int64(time.Minute) || d.Received > time.Now().UnixNano() {
@@ -136,11 +136,11 @@ func TestManyConnections(t *testing.T) {
 
 func TestVerdicts(t *testing.T) {
 	w := &watcher{}
-	other := packets.EndpointOf(netip.MustParseAddrPort("192.0.2.9:7"))
+	other := packets.Sender{Endpoint: packets.EndpointOf(netip.MustParseAddrPort("192.0.2.9:7"))}
 	w.onPacket = func(c *Conn, p []byte) Verdict {
 		n, _ := number(p)
 		if n == 50 {
-			c.SetSource(other)
+			c.SetSender(other)
 		}
 		switch {
 		case n == 99:

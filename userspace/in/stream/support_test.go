@@ -168,14 +168,14 @@ func write(c io.Writer, b []byte) error {
 type collector struct {
 	mu      sync.Mutex
 	numbers []uint64
-	sources map[packets.Endpoint]int
+	sources map[packets.Sender]int
 	errs    []error
 	err     error // of Receive
 	done    chan struct{}
 }
 
 func collect(s *Stream, size int) *collector {
-	c := &collector{sources: make(map[packets.Endpoint]int), done: make(chan struct{})}
+	c := &collector{sources: make(map[packets.Sender]int), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		b := packets.NewBatch(size)
@@ -196,7 +196,7 @@ func collect(s *Stream, size int) *collector {
 					c.errs = append(c.errs, errors.New("no time of receipt"))
 				}
 				c.numbers = append(c.numbers, n)
-				c.sources[d.Source]++
+				c.sources[d.Sender]++
 			}
 			c.mu.Unlock()
 			s.Release(b)
