@@ -9,12 +9,11 @@ import (
 // the XDP program, which computes the same hash, stays bounded.
 const MaxSteeringKey = 256
 
-// Steering computes the hash that decides which ring a datagram goes to, and which shard its event.
+// Steering computes the hash that decides which ring a packet goes to, and which shard its event.
 // The XDP program computes the same function (bpf/src/steer.h); a test compares the two on real packets.
 //
-// It is SipHash-1-3 with a 128-bit key, its two halves folded to 32 bits by exclusive or. The key is random at
-// each start, because the Call-ID is chosen by whoever places a call: without knowing it nobody can
-// aim calls at one ring. Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012.
+// It is SipHash-1-3 with a 128-bit key; the result is folded to 32 bits by exclusive or. The key is random at each start: the caller
+// chooses the Call-ID, and without the key cannot aim calls at one ring. Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012.
 type Steering struct {
 	K0, K1 uint64
 }
@@ -30,7 +29,7 @@ func (s Steering) Hash(payload []byte, source Endpoint) uint32 {
 	return s.sum(key[:])
 }
 
-// CallID returns the steering hash of a dialog's datagrams, given its Call-ID.
+// CallID returns the steering hash of a dialog's packets, given its Call-ID.
 func (s Steering) CallID(callID []byte) uint32 {
 	return s.sum(callID[:min(len(callID), MaxSteeringKey)])
 }

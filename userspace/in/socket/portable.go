@@ -135,7 +135,7 @@ func (s *Socket) Release(b *packets.Batch) {
 // Stop wakes Receive, which reads what the socket holds until it is quiet for a moment.
 func (s *Socket) Stop() {
 	s.stop.Do(func() {
-		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // long ago: wakes whoever waits
+		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // long ago: wakes a waiting Receive
 		close(s.stopped)
 	})
 }

@@ -114,7 +114,7 @@ func (s *Socket) Stop() {
 			s.kernel.freeze(int(fd))
 		})
 		s.stopped.Store(true)
-		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // long ago: wakes whoever waits
+		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // long ago: wakes a waiting Receive
 	})
 }
 

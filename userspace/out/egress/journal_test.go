@@ -248,7 +248,7 @@ func TestTailRead(t *testing.T) {
 	}
 }
 
-// TestLookersDontWait: whoever looks how things stand takes no lock that Forward takes.
+// TestLookersDontWait: reading the status takes no lock that Forward takes.
 func TestLookersDontWait(t *testing.T) {
 	e := newEgress(t, Config{Sink: packetstest.NewSink()})
 	if err := e.Add(Destination{Address: "192.0.2.1:5556"}); err != nil {
@@ -266,6 +266,6 @@ func TestLookersDontWait(t *testing.T) {
 	case <-time.After(time.Minute): // no measure of speed
 		e.journal.mu.Unlock()
 		<-looked
-		t.Error("whoever looks waits for a lock that Forward takes")
+		t.Error("reading the status waits for a lock that Forward takes")
 	}
 }

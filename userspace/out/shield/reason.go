@@ -1,12 +1,13 @@
 package shield
 
-// Reason says why an event is held back. Every one is counted under its name.
+// Reason says why a change is held back. Every reason is counted under its name.
 type Reason uint8
 
 const (
-	// Passed: the event is not held back.
+	// Passed: the change is not held back.
 	Passed Reason = iota
-	// Malformed: not a well-formed packed dialog or key; a negative length crashes OpenSIPS.
+	// Malformed: not a well-formed packed dialog or key; a negative length crashes OpenSIPS. Also a layout that the destination
+	// doesn't speak.
 	Malformed
 	// EmptyCallID crashes OpenSIPS.
 	EmptyCallID
@@ -22,7 +23,7 @@ const (
 	// with two; OpenSIPS may go on with uninitialised memory.
 	UnreadableVars
 	UnreadableProfiles
-	// TooLong: above 65,507 bytes, which no UDP datagram holds.
+	// TooLong: longer than a packet of the destination's dialect can be; 65,507 bytes in generation 1.
 	TooLong
 	// Reasons is how many there are.
 	Reasons

@@ -16,7 +16,7 @@ const (
 
 // Report is what a Shield has counted.
 type Report struct {
-	// Held counts the events held back, by reason; Passed those that were not.
+	// Held counts the changes held back, by reason. Held[Passed] counts those that were not.
 	Held [Reasons]uint64
 	// NoSocket counts snapshots without a caller's or a callee's socket, which OpenSIPS refuses.
 	NoSocket uint64
@@ -34,7 +34,7 @@ type SocketCount struct {
 	Count  uint64
 }
 
-// HeldBack returns the number of events held back, for any reason.
+// HeldBack returns the number of changes held back, for any reason.
 func (r *Report) HeldBack() (n uint64) {
 	for _, c := range r.Held[Passed+1:] {
 		n += c
@@ -42,7 +42,7 @@ func (r *Report) HeldBack() (n uint64) {
 	return n
 }
 
-// counts is what a Shield counts. It is written by the one user of the Shield and read by anyone.
+// counts is what a Shield counts. The one user of the Shield writes it, and any goroutine may read it.
 type counts struct {
 	held      [Reasons]atomic.Uint64
 	noSocket  atomic.Uint64

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// slewing is how fast the clock follows the wall clock: by one second in a hundred, so that what expires does so at most a
-// hundredth of its time early or late, however far the wall clock has jumped.
+// slewing is how fast the clock follows the wall clock: by one second in a hundred. So a dialog expires at most a hundredth of its time
+// early or late, however far the wall clock has jumped.
 const slewing = 100
 
-// clock tells the time by which the table expires what is due. It goes with the machine's monotonic clock, and follows the wall
-// clock, which somebody may set, without ever jumping.
+// clock tells the time by which the table expires what is due. It goes with the machine's monotonic clock. It follows the wall clock, which
+// an operator may set, without ever jumping.
 type clock struct {
 	wall    func() time.Time
 	elapsed func() time.Duration // monotonic
@@ -20,7 +20,7 @@ type clock struct {
 	last time.Duration
 	now  time.Time
 
-	ahead atomic.Int64 // of the wall clock, ns, when somebody last asked for the time
+	ahead atomic.Int64 // how far the wall clock was ahead when unix was last called, ns
 }
 
 func newClock(wall func() time.Time, elapsed func() time.Duration) *clock {
@@ -48,5 +48,5 @@ func (c *clock) unix() (now int64, ahead time.Duration) {
 	return c.now.Unix(), ahead - follow
 }
 
-// aheadOf returns how far the wall clock was ahead at the last look at the time, which is at most as old as the last Expire. It takes no lock.
+// aheadOf returns how far the wall clock was ahead when unix was last called, at the latest by the last Expire. It takes no lock.
 func (c *clock) aheadOf() time.Duration { return time.Duration(c.ahead.Load()) }

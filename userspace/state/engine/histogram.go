@@ -99,17 +99,17 @@ func (h *Histogram) Add(o *Histogram) {
 	h.Max = max(h.Max, o.Max)
 }
 
-// sizeBuckets is enough for batches of 32,768 datagrams.
+// sizeBuckets is enough for batches of 32,768 packets.
 const sizeBuckets = 16
 
 // Sizes counts batches by their size. Bucket i, which is also its number in a native histogram of schema 0, has those of more than
-// 2^(i-1) and up to 2^i datagrams; the last has the larger ones, too.
+// 2^(i-1) and up to 2^i packets; the last has the larger ones, too.
 type Sizes struct {
 	Counts [sizeBuckets]uint64
-	Sum    uint64 // datagrams
+	Sum    uint64 // packets
 }
 
-// Observe counts one batch of n datagrams, at least one.
+// Observe counts one batch of n packets, at least one.
 func (s *Sizes) Observe(n int) {
 	s.Counts[min(bits.Len(uint(n-1)), sizeBuckets-1)]++
 	s.Sum += uint64(n)

@@ -2,13 +2,13 @@ package engine
 
 import "sync/atomic"
 
-// Progress tells how far one of the engine's goroutines is. One that is at work at two looks, with the same Steps, did nothing in between.
+// Progress tells how far one of the engine's goroutines is. A goroutine that is at work with the same Steps at two looks did nothing in
+// between.
 type Progress struct {
 	Name string
-	// Steps grows with all that it does: by two a batch for a worker; for expiry, which takes the lock of every shard once a second, by each
-	// time that it takes one.
+	// Steps grows with the work done: for a worker by two a batch, for expiry with each lock of a shard that it takes.
 	Steps  uint64
-	AtWork bool // has a batch in hand, or is in the middle of a round
+	AtWork bool // it has a batch, or is in the middle of a round
 }
 
 // Progress looks at all workers, and at expiry. It waits for none of them.
@@ -25,7 +25,7 @@ func (e *Engine) Progress() []Progress {
 	return append(list, expiry)
 }
 
-// steps counts beginnings and ends of work: it is odd while there is some in hand. One goroutine writes it, everybody may read it.
+// steps counts beginnings and ends of work: it is odd during work. One goroutine writes it, any may read it.
 type steps struct{ n atomic.Uint64 }
 
 func (s *steps) begin() { s.n.Add(1) }

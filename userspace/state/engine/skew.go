@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A proxy writes into a creation when, by its clock, the call was answered, and sends it at once. So that time less the time of
-// receipt is how far its clock is ahead of ours, less what the way took; of the recent creations the greatest difference is
-// the best estimate, good to a second, which is the unit of the protocol.
+// A proxy writes into a creation when the call was answered by its own clock, and sends it at once. So that time less the time of receipt
+// tells how far its clock is ahead of ours, less the time on the way. The greatest difference of the recent creations is the best
+// estimate. It is good to a second, which is the unit of the protocol.
 
 // skewWindow is what counts as recent: one to two of these.
 const skewWindow = time.Minute

@@ -38,7 +38,7 @@ type Config struct {
 	Dir string // made if it is missing
 	// Limit is the most bytes that all files together may have; at least LeastLimit.
 	Limit int64
-	// Listeners are the listen addresses, in the order that datagram.Datagram.Listener counts.
+	// Listeners are the listen addresses, in the order that packets.Packet.Intake counts: listeners come first.
 	Listeners []netip.AddrPort
 	// Taps is how many there will be, one for each worker that has no trail.
 	Taps int

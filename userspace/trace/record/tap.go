@@ -77,10 +77,14 @@ func newTap(moulds []mould, memory []byte, failing *atomic.Bool) *Tap {
 	return t
 }
 
-// Record lays down the datagrams of one batch. It implements engine.Recorder.
+// Record lays down the datagrams of one batch. It implements engine.Recorder. What came by another intake than a listener is no datagram,
+// and is passed over.
 func (t *Tap) Record(batch []packets.Packet) {
 	for i := range batch {
 		d := &batch[i]
+		if int(d.Intake) >= len(t.moulds) {
+			continue
+		}
 		m := &t.moulds[d.Intake]
 		n := m.length(len(d.Payload))
 		if n > len(t.chunk)-t.used && !t.next() {

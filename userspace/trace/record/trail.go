@@ -31,6 +31,9 @@ type sheet struct {
 func (s *sheet) lay(batch []packets.Packet, moulds []mould) {
 	for i := range batch {
 		d := &batch[i]
+		if int(d.Intake) >= len(moulds) {
+			continue
+		}
 		m := &moulds[d.Intake]
 		from, n := len(s.blocks), m.length(len(d.Payload))
 		if from+n > cap(s.blocks) { // at the beginning, and for payloads of unusual size

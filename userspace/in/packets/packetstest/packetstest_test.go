@@ -61,7 +61,7 @@ func TestSourcePoisonsWhatIsReleased(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := [][]byte{b.Packets[0].Payload, b.Packets[1].Payload}
-	b.Packets = b.Packets[:1] // whoever filters a batch in place must not escape
+	b.Packets = b.Packets[:1] // a user that cuts the batch short is caught, too
 	s.Release(b)
 	for _, k := range kept {
 		if !bytes.Equal(k, bytes.Repeat([]byte{Poison}, 4)) {
