@@ -8,10 +8,10 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// MaxAddresses is how many pairs of address and port the wildcards among the listen addresses can stand for.
+// MaxAddresses is how many address-and-port pairs the wildcard listeners can expand to.
 const MaxAddresses = int(binrepdLimitMAX_ADDRESSES)
 
-// addressBook keeps the program's map of what wildcards stand for.
+// addressBook maintains the program's map from local addresses to wildcard listeners.
 type addressBook struct {
 	listeners []netip.AddrPort
 	entries   *ebpf.Map
@@ -20,7 +20,7 @@ type addressBook struct {
 	current map[netip.AddrPort]uint8
 }
 
-// wildcards reports whether any listener stands for the addresses of the host.
+// wildcards reports whether any listener has a wildcard address.
 func (b *addressBook) wildcards() bool {
 	for _, l := range b.listeners {
 		if l.Addr().IsUnspecified() {
@@ -30,13 +30,13 @@ func (b *addressBook) wildcards() bool {
 	return false
 }
 
-// set expands the wildcards to host. It returns how many entries the map has no room for; their traffic is left to the
-// kernel.
+// set expands the wildcard listeners to the addresses in host. It returns how many pairs did not fit into the map. The
+// kernel handles their traffic.
 func (b *addressBook) set(host []netip.Addr) (left int, err error) {
 	want := expand(b.listeners, host)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// First what is gone, since the map may be full.
+	// Delete old entries first, since the map may be full.
 	for at := range b.current {
 		if _, ok := want[at]; ok {
 			continue
@@ -65,7 +65,7 @@ func (b *addressBook) set(host []netip.Addr) (left int, err error) {
 	return left, nil
 }
 
-// expand returns which listener each address and port belongs to that has no listener of its own.
+// expand returns the listener for each address of the host. Pairs that have a listener of their own are left out.
 func expand(listeners []netip.AddrPort, host []netip.Addr) map[netip.AddrPort]uint8 {
 	named := make(map[netip.AddrPort]bool)
 	for _, l := range listeners {

@@ -12,7 +12,8 @@ import (
 	"binrepd/bpf/bpftest"
 )
 
-// TestTooManyAddresses takes as many as the program has room for, leaves the rest to the kernel, and says so.
+// TestTooManyAddresses gives the host more addresses than the map holds. The program takes as many as fit, leaves the
+// rest to the kernel, and logs a warning.
 func TestTooManyAddresses(t *testing.T) {
 	n := bpftest.NewNamespace(t)
 	// Each address counts once for each listener.
@@ -36,7 +37,7 @@ func TestTooManyAddresses(t *testing.T) {
 	}
 	p := load(t, bpf.Config{Rings: 1, Listeners: listeners})
 	_, book := follow(t, n, p, bpf.Generic, "lo")
-	if book.count("too many addresses") != 1 || book.count("left=176") != 1 { // 127.0.0.1 is one more: 16 * (267) - 4096
+	if book.count("too many addresses") != 1 || book.count("left=176") != 1 { // with 127.0.0.1: 16 * 267 - 4096
 		t.Errorf("log:\n%s", &book.lines)
 	}
 	answers := make(map[uint32]int)

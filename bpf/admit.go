@@ -11,23 +11,24 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// MaxAllowed is how many prefixes the list of those who may speak can have.
+// MaxAllowed is the maximum number of prefixes in the list of allowed sources.
 const MaxAllowed = int(binrepdLimitMAX_ALLOWED)
 
-// MaxRate is the highest Config.Rate: what is counted in whole nanoseconds for each datagram has some precision there.
+// MaxRate is the highest Config.Rate. The program counts in whole nanoseconds per datagram, and up to this rate the
+// rounding error is small.
 const MaxRate = 10_000_000
 
-// SourceCount is how many datagrams of a source were refused.
+// SourceCount is how many datagrams of one source were refused.
 type SourceCount struct {
 	Source    netip.Addr
 	Datagrams uint64
 }
 
-// Allow makes list the list of those who may speak: BIN packets to a listener from other sources are dropped, with the
-// verdict Denied. An empty list lets everyone in. While one list is replaced by another, sources in either may speak.
+// Allow replaces the list of allowed sources. BIN packets to a listener from any other source are dropped with the
+// verdict Denied. An empty list allows every source. While one list replaces another, the sources of both are allowed.
 func (p *Program) Allow(list []netip.Prefix) error {
 	if len(list) > MaxAllowed {
-		return fmt.Errorf("%d prefixes are allowed: the most are %d", len(list), MaxAllowed)
+		return fmt.Errorf("%d prefixes in the list of allowed sources: the maximum is %d", len(list), MaxAllowed)
 	}
 	p.allowing.Lock()
 	defer p.allowing.Unlock()
@@ -44,7 +45,8 @@ func (p *Program) Allow(list []netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	// The map may be too full for both lists: then what is gone goes first, and for a moment fewer may speak.
+	// The map may be too small for both lists. Then the old entries go first, and for a moment fewer sources are
+	// allowed.
 	var gone []binrepdAllowKey
 	for _, key := range now {
 		if !want[key] {
@@ -87,7 +89,7 @@ func (p *Program) disallow(keys []binrepdAllowKey) error {
 	return nil
 }
 
-// allowed reads the keys that are in the map.
+// allowed returns the keys in the map.
 func (p *Program) allowed() (keys []binrepdAllowKey, err error) {
 	var key binrepdAllowKey
 	var value uint8
@@ -108,7 +110,8 @@ func allowKey(p netip.Prefix) binrepdAllowKey {
 	return key
 }
 
-// Denied returns who was refused for not being on the list, most first: of very many sources only the last.
+// Denied returns the sources that were refused because they are not on the list, the highest count first. The map is
+// bounded: of very many sources it keeps those that were refused last.
 func (p *Program) Denied() ([]SourceCount, error) {
 	var list []SourceCount
 	var key binrepdSource
@@ -123,7 +126,8 @@ func (p *Program) Denied() ([]SourceCount, error) {
 	return mostFirst(list), err
 }
 
-// Limited returns who was refused for sending more than Config.Rate, most first: of very many sources only the last.
+// Limited returns the sources that sent more than Config.Rate, the highest count first. The map is bounded: of very
+// many sources it keeps those that sent last.
 func (p *Program) Limited() ([]SourceCount, error) {
 	var list []SourceCount
 	var key binrepdSource
@@ -139,8 +143,8 @@ func (p *Program) Limited() ([]SourceCount, error) {
 	return mostFirst(list), err
 }
 
-// walk calls visit for each entry. Sources that come and go meanwhile may end the walk early, since the kernel finds
-// the next entry by the one before; what was found until then has to do.
+// walk calls visit for each entry. The kernel finds each next entry by the previous one. So entries that come and go
+// during the walk may end it early. The caller then gets what was found until then.
 func walk(m *ebpf.Map, key, value any, visit func()) error {
 	entries := m.Iterate()
 	for entries.Next(key, value) {
@@ -163,7 +167,7 @@ func mostFirst(list []SourceCount) []SourceCount {
 	return list
 }
 
-// setRate puts the limit of Config.Rate into the program.
+// setRate sets the constants for Config.Rate in the program.
 func (c Config) setRate(specs *binrepdSpecs) error {
 	if c.Rate == 0 {
 		return nil

@@ -28,7 +28,7 @@ func callFrom(from, to string) []byte {
 	return f.Bytes()
 }
 
-// TestAllowFrames plays all hand-made frames with the list changing under the running program.
+// TestAllowFrames runs all hand-made frames while the list of the running program changes.
 func TestAllowFrames(t *testing.T) {
 	r := newTrial(t)
 	for _, list := range [][]string{
@@ -48,8 +48,8 @@ func TestAllowFrames(t *testing.T) {
 	}
 }
 
-// TestAllowWhom looks at the edges of prefixes, and who is counted as denied.
-func TestAllowWhom(t *testing.T) {
+// TestAllowPrefixes checks the edges of prefixes, and which sources are counted as denied.
+func TestAllowPrefixes(t *testing.T) {
 	r := newTrial(t)
 	r.allow(t, "10.99.0.4/30", "fd00::8/125")
 	to4, to6 := "10.99.0.2:5556", "[fd00::2]:5556"
@@ -66,7 +66,7 @@ func TestAllowWhom(t *testing.T) {
 		{"[fd00::8]:1", to6, bpf.Steered},
 		{"[fd00::f]:1", to6, bpf.Steered},
 		{"[fd00::10]:1", to6, bpf.Denied},
-		{"10.99.0.8:1", "10.99.0.2:53", bpf.Other}, // to no listener: not ours to judge
+		{"10.99.0.8:1", "10.99.0.2:53", bpf.Other}, // to no listener, so the list doesn't apply
 	} {
 		if got := r.compare(t, callFrom(c.from, c.to)); got.verdict != c.verdict {
 			t.Errorf("%s to %s: %s, want %s", c.from, c.to, got.verdict, c.verdict)
@@ -82,7 +82,7 @@ func TestAllowWhom(t *testing.T) {
 	}
 }
 
-// TestAllowFull replaces a full list by another that has nothing in common with it.
+// TestAllowFull replaces a full list by a disjoint one.
 func TestAllowFull(t *testing.T) {
 	r := newTrial(t)
 	full := func(a byte, n int) (list []netip.Prefix) {
@@ -105,7 +105,7 @@ func TestAllowFull(t *testing.T) {
 	}
 }
 
-// TestDeniedBounded sends from more sources than are counted one by one. All are counted together.
+// TestDeniedBounded sends from more sources than the map counts separately. The total counts all of them.
 func TestDeniedBounded(t *testing.T) {
 	r := newTrial(t)
 	r.allow(t, "192.0.2.0/24")
@@ -126,7 +126,7 @@ func TestDeniedBounded(t *testing.T) {
 	}
 }
 
-// TestRate floods from one source while another keeps within its rate.
+// TestRate floods from one source while another source keeps within its rate.
 func TestRate(t *testing.T) {
 	const burst = 200
 	p := load(t, bpf.Config{Rings: 1, RingSize: 16 << 20, Listeners: testListeners, Rate: 1, Burst: burst})
@@ -147,7 +147,7 @@ func TestRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := c.Listeners[0]
-	most := uint64(burst + 1 + time.Since(began)/time.Second) // what the time brought back
+	most := uint64(burst + 1 + time.Since(began)/time.Second) // the tokens that came back in the meantime
 	if took := got[bpf.Steered] - burst; took < burst || took > most {
 		t.Errorf("%d of the flood were taken, want %d to %d", took, burst, most)
 	}
@@ -160,7 +160,7 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestRateRefills waits until a source may speak again.
+// TestRateRefills waits until a limited source is admitted again.
 func TestRateRefills(t *testing.T) {
 	p := load(t, bpf.Config{Rings: 1, Listeners: testListeners, Rate: 100, Burst: 1})
 	frame := callFrom("10.99.0.1:1", "10.99.0.2:5556")
@@ -177,10 +177,10 @@ func TestRateRefills(t *testing.T) {
 	began := time.Now()
 	for steered() < 4 {
 		if time.Since(began) > time.Minute {
-			t.Fatal("the bucket never fills again")
+			t.Fatal("the bucket never refills")
 		}
 	}
-	// The first went at once; three more take three times 10 ms.
+	// The first one is free; three more take 10 ms each.
 	if took := time.Since(began); took < 30*time.Millisecond {
 		t.Errorf("four datagrams at 100 a second within %v", took)
 	}

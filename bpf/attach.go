@@ -16,11 +16,12 @@ import (
 type Mode uint8
 
 const (
-	// Auto is Native where that works, else Generic.
+	// Auto means Native where that works, and Generic elsewhere.
 	Auto Mode = iota
-	// Native runs the program in the driver, before the kernel has made a packet of the frame.
+	// Native runs the program in the driver, before the kernel allocates a packet for the frame.
 	Native
-	// Generic runs it in the network stack: every interface can, at the cost of the packet that is thrown away.
+	// Generic runs the program in the network stack. Every interface supports it, but the kernel has then already
+	// allocated a packet, which is thrown away.
 	Generic
 )
 
@@ -34,7 +35,7 @@ func (m Mode) String() string {
 	return "invalid"
 }
 
-// MarshalText makes a mode its name, in JSON and elsewhere.
+// MarshalText returns the name of the mode, for JSON and other encodings.
 func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
 // UnmarshalText is ParseMode.
@@ -53,15 +54,15 @@ func ParseMode(name string) (Mode, error) {
 	return 0, fmt.Errorf("XDP mode %q: must be one of %s", name, strings.Join(modeNames[:], ", "))
 }
 
-// Attachment is the program on one interface, until it is closed, the interface is deleted, or the process ends.
+// Attachment is the program on one interface. It ends when it is closed, the interface is deleted, or the process ends.
 type Attachment struct {
 	// Index of the interface.
 	Index int
 	// Mode in force: Native or Generic.
 	Mode Mode
-	// Fallback is why Auto did not take Native, or nil.
+	// Fallback is why Auto did not choose Native, or nil.
 	Fallback error
-	// Adopted is whether it is that of an earlier process, which this program has taken over.
+	// Adopted is true if an earlier process made the attachment and this program took it over.
 	Adopted bool
 
 	link   link.Link
@@ -71,17 +72,17 @@ type Attachment struct {
 // Close detaches the program.
 func (a *Attachment) Close() error {
 	if a.pinned != "" {
-		// Until the pin is gone, too, the kernel keeps the link.
+		// The kernel keeps the link as long as the pin exists, so remove both.
 		return errors.Join(os.Remove(a.pinned), a.link.Close())
 	}
 	return a.link.Close()
 }
 
-// leave ends the attachment unless it is pinned.
+// leave ends the attachment unless it is pinned. A pinned one stays.
 func (a *Attachment) leave() error { return a.link.Close() }
 
-// Attach attaches the program to the interface of that index in the network namespace of the calling thread. An error is
-// a ForeignProgramError, PermissionError or UnsupportedError where it is that.
+// Attach attaches the program to the interface with this index, in the network namespace of the calling thread. The
+// error may be a ForeignProgramError, a PermissionError or an UnsupportedError.
 func (p *Program) Attach(index int, mode Mode) (*Attachment, error) {
 	if p.config.Pin != nil {
 		return p.config.Pin.attach(p.objects.Binrepd, index, mode)
@@ -134,7 +135,7 @@ func attachAs(program *ebpf.Program, dev netlink.Link, mode Mode) (link.Link, er
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return nil, permission("attach "+what, err)
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
-		// Somebody was faster, or is there in the other mode.
+		// Another process was faster, or a program is attached in the other mode.
 		if again, e := netlink.LinkByIndex(dev.Attrs().Index); e == nil {
 			if e := foreign(again); e != nil {
 				return nil, e
@@ -142,13 +143,13 @@ func attachAs(program *ebpf.Program, dev netlink.Link, mode Mode) (link.Link, er
 		}
 	case errors.Is(err, unix.ENODEV):
 	default:
-		// Drivers say no in many ways: EOPNOTSUPP, EINVAL (the MTU, the number of queues), ENOMEM, ENOSPC.
+		// Drivers refuse in many ways: EOPNOTSUPP, EINVAL (the MTU, the number of queues), ENOMEM, ENOSPC.
 		return nil, &UnsupportedError{What: what, Err: err}
 	}
 	return nil, fmt.Errorf("attach %s: %w", what, err)
 }
 
-// Modes of attachment as netlink tells them (enum in linux/if_link.h).
+// Modes of attachment as netlink reports them (enum in linux/if_link.h).
 const (
 	attachedNone   = 0
 	attachedNative = 1

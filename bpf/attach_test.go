@@ -21,7 +21,7 @@ import (
 	"binrepd/bpf/bpftest"
 )
 
-// pair makes two namespaces with a veth pair: 10.1.0.1 and fd00::1 on the sender's side, .2 and ::2 on the receiver's.
+// pair makes two namespaces with a veth pair: 10.1.0.1 and fd00::1 at the sender, 10.1.0.2 and fd00::2 at the receiver.
 func pair(t testing.TB, mtu int) (sender, receiver *bpftest.Namespace) {
 	t.Helper()
 	sender, receiver = bpftest.NewNamespace(t), bpftest.NewNamespace(t)
@@ -47,7 +47,7 @@ func sendFrom(n *bpftest.Namespace, to string, payload []byte) {
 	})
 }
 
-// programOn returns the id of the XDP program on an interface, or 0.
+// programOn returns the ID of the XDP program on an interface, or 0.
 func programOn(n *bpftest.Namespace, name string) (id uint32, mode uint32) {
 	n.Do(func() error {
 		l, err := netlink.LinkByName(name)
@@ -62,14 +62,14 @@ func programOn(n *bpftest.Namespace, name string) (id uint32, mode uint32) {
 	return id, mode
 }
 
-// binPacket returns a dialog packet with that Call-ID and, behind it, nothing that makes sense.
+// binPacket returns a dialog packet with this Call-ID, followed by meaningless bytes.
 func binPacket(callID string, size int) []byte {
 	b := append([]byte("P4CK\x00\x00\x00\x00\x06\x00\x00\x00dialog\x01\x00\x00\x00"), byte(len(callID)), byte(len(callID)>>8), 0, 0)
 	b = append(b, callID...)
 	return append(b, make([]byte, max(0, size-len(b)))...)
 }
 
-// TestAttach sends through every mode on every interface there is, with every size that the interface carries.
+// TestAttach sends through every mode on every kind of interface, with every size that the interface carries.
 func TestAttach(t *testing.T) {
 	for _, c := range []struct {
 		name, dev, to string
@@ -144,7 +144,7 @@ func TestAttachUnsupported(t *testing.T) {
 	}
 }
 
-// foreignProgram attaches a program of somebody else's, which ends with the test.
+// foreignProgram attaches a program of another owner until the test ends.
 func foreignProgram(t testing.TB, n *bpftest.Namespace, dev string, flags link.XDPAttachFlags) (uint32, link.Link) {
 	t.Helper()
 	index := n.Index(dev)
@@ -170,7 +170,7 @@ func foreignProgram(t testing.TB, n *bpftest.Namespace, dev string, flags link.X
 	return uint32(id), l
 }
 
-// TestAttachForeign leaves a foreign program alone, whatever its mode and ours, and names it.
+// TestAttachForeign finds a foreign program. It is left alone, whatever its mode and ours, and the error names it.
 func TestAttachForeign(t *testing.T) {
 	for _, theirs := range []link.XDPAttachFlags{link.XDPDriverMode, link.XDPGenericMode} {
 		for _, ours := range []bpf.Mode{bpf.Auto, bpf.Native, bpf.Generic} {
@@ -200,7 +200,7 @@ func TestAttachForeign(t *testing.T) {
 	}
 }
 
-// TestKilled leaves no program behind when the process is killed.
+// TestKilled kills a process that has attached the program. The program goes away.
 func TestKilled(t *testing.T) {
 	_, receiver := pair(t, 1500)
 	self, err := os.Executable()
@@ -235,7 +235,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestCapabilities needs three capabilities and nothing else, and names those that are missing.
+// TestCapabilities checks that three capabilities are needed and nothing else, and that the error names the missing
+// ones.
 func TestCapabilities(t *testing.T) {
 	cfg := bpf.Config{Rings: 1, RingSize: 1 << 20}
 	for _, c := range []struct {
@@ -260,7 +261,7 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
-// TestCapabilitiesEnough loads and attaches with no more than it says that it needs.
+// TestCapabilitiesEnough loads and attaches with only the capabilities that are documented as needed.
 func TestCapabilitiesEnough(t *testing.T) {
 	bpftest.WithCapabilities(t, func() {
 		p, err := bpf.Load(bpf.Config{Rings: 1, RingSize: 1 << 20})
@@ -272,7 +273,7 @@ func TestCapabilitiesEnough(t *testing.T) {
 		if held := fmt.Sprint(bpf.HeldCapabilities()); held != "[CAP_BPF CAP_NET_ADMIN CAP_PERFMON]" {
 			t.Errorf("holds %s", held)
 		}
-		// In a namespace of its own; in that of the test binary it would touch the host.
+		// Use a new namespace. In the one of the test binary this would touch the host.
 		if err := enterNew(); err != nil {
 			t.Error(err)
 			return
@@ -288,7 +289,7 @@ func TestCapabilitiesEnough(t *testing.T) {
 	}, unix.CAP_BPF, unix.CAP_NET_ADMIN, unix.CAP_PERFMON)
 }
 
-// enterNew moves the thread to a new network namespace, for which it takes CAP_SYS_ADMIN for a moment.
+// enterNew moves the thread to a new network namespace. It takes CAP_SYS_ADMIN for a moment.
 func enterNew() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var few, more [2]unix.CapUserData

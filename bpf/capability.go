@@ -6,16 +6,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// capabilities are those that matter here, with what each is for.
+// capabilities lists the capabilities that matter here, and what each is for.
 var capabilities = [...]struct {
 	number int
 	name   string
 	needed bool
 }{
-	{unix.CAP_BPF, "CAP_BPF", true},              // to make maps and load programs
+	{unix.CAP_BPF, "CAP_BPF", true},              // to create maps and load programs
 	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", true},  // to load XDP programs and attach them
-	{unix.CAP_PERFMON, "CAP_PERFMON", true},      // to compute with packet pointers, which others could spy with
-	{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN", false}, // includes CAP_BPF and CAP_PERFMON, and names foreign programs
+	{unix.CAP_PERFMON, "CAP_PERFMON", true},      // arithmetic on packet pointers: misuse could read memory
+	{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN", false}, // includes BPF and PERFMON; shows foreign programs' names
 }
 
 // effective returns the effective capabilities of the calling thread as a bit set.
@@ -28,7 +28,7 @@ func effective() (uint64, error) {
 	return uint64(data[0].Effective) | uint64(data[1].Effective)<<32, nil
 }
 
-// HeldCapabilities returns the names of the capabilities held of those that matter here.
+// HeldCapabilities returns the names of the relevant capabilities that the process has.
 func HeldCapabilities() []string {
 	set, err := effective()
 	if err != nil {
@@ -43,7 +43,7 @@ func HeldCapabilities() []string {
 	return held
 }
 
-// MissingCapabilities returns the names of the capabilities that loading and attaching need and the process lacks.
+// MissingCapabilities returns the names of the capabilities that loading and attaching need but the process lacks.
 func MissingCapabilities() []string {
 	set, err := effective()
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// steering is the key of all tests here.
+// steering is the steering key of all tests here.
 var steering = packets.Steering{K0: 0x0706050403020100, K1: 0x0f0e0d0c0b0a0908}
 
-// load loads the program with the least rings and closes it with the test.
+// load loads the program with the smallest rings and closes it with the test.
 func load(t testing.TB, cfg bpf.Config) *bpf.Program {
 	t.Helper()
 	bpftest.RequireKernel(t)
@@ -42,7 +42,7 @@ func load(t testing.TB, cfg bpf.Config) *bpf.Program {
 	return p
 }
 
-// record is a ring sample, taken apart.
+// record is a decoded ring sample.
 type record struct {
 	ring     int
 	received int64
@@ -52,7 +52,7 @@ type record struct {
 	payload  []byte
 }
 
-// drain reads what is in the rings, with the library's reader and not with package ring.
+// drain reads what is in the rings. It uses the library's reader, not package ring.
 type drain struct {
 	t       testing.TB
 	readers []*ringbuf.Reader
@@ -65,7 +65,7 @@ func newDrain(t testing.TB, p *bpf.Program) *drain {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.SetDeadline(time.Unix(1, 0)) // it returns what is there
+		r.SetDeadline(time.Unix(1, 0)) // do not wait: return what is there
 		t.Cleanup(func() { _ = r.Close() })
 		d.readers = append(d.readers, r)
 	}
@@ -104,7 +104,7 @@ func takeApart(ring int, b []byte) record {
 	}
 }
 
-// XDP's answers.
+// Return codes of XDP programs.
 const (
 	xdpDrop = 1
 	xdpPass = 2
@@ -134,7 +134,7 @@ func TestCaptures(t *testing.T) {
 				before = now
 				records := rings.records()
 
-				// What the frame holds, by the fixed offsets that all frames of the captures have.
+				// All frames of the captures have these fixed offsets.
 				ip, udp := frame[14:34], frame[34:]
 				if flags := binary.BigEndian.Uint16(ip[6:]); flags&0x3fff != 0 {
 					if answer != xdpPass || verdict != bpf.Fragment || len(records) != 0 {
@@ -169,7 +169,7 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// difference returns the only verdict by which now is ahead of before, by one.
+// difference returns the only verdict whose count has grown, by one, from before to now.
 func difference(t fataler, before, now bpf.Counters) bpf.Verdict {
 	t.Helper()
 	b, n := before.Total(), now.Total()

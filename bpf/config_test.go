@@ -34,7 +34,8 @@ func TestValidateRingSize(t *testing.T) {
 	}
 }
 
-// TestMinRingSize has room for a record and a wake-up of each processor, and is one itself.
+// TestMinRingSize checks that the smallest size has room for a record and a wake-up of each processor, and is itself
+// valid.
 func TestMinRingSize(t *testing.T) {
 	for _, page := range []int{4096, 65536} {
 		for cpus := 1; cpus <= 4096; cpus++ {
@@ -85,7 +86,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestExpand gives wildcards the addresses of their family that have no listener of their own.
+// TestExpand checks that wildcards get the addresses of their family that have no listener of their own.
 func TestExpand(t *testing.T) {
 	host := []netip.Addr{
 		netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("::ffff:10.0.0.2"), netip.MustParseAddr("fd00::1"),

@@ -16,10 +16,11 @@ import (
 	"binrepd/userspace/in/ring"
 )
 
-// BenchmarkCost compares what the program costs for a packet of a real sender, in nanoseconds by the kernel's own measure, with
-// programs that do less: drop only drops, copy_drop copies the payload to one place before, and ring_drop to a record of a
-// ring buffer, which is memory that is never in the cache. pass_other is the program on traffic of others; binrepd_allow has a
-// list of 16 sources, binrepd_rate a bucket for each source; denied and rate_limited is what it costs to turn one away.
+// BenchmarkCost compares the cost of the program for a packet of a real sender with programs that do less. The kernel
+// itself measures the nanoseconds. drop only drops. copy_drop copies the payload to a fixed place and drops. ring_drop
+// copies it to a record of a ring buffer, which is memory that is never in the cache. pass_other is the program on
+// traffic that is not for it. binrepd_allow has a list of 16 sources, and binrepd_rate a bucket for each source. denied
+// and rate_limited are the cost of refusing a packet.
 //
 //	go test -run '^$' -bench Cost ./bpf
 func BenchmarkCost(b *testing.B) {
@@ -65,7 +66,7 @@ func BenchmarkCost(b *testing.B) {
 	})
 }
 
-// benchmarkProgram runs the whole program, with a consumer behind its only ring.
+// benchmarkProgram runs the whole program, with a consumer on its only ring.
 func benchmarkProgram(b *testing.B, p *bpf.Program, frame []byte) {
 	src, err := ring.Open(p, 0, ring.Config{})
 	if err != nil {
@@ -84,7 +85,8 @@ func benchmarkProgram(b *testing.B, p *bpf.Program, frame []byte) {
 	})
 }
 
-// perCall is how many frames one system call runs through the program: they fit the ring, which doesn't fit a cache.
+// perCall is how many frames one system call runs through the program. They fit into the ring, and the ring doesn't fit
+// into a cache.
 const (
 	perCall           = 8192
 	benchmarkRingSize = 16 << 20
@@ -102,7 +104,7 @@ func benchmarkRun(b *testing.B, program *ebpf.Program, frame []byte, want uint32
 			drain(perCall)
 		}
 	}
-	slices.Sort(calls) // the median, as other work on the machine makes some calls several times as long
+	slices.Sort(calls) // take the median: other work on the machine makes some calls several times as long
 	b.ReportMetric(float64(calls[len(calls)/2].Nanoseconds()), "ns/frame")
 	b.ReportMetric(0, "ns/op")
 }
@@ -137,7 +139,7 @@ func copyDrop(b *testing.B, size int) asm.Instructions {
 	}
 }
 
-// benchmarkRing runs the least program that puts size bytes of payload, and room for a header, into a ring.
+// benchmarkRing runs a minimal program that puts size bytes of payload, and room for a header, into a ring.
 func benchmarkRing(b *testing.B, frame []byte, size int) {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: benchmarkRingSize})
 	if err != nil {
@@ -192,7 +194,7 @@ func middleFrame(b testing.TB) []byte {
 	counts := make(map[int]int)
 	var whole [][]byte
 	for _, f := range frames {
-		if f[20]&0x3f == 0 && f[21] == 0 { // no fragment
+		if f[20]&0x3f == 0 && f[21] == 0 { // not a fragment
 			whole = append(whole, f)
 			counts[len(f)]++
 		}

@@ -1,58 +1,66 @@
-// Package bpf is the kernel side: an XDP program that takes BIN datagrams out of the frames of an interface and
-// puts them into ring buffers, and what loads, attaches and watches it.
+// Package bpf is the kernel side: an XDP program that takes BIN datagrams out of the frames of an interface and puts
+// them into ring buffers, and the code that loads, attaches and watches it.
 //
 //	                 ┌ not ours, odd, or no room: XDP_PASS ─> kernel ─> socket
 //	frame ─> parse ──┤
 //	                 └ ours: hash of the Call-ID ─> ring ─> record: XDP_DROP
 //
-// A frame either becomes a record, whole, or goes to the kernel as it came. The program drops only BIN packets to a listener from
-// a source that may not speak (Program.Allow) or that sends more than its rate (Config.Rate). It takes
-// UDP datagrams to one of the listen addresses, in Ethernet with up to two VLAN tags, IPv4 without options or IPv6
-// without extension headers, unfragmented, that start with the marker of a BIN packet. Every frame gets one Verdict,
-// counted per listener (Counters). The rules are in src/parse.h in the order of their application.
+// A frame either becomes a complete record or goes to the kernel unchanged. The program drops a frame only if it has a
+// BIN packet to a listener from a source that is not allowed (Program.Allow) or that sends more than its rate
+// (Config.Rate). The program takes UDP datagrams to a listen address that start with the marker of a BIN packet. They
+// must be unfragmented, in Ethernet with up to two VLAN tags, in IPv4 without options or IPv6 without extension
+// headers. Every frame gets one Verdict, counted per listener (Counters). src/parse.h has the rules in the order in
+// which they apply.
 //
-// What the program takes, netfilter and the routing rules don't see. What they would refuse by address alone, such as
-// 127.0.0.1 from outside, the program leaves to them. It checks the IPv4 header but not the UDP checksum: a BIN packet
-// carries its own. In generic mode it sees what the kernel has merged before: where UDP GRO is switched on for an
-// interface (rx-udp-gro-forwarding, off by default) or a local sender uses UDP segmentation on lo, several datagrams
-// would come as one, which the checksum of BIN then refuses, unless it is too long for a ring: then the kernel gets it, and cuts
-// it. Package socket uses UDP segmentation only for what is too long. (Such a run may be overtaken by what a ring takes, as fragments may.)
+// Netfilter and the routing rules don't see what the program takes. The program leaves to them what they would refuse
+// by address alone, such as 127.0.0.1 from outside. It checks the IPv4 header but not the UDP checksum: a BIN packet
+// has its own checksum.
+//
+// In generic mode the program sees frames after the kernel has merged them. This happens where UDP GRO is switched on
+// for an interface (rx-udp-gro-forwarding, off by default), or where a local sender uses UDP segmentation on lo.
+// Several datagrams then arrive as one. If that is too long for a ring, the kernel gets it and splits it; if not, the
+// checksum of BIN refuses it. Package socket uses UDP segmentation only for what is too long. Datagrams that arrive in
+// rings may overtake such a run, as they may overtake fragments.
 //
 // # Rings
 //
-// There are up to 16 rings. Which one a datagram goes to is the seeded hash of its Call-ID (src/steer.h, the same function as
-// datagram.Steering), so that all events of one call are in one ring, in the order of arrival. Each ring has one consumer
-// (package ring), which reads records in place. The layout of a record is struct record in src/record.h; Go gets it
-// generated.
+// There are up to 16 rings. The seeded hash of the Call-ID decides which ring gets a datagram (src/steer.h, the same
+// function as packets.Steering). So all events of one call are in one ring, in the order of arrival. Each ring has one
+// consumer (package ring), which reads records in place. struct record in src/record.h is the layout of a record; the
+// Go side is generated from it.
 //
 // # Waking the consumer
 //
-// A wake-up costs several times what a record costs, so that the program makes one only when the consumer has said that it
-// sleeps. For each ring there is a flag, in a map that the consumer has mapped:
+// A wake-up costs several times as much as a record. So the program makes one only when the consumer has said that it
+// sleeps. Each ring has a flag for this, in a map that the consumer has mapped into its memory:
 //
 //	program                                  consumer
 //	1. submit the record (full barrier)      1. set the flag (full barrier)
 //	2. read the flag                         2. look at the ring
 //	3. set? then clear it and wake           3. empty: sleep in epoll; else clear the flag and go on
 //
-// Whichever comes first, one of the two sees what the other did, and no record waits for a sleeper. "Empty" means that
-// the consumer has taken all up to the producer's position: a record that is reserved but not submitted is waited for awake.
+// Whichever side comes first, the other side sees what it did, so no record waits for a sleeping consumer. "Empty"
+// means that the consumer has consumed everything up to the producer's position. While a record is reserved but not
+// submitted, the consumer waits awake.
 //
-// A wake-up is itself a small discarded record, since only the end of a record can wake. It is reserved before the
-// flag is cleared. At that time the ring has room: when the consumer fell asleep it was empty, or had as much room as the smallest
-// one has, and every processor puts in one record before it tries to wake, so that there is room for one of the largest records
-// from each (ValidateRingSize). A processor that finds no room can only have been overtaken by one that found it.
+// A wake-up is itself a small discarded record, since only the end of a record can wake the consumer. The program
+// reserves it before it clears the flag. The ring always has room for it: when the consumer fell asleep, the ring was
+// empty or had at least as much room as the smallest allowed ring has. Every processor puts in one record before it
+// tries to wake, and the smallest ring has room for one of the largest records and a wake-up from each processor
+// (ValidateRingSize). If a processor finds no room, another one has found room and wakes the consumer.
 //
 // # Attaching
 //
-// The program is attached by a BPF link, which the kernel removes when its last descriptor is closed: unless it is pinned it
-// goes away with the process, however that dies. A foreign XDP program is never replaced (ForeignProgramError). Follow keeps the program on
-// interfaces by name, across deletion and re-creation, and keeps the addresses of wildcard listeners up to date.
+// The program is attached by a BPF link, which the kernel removes when its last descriptor is closed. So unless the
+// link is pinned, it ends with the process, however the process dies. A foreign XDP program is never replaced
+// (ForeignProgramError). Follow keeps the program on interfaces by name, across deletion and re-creation, and keeps the
+// addresses of wildcard listeners up to date.
 //
 // # Outliving the process
 //
-// With a Pin, rings and attachments outlive the process, and the program goes on filling the rings. The next process loads its own
-// program for the same rings and exchanges it for the old one on each interface in one step, so that nothing passes by in between.
+// With a Pin, rings and attachments outlive the process, and the program goes on filling the rings. The next process
+// loads its own program for the same rings and replaces the old program on each interface in one step, so that no frame
+// slips by.
 //
-// Needed: Linux 5.18; CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON in the initial user namespace.
+// Requirements: Linux 5.18; CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON in the initial user namespace.
 package bpf

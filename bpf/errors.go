@@ -9,14 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PermissionError says that the kernel refused for lack of privilege. It satisfies errors.Is(err, fs.ErrPermission).
+// PermissionError says that the kernel refused because a privilege is missing. It satisfies errors.Is(err,
+// fs.ErrPermission).
 type PermissionError struct {
-	// Op is what was refused.
+	// Op is the refused operation.
 	Op string
-	// Missing names the capabilities that the process lacks, such as "CAP_BPF". It is empty when the process
-	// has them all and yet was refused, as inside a user namespace.
+	// Missing names the capabilities that the process lacks, such as "CAP_BPF". It is empty when the process has all of
+	// them and was refused anyway, as happens inside a user namespace.
 	Missing []string
-	// Err is the kernel's answer.
+	// Err is the error from the kernel.
 	Err error
 }
 
@@ -29,7 +30,7 @@ func (e *PermissionError) Error() string {
 
 func (e *PermissionError) Unwrap() error { return e.Err }
 
-// Is makes the error equal to fs.ErrPermission.
+// Is reports that the error matches fs.ErrPermission.
 func (e *PermissionError) Is(target error) bool { return target == fs.ErrPermission }
 
 // UnsupportedError says that the kernel or the driver can't do what was asked. It satisfies
@@ -37,7 +38,7 @@ func (e *PermissionError) Is(target error) bool { return target == fs.ErrPermiss
 type UnsupportedError struct {
 	// What is not supported, such as "native XDP on eth0".
 	What string
-	// Err is the kernel's answer, or nil.
+	// Err is the error from the kernel, or nil.
 	Err error
 }
 
@@ -50,10 +51,10 @@ func (e *UnsupportedError) Error() string {
 
 func (e *UnsupportedError) Unwrap() error { return e.Err }
 
-// Is makes the error equal to errors.ErrUnsupported.
+// Is reports that the error matches errors.ErrUnsupported.
 func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// ForeignProgramError says that an interface has an XDP program that isn't ours. It is left alone.
+// ForeignProgramError says that an interface already has an XDP program of another owner. That program is left alone.
 type ForeignProgramError struct {
 	Interface string
 	ForeignProgram
@@ -67,19 +68,19 @@ func (e *ForeignProgramError) Error() string {
 	return fmt.Sprintf("%s has another XDP program: id %d, name %s, mode %s", e.Interface, e.ID, name, e.Mode)
 }
 
-// ForeignProgram is an XDP program of somebody else's.
+// ForeignProgram is an XDP program of another owner.
 type ForeignProgram struct {
 	ID uint32 `json:"id"`
-	// Name is empty if the process may not ask for it (CAP_SYS_ADMIN).
+	// Name is empty if the process lacks the privilege to read it (CAP_SYS_ADMIN).
 	Name string `json:"name"`
 	Mode Mode   `json:"mode"`
 }
 
-// permission makes err a PermissionError if that is what it means.
+// permission turns err into a PermissionError if a privilege is missing. Otherwise it wraps err.
 func permission(op string, err error) error {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-		// The verifier says EACCES, too, but of a program that was tested; with all capabilities it
-		// is reported as it is.
+		// The verifier also returns EACCES, for a program that it rejects. If no capability is missing, that is the
+		// cause, so the error is reported unchanged.
 		missing := MissingCapabilities()
 		if len(missing) > 0 || errors.Is(err, unix.EPERM) {
 			return &PermissionError{Op: op, Missing: missing, Err: err}

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// events tells when interfaces or addresses of a network namespace have changed, not what: whoever is told looks for
-// himself. So a lost message (ENOBUFS) is a message like any other, and any number of them is one.
+// events reports that interfaces or addresses of a network namespace have changed, but not what changed: the receiver
+// reads the current state itself. So a lost message (ENOBUFS) counts as a message, and several messages count as one.
 type events struct {
 	socket, stopper int
 	buffer          []byte
 }
 
-// newEvents subscribes in the network namespace of the calling thread.
+// newEvents subscribes to changes in the network namespace of the calling thread.
 func newEvents() (*events, error) {
 	stopper, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
@@ -51,7 +51,7 @@ func (e *events) wait() (bool, error) {
 	}
 }
 
-// drain takes what there is.
+// drain reads all waiting messages.
 func (e *events) drain() (changed bool, err error) {
 	for {
 		_, _, err := unix.Recvfrom(e.socket, e.buffer, unix.MSG_DONTWAIT)
@@ -67,7 +67,7 @@ func (e *events) drain() (changed bool, err error) {
 	}
 }
 
-// stop ends a wait, and every later one. It may be called from any goroutine.
+// stop ends the current wait and every later one. It may be called from any goroutine.
 func (e *events) stop() error {
 	one := [8]byte{1}
 	_, err := unix.Write(e.stopper, one[:])

@@ -12,36 +12,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FollowConfig says what is to be followed.
+// FollowConfig says which interfaces to follow, and how.
 type FollowConfig struct {
 	// Interfaces by name. They need not exist yet.
 	Interfaces []string
-	// Mode to attach in.
+	// Mode is the mode to attach in.
 	Mode Mode
-	// Logger gets a line at each change; nil is slog.Default().
+	// Logger gets a line for each change; nil means slog.Default().
 	Logger *slog.Logger
 }
 
-// InterfaceState is how the program stands on an interface.
+// InterfaceState is the state of the program on one interface.
 type InterfaceState struct {
 	Name string
-	// Index is 0 while there is no such interface.
+	// Index is 0 while the interface does not exist.
 	Index int
-	// Up is whether it is administratively up. The program stays attached while it is down.
+	// Up is true if the interface is administratively up. The program stays attached while it is down.
 	Up bool
-	// Mode in force, Native or Generic; Auto while the program is not attached.
+	// Mode is the mode in force, Native or Generic. It is Auto while the program is not attached.
 	Mode Mode
-	// Err is why the program is not attached, or, if it is, why it is not in native mode though that was to be
-	// tried first; else nil.
+	// Err is why the program is not attached. If it is attached, Err is why native mode was tried and did not work.
+	// Otherwise it is nil.
 	Err error
 }
 
 // Attached reports whether the program is attached.
 func (s InterfaceState) Attached() bool { return s.Mode != Auto }
 
-// Follower keeps a program attached to interfaces, as they come and go, and its wildcard listeners expanded to the addresses
-// of the host. It is told of changes by netlink and polls nothing. When one comes, whatever it is, the follower compares
-// what there is with what there should be, and sets that right.
+// Follower keeps a program attached to interfaces as they come and go, and keeps its wildcard listeners expanded to the
+// addresses of the host. Netlink reports changes, so nothing is polled. After any change the follower compares the
+// actual state with the wanted state and corrects the differences.
 type Follower struct {
 	program *Program
 	config  FollowConfig
@@ -49,7 +49,7 @@ type Follower struct {
 	events  *events
 	done    chan struct{}
 
-	// attachments and refusals belong to the goroutine. An attachment is nil where the program is not attached.
+	// Only the goroutine uses attachments and refusals. An attachment is nil where the program is not attached.
 	attachments []*Attachment
 	refusals    []refusal
 
@@ -59,14 +59,15 @@ type Follower struct {
 	failed error
 }
 
-// refusal is why an attempt to attach failed, and how the interface was then. Without a difference there is no second
-// attempt: some drivers announce a change with every attempt, and each would make the next.
+// refusal is why an attempt to attach failed, and the state of the interface at that time. While that state stays the
+// same there is no second attempt: some drivers announce a change with every attempt, and each announcement would cause
+// the next attempt.
 type refusal struct {
 	err error
 	at  situation
 }
 
-// situation is what of an interface can make a difference to an attempt.
+// situation holds those properties of an interface that can change the result of an attempt.
 type situation struct {
 	index, mtu, queuesIn, queuesOut int
 	up                              bool
@@ -85,7 +86,7 @@ func situationOf(dev netlink.Link) situation {
 func isUp(dev netlink.Link) bool { return dev.Attrs().RawFlags&unix.IFF_UP != 0 }
 
 // Follow attaches p to the interfaces and keeps it there until Close. It works in the network namespace of the calling
-// thread. An interface that can't be attached to is no error here: States tells.
+// thread. If it can't attach to an interface, that is not an error here; States reports it.
 func Follow(p *Program, cfg FollowConfig) (*Follower, error) {
 	f := &Follower{
 		program: p, config: cfg, log: cfg.Logger,
@@ -113,15 +114,15 @@ func Follow(p *Program, cfg FollowConfig) (*Follower, error) {
 	return f, nil
 }
 
-// States returns how each interface stands, in the order of FollowConfig.Interfaces.
+// States returns the state of each interface, in the order of FollowConfig.Interfaces.
 func (f *Follower) States() []InterfaceState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]InterfaceState(nil), f.states...)
 }
 
-// Close detaches the program everywhere, unless it is pinned, and ends the follower. It is idempotent. The error is of that, or of the
-// following itself, if it had to give up.
+// Close detaches the program from all interfaces, except where it is pinned, and ends the follower. It is idempotent.
+// It returns the errors of detaching, or the error that ended the follower early.
 func (f *Follower) Close() error {
 	if err := f.stop(); err != nil {
 		return fmt.Errorf("stop following: %w", err)
@@ -141,11 +142,11 @@ func (f *Follower) stop() error {
 	return f.events.stop()
 }
 
-// run is the follower's goroutine. It says on ready when the first look is over.
+// run is the follower's goroutine. It sends on ready when the first check of all interfaces is done.
 func (f *Follower) run(home int, ready chan<- error) {
 	defer close(f.done)
-	// BPF links and netlink sockets are made in the namespace of the thread. Where that is another one, the
-	// thread is moved and not given back: it ends with the goroutine.
+	// BPF links and netlink sockets belong to the namespace of the thread that makes them. If this thread has to change
+	// its namespace, it is not given back to the runtime: it ends with the goroutine.
 	runtime.LockOSThread()
 	moved, err := enter(home)
 	if !moved && err == nil {
@@ -164,7 +165,7 @@ func (f *Follower) run(home int, ready chan<- error) {
 	for {
 		changed, err := f.events.wait()
 		if err != nil {
-			f.log.Error("following interfaces has ended", "error", err)
+			f.log.Error("following interfaces ended", "error", err)
 			f.mu.Lock()
 			f.failed = err
 			f.mu.Unlock()
@@ -177,7 +178,7 @@ func (f *Follower) run(home int, ready chan<- error) {
 	f.leave()
 }
 
-// enter moves the calling thread to the network namespace, which it closes, and reports whether it had to.
+// enter moves the calling thread to the network namespace home and closes home. It reports whether it had to move.
 func enter(home int) (moved bool, err error) {
 	defer unix.Close(home)
 	var here, there unix.Stat_t
@@ -196,7 +197,7 @@ func enter(home int) (moved bool, err error) {
 	return true, nil
 }
 
-// look sets right what isn't.
+// look compares the actual state with the wanted state and corrects the differences.
 func (f *Follower) look() {
 	f.lookAddresses()
 	for i, name := range f.config.Interfaces {
@@ -209,7 +210,7 @@ func (f *Follower) look() {
 	}
 }
 
-// lookInterface brings one interface to where it should be and returns its state.
+// lookInterface brings one interface to the wanted state and returns its state.
 func (f *Follower) lookInterface(i int, name string) InterfaceState {
 	state := InterfaceState{Name: name}
 	dev, err := netlink.LinkByName(name)
@@ -220,7 +221,7 @@ func (f *Follower) lookInterface(i int, name string) InterfaceState {
 	}
 	state.Index, state.Up = dev.Attrs().Index, isUp(dev)
 	if a := f.attachments[i]; a != nil && (a.Index != state.Index || !f.ours(dev)) {
-		f.drop(i) // of an interface that is no more
+		f.drop(i) // the interface no longer exists, or another program replaced ours
 	}
 	if f.attachments[i] == nil {
 		if r := f.refusals[i]; r.err != nil && r.at == situationOf(dev) {
@@ -239,7 +240,7 @@ func (f *Follower) lookInterface(i int, name string) InterfaceState {
 	return state
 }
 
-// keep ends what an earlier process has attached elsewhere.
+// keep removes attachments of an earlier process to interfaces that this process doesn't follow.
 func (f *Follower) keep() {
 	pin := f.program.config.Pin
 	if pin == nil {
@@ -260,7 +261,7 @@ func (f *Follower) keep() {
 	}
 }
 
-// ours reports whether the program on dev is ours.
+// ours reports whether the program on dev is the one of this process.
 func (f *Follower) ours(dev netlink.Link) bool {
 	xdp := dev.Attrs().Xdp
 	return xdp != nil && xdp.ProgId == f.program.ID()
@@ -275,7 +276,7 @@ func (f *Follower) drop(i int) {
 	}
 }
 
-// lookAddresses expands wildcard listeners anew.
+// lookAddresses expands the wildcard listeners again.
 func (f *Follower) lookAddresses() {
 	book := &f.program.addresses
 	if !book.wildcards() {
@@ -283,7 +284,7 @@ func (f *Follower) lookAddresses() {
 	}
 	host, err := hostAddresses()
 	if err != nil {
-		// A dump that a change has interrupted: that change is yet to be told.
+		// A change interrupted the dump. Its message is still to come and causes another try.
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			f.log.Warn("reading the host's addresses failed", "error", err)
 		}
@@ -294,11 +295,11 @@ func (f *Follower) lookAddresses() {
 		f.log.Warn("setting listen addresses failed", "error", err)
 	}
 	if left > 0 {
-		f.log.Warn("too many addresses for XDP, the rest is left to sockets", "left", left, "limit", MaxAddresses)
+		f.log.Warn("too many addresses for XDP, sockets receive the rest", "left", left, "limit", MaxAddresses)
 	}
 }
 
-// hostAddresses returns the addresses of all interfaces that are fit for use.
+// hostAddresses returns the usable addresses of all interfaces.
 func hostAddresses() ([]netip.Addr, error) {
 	list, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
@@ -307,7 +308,7 @@ func hostAddresses() ([]netip.Addr, error) {
 	var addrs []netip.Addr
 	for _, a := range list {
 		if a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0 {
-			continue // perhaps another host's
+			continue // the address may belong to another host
 		}
 		if addr, ok := netip.AddrFromSlice(a.IP); ok {
 			addrs = append(addrs, addr.Unmap())
@@ -316,7 +317,7 @@ func hostAddresses() ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// tell logs what has changed.
+// tell logs the changes between two states.
 func (f *Follower) tell(before, now InterfaceState) {
 	log := f.log.With("interface", now.Name)
 	reason := func(err error) string {
@@ -339,7 +340,7 @@ func (f *Follower) tell(before, now InterfaceState) {
 	}
 }
 
-// leave detaches everywhere, but leaves what is pinned.
+// leave detaches the program from all interfaces. Pinned attachments stay.
 func (f *Follower) leave() {
 	var errs []error
 	for i, a := range f.attachments {

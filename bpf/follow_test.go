@@ -56,7 +56,7 @@ func follow(t testing.TB, n *bpftest.Namespace, p *bpf.Program, mode bpf.Mode, n
 	return f, book
 }
 
-// change does something to an interface.
+// change applies a function to an interface.
 func change(n *bpftest.Namespace, name string, what func(netlink.Link) error) {
 	n.Do(func() error {
 		l, err := netlink.LinkByName(name)
@@ -67,8 +67,8 @@ func change(n *bpftest.Namespace, name string, what func(netlink.Link) error) {
 	})
 }
 
-// TestFollow takes an interface down, up, deletes it and makes it again, several times: the program comes back and
-// takes what is sent.
+// TestFollow takes an interface down and up, deletes it and makes it again, several times. Each time the program comes
+// back and takes what is sent.
 func TestFollow(t *testing.T) {
 	sender, receiver := pair(t, 1500)
 	p := load(t, bpf.Config{Rings: 1, Listeners: []netip.AddrPort{netip.MustParseAddrPort("10.1.0.2:5556")}})
@@ -113,7 +113,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestFollowLater attaches to an interface that comes into being later.
+// TestFollowLater attaches to an interface that is created later.
 func TestFollowLater(t *testing.T) {
 	sender, receiver := bpftest.NewNamespace(t), bpftest.NewNamespace(t)
 	p := load(t, bpf.Config{})
@@ -125,7 +125,7 @@ func TestFollowLater(t *testing.T) {
 	bpftest.Await(t, "it is attached", func() bool { return f.States()[0].Mode == bpf.Native })
 }
 
-// TestFollowRename follows the name and not the interface.
+// TestFollowRename checks that the follower follows the name and not the interface.
 func TestFollowRename(t *testing.T) {
 	_, receiver := pair(t, 1500)
 	p := load(t, bpf.Config{})
@@ -140,8 +140,8 @@ func TestFollowRename(t *testing.T) {
 	bpftest.Await(t, "it is back", func() bool { return f.States()[0].Attached() })
 }
 
-// TestFollowForeign waits for a foreign program to go. It must have been set by netlink: of links the kernel tells
-// nothing.
+// TestFollowForeign waits until a foreign program is removed. That program is attached by netlink, because the kernel
+// announces no changes of links.
 func TestFollowForeign(t *testing.T) {
 	_, receiver := pair(t, 1500)
 	other := load(t, bpf.Config{Rings: 1})
@@ -156,7 +156,7 @@ func TestFollowForeign(t *testing.T) {
 	bpftest.Await(t, "ours is attached", func() bool { return f.States()[0].Attached() })
 }
 
-// TestFollowAddresses listens to the addresses that the host has, and no others.
+// TestFollowAddresses takes packets to the addresses that the host has, and to no others.
 func TestFollowAddresses(t *testing.T) {
 	sender, receiver := pair(t, 1500)
 	p := load(t, bpf.Config{Rings: 1, Listeners: []netip.AddrPort{
@@ -195,7 +195,7 @@ func TestFollowAddresses(t *testing.T) {
 			return answer == xdpPass
 		})
 	}
-	// An address named in full goes before the wildcard, even where the host has it.
+	// A listener with a specific address takes precedence over the wildcard, even if the host has the address.
 	addr := &netlink.Addr{IPNet: netlink.NewIPNet(netip.MustParseAddr("10.1.0.7").AsSlice())}
 	change(receiver, "in0", func(l netlink.Link) error { return netlink.AddrAdd(l, addr) })
 	arrives("10.1.0.7:5556", 3)

@@ -16,7 +16,7 @@ import (
 	"binrepd/bpf/bpftest"
 )
 
-// trial runs single frames through the program and compares what it did with the model.
+// trial runs single frames through the program and compares the results with the model.
 type trial struct {
 	model
 	program *bpf.Program
@@ -54,7 +54,7 @@ func newTrial(t testing.TB) *trial {
 	return &trial{program: p, rings: newDrain(t, p), before: before, model: model{listeners: testListeners, rings: 3, loopback: true}}
 }
 
-// run runs one frame and returns what the program made of it.
+// run runs one frame and returns the result of the program.
 func (r *trial) run(t fataler, frame []byte) judgement {
 	t.Helper()
 	opts := ebpf.RunOptions{Data: frame}
@@ -95,7 +95,7 @@ func (r *trial) run(t fataler, frame []byte) judgement {
 	return got
 }
 
-// compare runs one frame and compares with the model.
+// compare runs one frame and compares the result with the model.
 func (r *trial) compare(t fataler, frame []byte) judgement {
 	t.Helper()
 	got, want := r.run(t, frame), r.judge(frame)
@@ -108,14 +108,14 @@ func (r *trial) compare(t fataler, frame []byte) judgement {
 	return got
 }
 
-// ulPacket is a packet of capability ul whose second string is key.
+// ulPacket is a packet of the capability ul with key as its second string.
 func ulPacket(first, key string) []byte {
 	b := []byte("P4CK\x00\x00\x00\x00\x02\x00\x00\x00ul\x01\x00\x00\x00")
 	b = append(binary.LittleEndian.AppendUint32(b, uint32(len(first))), first...)
 	return append(binary.LittleEndian.AppendUint32(b, uint32(len(key))), key...)
 }
 
-// handMade are frames of every kind with the verdict that they must get.
+// handMade returns frames of every kind, each with its expected verdict.
 func handMade() []struct {
 	name    string
 	frame   []byte
@@ -147,7 +147,7 @@ func handMade() []struct {
 			}
 		}
 	}
-	// poke changes a byte of the IP header, and with it the checksum unless that is to be wrong.
+	// poke changes a byte of the IP header. If right, it also corrects the checksum.
 	poke := func(frame []byte, at int, value byte, right bool) []byte {
 		ip := frame[14:]
 		ip[at] = value
@@ -255,7 +255,7 @@ func handMade() []struct {
 	}
 }
 
-// fixChecksum makes the checksum of an IPv4 header of 20 bytes right.
+// fixChecksum corrects the checksum of an IPv4 header of 20 bytes.
 func fixChecksum(ip []byte) {
 	ip[10], ip[11] = 0, 0
 	var sum uint32
@@ -292,7 +292,7 @@ func TestFramesTruncated(t *testing.T) {
 	cut := 0
 	for _, c := range handMade() {
 		if len(c.frame) > 1000 {
-			continue // the same headers, and many bytes
+			continue // the headers are the same, only with many more bytes
 		}
 		for size := 14; size < len(c.frame); size++ { // the kernel runs nothing shorter
 			r.compare(t, c.frame[:size])
@@ -304,7 +304,7 @@ func TestFramesTruncated(t *testing.T) {
 	}
 }
 
-// TestFramesFromOutside refuses loopback addresses that come in at another interface than lo.
+// TestFramesFromOutside refuses loopback addresses that come in at an interface other than lo.
 func TestFramesFromOutside(t *testing.T) {
 	_, receiver := pair(t, 1500)
 	r := newTrial(t)

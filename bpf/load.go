@@ -12,28 +12,29 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 )
 
-// Config says what the program is to do.
+// Config is the configuration of the program.
 type Config struct {
-	// Rings is how many there are, 1 to MaxRings; 0 is DefaultRings.
+	// Rings is the number of rings, 1 to MaxRings; 0 means DefaultRings.
 	Rings int
-	// RingSize is the size of each in bytes (ValidateRingSize); 0 is DefaultRingSize. All of it is allocated
-	// at once and not swapped.
+	// RingSize is the size of each ring in bytes (see ValidateRingSize); 0 means DefaultRingSize. The kernel allocates
+	// all of it at once and never swaps it.
 	RingSize int
-	// K0 and K1 are the key of the steering hash (datagram.Steering).
+	// K0 and K1 are the key of the steering hash (packets.Steering).
 	K0, K1 uint64
-	// Listeners are the listen addresses, at most MaxListeners. 0.0.0.0 stands for every IPv4 address of the host
-	// and :: for every IPv6 one (not for IPv4); an address named in full goes before a wildcard. Whoever has wildcards
-	// calls Follow, or else they match nothing.
+	// Listeners are the listen addresses, at most MaxListeners. 0.0.0.0 stands for every IPv4 address of the host, and
+	// :: for every IPv6 address (but no IPv4 address). A specific address takes precedence over a wildcard. A wildcard
+	// matches nothing until Follow is called.
 	Listeners []netip.AddrPort
-	// Rate is how many datagrams a second each source address may send, and Burst how many at once; at most MaxRate.
-	// What is more gets the verdict RateLimited. 0: no limit.
+	// Rate is how many datagrams a second each source address may send, at most MaxRate, and Burst how many at once.
+	// Datagrams beyond that get the verdict RateLimited. 0 means no limit.
 	Rate, Burst int
-	// Pin, if not nil, is where rings, counters and attachments are to outlive the process, opened for the same Config. Where
-	// it has something to take over, that is used, and its steering key goes before K0 and K1.
+	// Pin, if not nil, is the folder where rings, counters and attachments outlive the process. It must have been
+	// opened for the same Config. If it has state to take over, that state is used, and its steering key replaces K0
+	// and K1.
 	Pin *Pin
 }
 
-// Program is the XDP program, loaded, with its maps. Its methods are safe for concurrent use.
+// Program is the loaded XDP program with its maps. Its methods are safe for concurrent use.
 type Program struct {
 	config    Config
 	objects   binrepdObjects
@@ -42,17 +43,17 @@ type Program struct {
 	addresses addressBook
 	tally     *ebpf.Map  // nil without Pin
 	before    Counters   // what earlier processes have accounted for
-	allowing  sync.Mutex // one change of the list of allowed sources at a time
+	allowing  sync.Mutex // held during a change of the list of allowed sources
 }
 
-// Load checks cfg, makes the rings and loads the program. It is attached to nothing yet. An error is a
-// PermissionError or an UnsupportedError where it is that.
+// Load checks cfg, makes the rings and loads the program. The program is not attached yet. The error may be a
+// PermissionError or an UnsupportedError.
 func Load(cfg Config) (*Program, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
-	if err := rlimit.RemoveMemlock(); err != nil { // before 5.11 maps count as locked memory
+	if err := rlimit.RemoveMemlock(); err != nil { // before Linux 5.11, maps count as locked memory
 		return nil, permission("raise RLIMIT_MEMLOCK", err)
 	}
 	p := &Program{config: cfg}
@@ -73,10 +74,10 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("%d rings: must be 1 to %d", c.Rings, MaxRings)
 	}
 	if len(c.Listeners) > MaxListeners {
-		return c, fmt.Errorf("%d listen addresses: the most are %d", len(c.Listeners), MaxListeners)
+		return c, fmt.Errorf("%d listen addresses: the maximum is %d", len(c.Listeners), MaxListeners)
 	}
 	if c.Rate < 0 || c.Rate > MaxRate || c.Rate > 0 && c.Burst < 1 {
-		return c, fmt.Errorf("a rate of %d in bursts of %d: must be 1 to %d, and at least 1", c.Rate, c.Burst, MaxRate)
+		return c, fmt.Errorf("rate %d with burst %d: the rate must be 1 to %d and the burst at least 1", c.Rate, c.Burst, MaxRate)
 	}
 	listeners := make([]netip.AddrPort, len(c.Listeners))
 	seen := map[netip.AddrPort]bool{}
@@ -122,7 +123,7 @@ func (p *Program) load() error {
 	return nil
 }
 
-// makeRings makes the rings and puts them in place, unless there are some to take over.
+// makeRings makes the rings and puts them into the map of rings, or takes over existing ones.
 func (p *Program) makeRings() error {
 	if p.config.Pin.Adopted() {
 		return p.adopt()
@@ -138,13 +139,13 @@ func (p *Program) makeRings() error {
 		}
 		p.rings = append(p.rings, ring)
 		if err := p.objects.Rings.Put(uint32(i), ring); err != nil {
-			return fmt.Errorf("put ring %d in place: %w", i, err)
+			return fmt.Errorf("put ring %d into the map: %w", i, err)
 		}
 	}
 	return p.pin()
 }
 
-// set puts the constants into the program.
+// set sets the program's constants.
 func (c Config) set(spec *ebpf.CollectionSpec) error {
 	var specs binrepdSpecs
 	if err := spec.Assign(&specs); err != nil {
@@ -176,7 +177,7 @@ func (c Config) set(spec *ebpf.CollectionSpec) error {
 	)
 }
 
-// explain tells why the program was refused: no privilege, a kernel without what it needs, or else the verifier.
+// explain returns the cause of a refusal: a missing privilege, a kernel that lacks a feature, or else the verifier.
 func explain(err error) error {
 	if err == nil {
 		return nil
@@ -184,14 +185,14 @@ func explain(err error) error {
 	if err := permission("load XDP program", err); errors.As(err, new(*PermissionError)) {
 		return err
 	}
-	// The newest thing that the program needs, of 5.18 as well as multi-buffer frames.
+	// The newest feature that the program needs came with 5.18, as did multi-buffer frames.
 	if miss := features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes); errors.Is(miss, ebpf.ErrNotSupported) {
 		return &UnsupportedError{What: "XDP as in Linux 5.18", Err: err}
 	}
 	return fmt.Errorf("load XDP program: %w", err)
 }
 
-// Close frees the program and its maps. What is attached stays attached and must be closed as well.
+// Close frees the program and its maps. Attachments keep the program alive and must be closed separately.
 func (p *Program) Close() error {
 	var errs []error
 	for _, ring := range p.rings {
@@ -204,19 +205,19 @@ func (p *Program) Close() error {
 	return errors.Join(append(errs, p.objects.Close())...)
 }
 
-// ID returns the kernel's number for the program.
+// ID returns the kernel's ID of the program.
 func (p *Program) ID() uint32 { return uint32(p.id) }
 
-// Rings returns the ring buffers. Record headers lie as the Record constants say.
+// Rings returns the ring buffers. The Record constants give the layout of record headers.
 func (p *Program) Rings() []*ebpf.Map { return p.rings }
 
-// Sleepers returns the map of the rings' sleep flags, which can be mapped (see SleeperSize).
+// Sleepers returns the map of the rings' sleep flags. It can be mapped into memory (see SleeperSize).
 func (p *Program) Sleepers() *ebpf.Map { return p.objects.Sleepers }
 
 // XDP returns the program itself, for test runs.
 func (p *Program) XDP() *ebpf.Program { return p.objects.Binrepd }
 
-// Counters reads what became of all frames so far, without those that an earlier process has accounted for.
+// Counters returns how many frames got each verdict so far. It leaves out what an earlier process has accounted for.
 func (p *Program) Counters() (Counters, error) {
 	c, err := p.count()
 	if err != nil {
@@ -226,7 +227,7 @@ func (p *Program) Counters() (Counters, error) {
 	return c, nil
 }
 
-// count reads the counters as they are.
+// count returns the raw counters.
 func (p *Program) count() (Counters, error) {
 	c := Counters{Listeners: make([]Frames, len(p.config.Listeners))}
 	var cpus []binrepdCounters

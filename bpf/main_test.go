@@ -11,7 +11,8 @@ import (
 	"binrepd/bpf"
 )
 
-// childEnv names the interface to which the test binary, run as a child, attaches the program, until it is killed.
+// childEnv names an interface. If it is set, the test binary is a child process: it attaches the program there and
+// waits to be killed.
 const childEnv = "BINREPD_TEST_ATTACH"
 
 func TestMain(m *testing.M) {

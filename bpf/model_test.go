@@ -9,7 +9,8 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// model is the program again, slow and plain: what src/parse.h says, over a slice, and everything else by package datagram.
+// model is a second, slow and simple implementation of the program. It follows src/parse.h on a slice, and uses package
+// packets for everything else.
 type model struct {
 	listeners []netip.AddrPort
 	rings     int
@@ -17,14 +18,15 @@ type model struct {
 	allowed   []netip.Prefix
 }
 
-// judgement is what the program should do with a frame.
+// judgement is the expected result for a frame.
 type judgement struct {
 	verdict bpf.Verdict
-	row     int // 0: the listener is not known; else 1 + listener
+	row     int // 0: the listener is not known; otherwise 1 + listener
 	record  record
 }
 
-// judge judges a frame. Short reads panic and mean bad length, as every access in the program is checked for that.
+// judge returns the expected result for a frame. A read past the end panics and means a bad length, since the program
+// checks every access.
 func (m model) judge(frame []byte) (j judgement) {
 	defer func() {
 		if recover() != nil {
@@ -59,7 +61,7 @@ func otherProtocol(p byte) bpf.Verdict {
 	return bpf.Other
 }
 
-// find returns the row of the listener.
+// find returns the counter row of the listener.
 func (m model) find(to netip.AddrPort) int {
 	for i, l := range m.listeners {
 		if l == to {
@@ -145,7 +147,7 @@ func (m model) ipv6(ip []byte, j *judgement) {
 	}
 }
 
-// udp judges what is behind the IP header, of which size bytes belong to the packet.
+// udp judges what follows the IP header. size bytes of it belong to the packet.
 func (m model) udp(udp []byte, size int, source netip.Addr, j *judgement) {
 	be := binary.BigEndian
 	if length := int(be.Uint16(udp[4:])); length < 8 || length > size || size > len(udp) {

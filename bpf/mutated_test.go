@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// chaosEnv makes tests of faults long; see make chaos.
+	// chaosEnv makes fault tests run longer; see make chaos.
 	chaosEnv = "BINREPD_CHAOS"
-	// seedEnv repeats a run.
+	// seedEnv sets the seed, to repeat a run.
 	seedEnv = "BINREPD_SEED"
 )
 
-// seed is for random numbers: another one each time, unless the environment says which.
+// seed returns a seed for random numbers: a new one each time, unless the environment sets it.
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	if text := os.Getenv(seedEnv); text != "" {
@@ -32,15 +32,15 @@ func seed(t *testing.T) uint64 {
 	return uint64(time.Now().UnixNano())
 }
 
-// mutator makes frames that nobody sends.
+// mutator makes frames that no real host sends.
 type mutator struct {
 	*rand.Rand
 	bases [][]byte
 }
 
-// frame returns the next. It is at least 14 bytes long: the kernel runs nothing shorter.
+// frame returns the next frame. It has at least 14 bytes: the kernel runs nothing shorter.
 func (m *mutator) frame() []byte {
-	if m.IntN(50) == 0 { // anything at all
+	if m.IntN(50) == 0 { // random bytes
 		f := make([]byte, 14+m.IntN(200))
 		for i := range f {
 			f[i] = byte(m.Uint32())
@@ -48,7 +48,7 @@ func (m *mutator) frame() []byte {
 		return f
 	}
 	base := m.bases[m.IntN(len(m.bases))]
-	for len(base) > 2048 && m.IntN(3) > 0 { // those take their time
+	for len(base) > 2048 && m.IntN(3) > 0 { // long frames take much time
 		base = m.bases[m.IntN(len(m.bases))]
 	}
 	f := slices.Clone(base)
@@ -63,7 +63,7 @@ func (m *mutator) frame() []byte {
 
 func (m *mutator) change(f *[]byte) {
 	b := *f
-	// Rules are about headers; the rest is only to be copied as it is, but for the length of the Call-ID.
+	// The rules are about headers. The rest is only copied, except for the length of the Call-ID.
 	at := m.IntN(min(len(b), 14+40+8+60))
 	if m.IntN(8) == 0 {
 		at = m.IntN(len(b))
@@ -75,7 +75,7 @@ func (m *mutator) change(f *[]byte) {
 		b[at] = interesting[m.IntN(len(interesting))]
 	case 3:
 		b[at] ^= 1 << m.IntN(8)
-	case 4: // a length, one off or far off
+	case 4: // a length, slightly or far off
 		if at+1 < len(b) {
 			n := uint16(b[at])<<8 | uint16(b[at+1])
 			n += uint16(m.IntN(5) - 2)
@@ -85,15 +85,15 @@ func (m *mutator) change(f *[]byte) {
 		b = b[:max(14, len(b)-m.IntN(len(b)))]
 	case 6:
 		b = append(b, make([]byte, m.IntN(64))...)
-	case 7: // the head of one and the tail of another
+	case 7: // the head of one frame and the tail of another
 		other := m.bases[m.IntN(len(m.bases))]
 		b = append(b[:max(14, at)], other[min(at, len(other)):]...)
 	}
 	*f = b
 }
 
-// TestFramesMutated changes frames, hand-made ones and those of real senders, in many ways and compares the verdict and the record of
-// the program with those of the model: 20,000 frames, or a million with BINREPD_CHAOS=1.
+// TestFramesMutated changes frames, both hand-made ones and those of real senders, in many ways. It compares the
+// verdict and the record of the program with those of the model: 20,000 frames, or a million with BINREPD_CHAOS=1.
 func TestFramesMutated(t *testing.T) {
 	r := newTrial(t)
 	r.allow(t, "10.99.0.0/28", "fd00::/125", "127.0.0.0/8", "::1/128")

@@ -17,25 +17,25 @@ import (
 	"binrepd/userspace/host/folder"
 )
 
-// Pin is a folder of a BPF filesystem in which rings, counters and attachments outlive the process: with nobody there to read
-// them, the program goes on filling the rings. What the next process finds there it takes over, if it fits what that process is
-// to do, and loads its own program beside it, which takes the place of the old one on every interface in one step.
+// Pin is a folder of a BPF filesystem in which rings, counters and attachments outlive the process. While no process
+// reads the rings, the program goes on filling them. The next process takes over what it finds there if it fits its own
+// configuration. It loads its own program, which then replaces the old one on every interface in one step.
 //
-//	meta      what all this is for: layout, steering key, rings, listen addresses; and up to where it was saved
+//	meta      the description: layout, steering key, rings, listen addresses; and marks of what was saved
 //	rings, ring_0, ...   sleepers   verdicts
-//	tally     how many records of each ring have been given back, by listener (see Tally)
-//	link_2    the attachment to the interface with index 2; the program and all its other maps live by it
+//	tally     how many records of each ring have been consumed, by listener (see Tally)
+//	link_2    the attachment to the interface with index 2; it keeps the program and all its other maps alive
 //
-// A folder belongs to one process at a time, by a lock on it.
+// A lock on the folder makes sure that only one process uses it at a time.
 type Pin struct {
 	dir    string
 	lock   *os.File
-	meta   *ebpf.Map // of what is pinned now, for marks
+	meta   *ebpf.Map // the pinned meta map, for marks
 	found  *found
 	reason string
 }
 
-// found is what was there and fits.
+// found is existing state that fits.
 type found struct {
 	meta meta
 	maps map[string]*ebpf.Map
@@ -59,8 +59,8 @@ func (e *NotBPFError) Error() string {
 	return e.Path + " is not in a BPF filesystem; make one there by: mount -t bpf bpf /sys/fs/bpf"
 }
 
-// OpenPin takes the folder, which it makes where only that is missing, and looks whether what is there fits cfg. What doesn't
-// fit stays until Load replaces it.
+// OpenPin opens and locks the folder, and checks whether its contents fit cfg. It makes the folder if only the last
+// part of the path is missing. Contents that don't fit stay until Load replaces them.
 func OpenPin(dir string, cfg Config) (*Pin, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -83,8 +83,8 @@ func OpenPin(dir string, cfg Config) (*Pin, error) {
 	return p, nil
 }
 
-// Unpin removes from the folder what Pin puts there, and the folder if nothing else is in it. Attachments end, and what waits
-// in the rings is lost. It returns the names of what it removed.
+// Unpin removes everything from the folder that Pin put there, and the folder itself if it is then empty. Attachments
+// end, and records that wait in the rings are lost. It returns the names of what it removed.
 func Unpin(dir string) ([]string, error) {
 	p := &Pin{dir: dir}
 	if err := p.take(false); err != nil {
@@ -115,7 +115,7 @@ func (p *Pin) take(create bool) error {
 	return nil
 }
 
-// inBPF checks that dir, or the folder in which it could be made, is of a BPF filesystem.
+// inBPF checks that dir is in a BPF filesystem. With parent, it checks the parent folder if dir does not exist.
 func inBPF(dir string, parent bool) error {
 	var st unix.Statfs_t
 	err := unix.Statfs(dir, &st)
@@ -134,13 +134,13 @@ func inBPF(dir string, parent bool) error {
 // IsFileSystem reports whether dir is in a BPF filesystem.
 func IsFileSystem(dir string) bool { return inBPF(dir, false) == nil }
 
-// Adopted tells whether there is something to take over.
+// Adopted reports whether there is state to take over.
 func (p *Pin) Adopted() bool { return p != nil && p.found != nil }
 
-// Reason is why what was found is not taken over; empty if it is, or nothing was found.
+// Reason is why existing state is not taken over. It is empty if it is taken over, or if there was none.
 func (p *Pin) Reason() string { return p.reason }
 
-// Key returns the steering key that was found.
+// Key returns the steering key of the existing state.
 func (p *Pin) Key() (k0, k1 uint64, ok bool) {
 	if !p.Adopted() {
 		return 0, 0, false
@@ -148,7 +148,7 @@ func (p *Pin) Key() (k0, k1 uint64, ok bool) {
 	return p.found.meta.Key[0], p.found.meta.Key[1], true
 }
 
-// find opens what there is. An error tells why it doesn't fit.
+// find opens the existing state. The error says why it doesn't fit.
 func (p *Pin) find(want meta) (_ *found, err error) {
 	f := &found{maps: map[string]*ebpf.Map{}}
 	defer func() {
@@ -196,7 +196,7 @@ func (f *found) close() error {
 	return errors.Join(errs...)
 }
 
-// replacements are the maps that a program is to use instead of new ones.
+// replacements returns the existing maps that the program uses instead of new ones.
 func (p *Pin) replacements() map[string]*ebpf.Map {
 	r := map[string]*ebpf.Map{}
 	for _, name := range []string{pinRings, pinSleepers, pinVerdicts} {
@@ -205,8 +205,8 @@ func (p *Pin) replacements() map[string]*ebpf.Map {
 	return r
 }
 
-// put pins new maps in the place of old ones. Meta comes last, and goes first: a process that dies in between leaves
-// nothing that looks whole.
+// put pins new maps in place of old ones. Meta is removed first and pinned last. So if the process dies in between, it
+// leaves nothing that looks complete.
 func (p *Pin) put(m meta, maps map[string]*ebpf.Map) error {
 	err := p.clearMaps()
 	if err != nil {
@@ -229,7 +229,7 @@ func (p *Pin) put(m meta, maps map[string]*ebpf.Map) error {
 	return nil
 }
 
-// names lists what is ours in the folder, attachments first and meta before the other maps.
+// names lists the files of Pin in the folder: attachments first, and meta before the other maps.
 func (p *Pin) names() (links, maps []string, err error) {
 	list, err := os.ReadDir(p.dir)
 	if err != nil {
@@ -262,7 +262,7 @@ func (p *Pin) clearMaps() error {
 	return p.remove(maps)
 }
 
-// clear removes everything of ours.
+// clear removes all files of Pin.
 func (p *Pin) clear() ([]string, error) {
 	links, maps, err := p.names()
 	if err != nil {
@@ -272,7 +272,7 @@ func (p *Pin) clear() ([]string, error) {
 	return all, p.remove(all)
 }
 
-// Clear removes everything from the folder: attachments end.
+// Clear removes everything that Pin put into the folder. Attachments end.
 func (p *Pin) Clear() error {
 	_, err := p.clear()
 	return err
@@ -286,14 +286,14 @@ func (p *Pin) remove(names []string) error {
 	return errors.Join(errs...)
 }
 
-// Close gives the folder back. What is pinned stays. It is idempotent.
+// Close unlocks the folder. Pinned state stays. It is idempotent.
 func (p *Pin) Close() error {
 	if p.lock == nil {
 		return nil
 	}
 	var err error
 	if p.found != nil {
-		err = p.found.close() // meta is one of them
+		err = p.found.close() // includes meta
 	} else if p.meta != nil {
 		err = p.meta.Close()
 	}
@@ -302,8 +302,8 @@ func (p *Pin) Close() error {
 	return err
 }
 
-// Mark notes, in one of two places, that a table saved at that time includes the first consumed records, of all rings together, and
-// how many frames had found their ring full by then (Program.Overflows).
+// Mark records, in one of two places, which state a saved table has: it was saved at this time, it includes the first
+// consumed records of all rings together, and overflows frames had found their ring full by then (Program.Overflows).
 func (p *Pin) Mark(place int, saved time.Time, consumed, overflows uint64) error {
 	if p.meta == nil {
 		return nil
@@ -318,7 +318,8 @@ func (p *Pin) Mark(place int, saved time.Time, consumed, overflows uint64) error
 	return nil
 }
 
-// Marked returns how many records the table includes that was saved at that time, and how many frames had found their ring full.
+// Marked returns the mark of the table saved at this time: how many records it includes, and how many frames had found
+// their ring full.
 func (p *Pin) Marked(saved time.Time) (consumed, overflows uint64, ok bool) {
 	if p.meta == nil {
 		return 0, 0, false

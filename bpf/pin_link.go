@@ -15,7 +15,7 @@ import (
 
 func linkName(index int) string { return fmt.Sprintf("%s%d", pinLink, index) }
 
-// attach puts the program on the interface, in the place of the one of an earlier process, or where there is none anew.
+// attach puts the program on the interface. It replaces the program of an earlier process, or makes a new attachment.
 func (p *Pin) attach(program *ebpf.Program, index int, mode Mode) (*Attachment, error) {
 	path := filepath.Join(p.dir, linkName(index))
 	a, err := adopt(path, program, index, mode)
@@ -32,8 +32,8 @@ func (p *Pin) attach(program *ebpf.Program, index int, mode Mode) (*Attachment, 
 	return a, nil
 }
 
-// adopt takes over the pinned attachment if it is to that interface in a mode that will do. Otherwise it removes it and returns
-// nil: the interface may have been deleted, and its number given to another.
+// adopt takes over the pinned attachment if it is on that interface in an acceptable mode. Otherwise it removes it and
+// returns nil: the interface may have been deleted and its index given to another one.
 func adopt(path string, program *ebpf.Program, index int, mode Mode) (*Attachment, error) {
 	l, err := link.LoadPinnedLink(path, nil)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,8 +54,8 @@ func adopt(path string, program *ebpf.Program, index int, mode Mode) (*Attachmen
 	return nil, errors.Join(os.Remove(path), l.Close())
 }
 
-// attachedBy returns the mode in which l has its program on the interface of that index in the network namespace of the calling
-// thread, Auto if it hasn't.
+// attachedBy returns the mode in which l has its program on the interface with this index, in the network namespace of
+// the calling thread. It returns Auto if the program is not there.
 func attachedBy(l link.Link, index int) Mode {
 	info, err := l.Info()
 	if err != nil {
@@ -72,7 +72,8 @@ func attachedBy(l link.Link, index int) Mode {
 	return Generic
 }
 
-// keep removes the attachments to all other interfaces. They are of an earlier process, or of interfaces that are no more.
+// keep removes the attachments to all other interfaces. An earlier process made them, or their interfaces no longer
+// exist.
 func (p *Pin) keep(indexes []int) ([]string, error) {
 	links, _, err := p.names()
 	if err != nil {

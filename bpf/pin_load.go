@@ -7,7 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// assign loads the program, for what is to be taken over if it fits.
+// assign loads the program. It uses the existing maps if they fit.
 func (p *Program) assign(spec *ebpf.CollectionSpec) error {
 	pin := p.config.Pin
 	if pin.Adopted() {
@@ -15,7 +15,7 @@ func (p *Program) assign(spec *ebpf.CollectionSpec) error {
 		if !errors.Is(err, ebpf.ErrMapIncompatible) {
 			return explain(err)
 		}
-		// Another version, whose rings were the same but whose maps are not.
+		// Another version made these maps. Its rings are compatible, but its other maps are not.
 		pin.reason = err.Error()
 		if err := pin.found.close(); err != nil {
 			return err
@@ -25,7 +25,7 @@ func (p *Program) assign(spec *ebpf.CollectionSpec) error {
 	return explain(spec.LoadAndAssign(&p.objects, nil))
 }
 
-// pin pins what is new.
+// pin makes the tally and pins the new maps.
 func (p *Program) pin() (err error) {
 	pin := p.config.Pin
 	if pin == nil {
@@ -43,8 +43,8 @@ func (p *Program) pin() (err error) {
 	return pin.put(newMeta(p.config), maps)
 }
 
-// adopt takes over the rings, and finds out what of the counters an earlier process has accounted for: of the steered
-// frames those that were read, of all others those that were counted by now.
+// adopt takes over the rings. It also computes which part of the counters an earlier process has accounted for: all
+// steered frames that were consumed, and all frames with other verdicts that were counted until now.
 func (p *Program) adopt() (err error) {
 	maps := p.config.Pin.found.maps
 	for i := range p.config.Rings {
@@ -67,11 +67,11 @@ func (p *Program) adopt() (err error) {
 	return err
 }
 
-// Tally returns the map in which consumers keep the tallies of their rings, nil if nothing is pinned.
+// Tally returns the map in which the consumers keep the tallies of their rings. It is nil if nothing is pinned.
 func (p *Program) Tally() *ebpf.Map { return p.tally }
 
-// Overflows returns how many frames have found their ring full, those of earlier processes among them, and how many of these
-// had when the rings were taken over.
+// Overflows returns how many frames have found their ring full, including those of earlier processes, and how many had
+// done so when this process took over the rings.
 func (p *Program) Overflows() (now, before uint64, err error) {
 	c, err := p.count()
 	if err != nil {

@@ -14,17 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// metaSize is the size of an entry of the map of that name: the longest description, with a margin. Entry 0 is the description as
-// JSON behind its length, a u32; the others are marks: a time and two numbers, u64 each.
+// metaSize is the size of an entry of the meta map: the longest description, with a margin. Entry 0 is the length of
+// the description as a u32, followed by the description as JSON. The other entries are marks: a time and two numbers,
+// u64 each.
 const (
 	metaSize    = 2048
 	metaEntries = 3
 )
 
-// meta describes what is pinned. A process takes over what has the same description as what it would make; only the
-// steering key may be another.
+// meta describes the pinned state. A process takes over state that has the description of what it would make itself.
+// Only the steering key may differ.
 type meta struct {
-	// Layout stands for how records lie in a ring.
+	// Layout identifies the layout of records in a ring.
 	Layout    string           `json:"layout"`
 	Key       [2]uint64        `json:"key"`
 	Rings     int              `json:"rings"`
@@ -32,7 +33,7 @@ type meta struct {
 	Listeners []netip.AddrPort `json:"listeners"`
 }
 
-// newMeta describes what cfg, which is complete, asks for.
+// newMeta returns the description for cfg, which must be complete.
 func newMeta(cfg Config) meta {
 	return meta{
 		Layout: layout(), Key: [2]uint64{cfg.K0, cfg.K1},
@@ -40,25 +41,25 @@ func newMeta(cfg Config) meta {
 	}
 }
 
-// layout is a hash of everything on which the reader of a ring relies. The first number is raised when the meaning of any of
-// it changes while its place does not. Whether maps have the right form is checked when a program is loaded for them.
+// layout returns a hash of everything that the reader of a ring relies on. Raise the first number when the meaning of a
+// field changes but its place does not. The form of the maps is checked when a program is loaded for them.
 func layout() string {
 	sum := sha256.Sum256(fmt.Append(nil, 1, RecordReceived, RecordLength, RecordHash, RecordAddr, RecordPort, RecordListener,
 		RecordHeader, SleeperSize, TallySize, MaxRings, MaxListeners, MaxKey))
 	return hex.EncodeToString(sum[:8])
 }
 
-// compare tells what differs.
+// compare returns an error that names the first difference.
 func (m meta) compare(want meta) error {
 	switch {
 	case m.Layout != want.Layout:
-		return fmt.Errorf("it was made by a version with another layout of records (%s, now %s)", m.Layout, want.Layout)
+		return fmt.Errorf("a version with another record layout made it (%s, now %s)", m.Layout, want.Layout)
 	case m.Rings != want.Rings:
-		return fmt.Errorf("it has %d rings, and there are to be %d", m.Rings, want.Rings)
+		return fmt.Errorf("it has %d rings, and %d are wanted", m.Rings, want.Rings)
 	case m.RingSize != want.RingSize:
-		return fmt.Errorf("its rings are of %d bytes, and are to be of %d", m.RingSize, want.RingSize)
+		return fmt.Errorf("its rings have %d bytes, and %d are wanted", m.RingSize, want.RingSize)
 	case !slices.Equal(m.Listeners, want.Listeners):
-		return fmt.Errorf("it is for %v, and is to be for %v", m.Listeners, want.Listeners)
+		return fmt.Errorf("it is for the listen addresses %v, and %v are wanted", m.Listeners, want.Listeners)
 	}
 	return nil
 }
@@ -95,7 +96,7 @@ func readMeta(from *ebpf.Map) (m meta, err error) {
 	return m, nil
 }
 
-// checkMap checks the form of a map that no program declares.
+// checkMap checks the form of a map that the program doesn't declare.
 func (m meta) checkMap(name string, one *ebpf.Map) error {
 	ok := true
 	switch {
@@ -105,7 +106,7 @@ func (m meta) checkMap(name string, one *ebpf.Map) error {
 		ok = one.Type() == ebpf.RingBuf && int(one.MaxEntries()) == m.RingSize
 	}
 	if !ok {
-		return fmt.Errorf("%s is something else", name)
+		return fmt.Errorf("%s has the wrong type or size", name)
 	}
 	return nil
 }

@@ -10,24 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tally of a ring: what has been given back of it, by listener, so that the counters of the program can be told apart into
-// what is gone with an earlier process and what this one has to account for. It is two slots of a u64 and MaxListeners u64 each:
-// the consumer's position, and how many records of each listener came before. Before the consumer moves
-// its position it writes the slot that doesn't hold the present one. Whenever it dies, one of the slots has the position that the kernel knows,
-// and with it the right numbers.
+// The tally of a ring counts the consumed records by listener. It divides the counters of the program into the part
+// that an earlier process has accounted for and the part that this process must account for. A tally has two slots, of
+// a u64 and MaxListeners u64 each: the consumer's position, and how many records of each listener came before it.
+// Before the consumer moves its position, it writes the slot that doesn't hold the current one. So whenever the process
+// dies, one of the slots has the position that the kernel knows, and with it the right numbers.
 const (
-	TallySlot = 256 // bytes, cache lines of its own
+	TallySlot = 256 // bytes; a multiple of a cache line
 	TallySize = 2 * TallySlot
 )
 
-// newTally makes the map, which the consumers map.
+// newTally makes the map. The consumers map it into their memory.
 func newTally() (*ebpf.Map, error) {
 	return ebpf.NewMap(&ebpf.MapSpec{
 		Name: "binrepd_tally", Type: ebpf.Array, KeySize: 4, ValueSize: TallySize, MaxEntries: uint32(MaxRings), Flags: unix.BPF_F_MMAPABLE,
 	})
 }
 
-// consumed returns how many records had been read, by listener, when the process ended from which the rings were taken over.
+// consumed returns how many records, by listener, the earlier process had consumed when it ended.
 func consumed(rings []*ebpf.Map, tally *ebpf.Map) (sum [MaxListeners]uint64, err error) {
 	for i, r := range rings {
 		position, err := consumerPosition(r)
@@ -52,9 +52,9 @@ func consumed(rings []*ebpf.Map, tally *ebpf.Map) (sum [MaxListeners]uint64, err
 	return sum, nil
 }
 
-var errTally = errors.New("it doesn't belong to the ring")
+var errTally = errors.New("it doesn't match the ring's position")
 
-// consumerPosition reads up to where the ring has been read.
+// consumerPosition returns the position up to which the ring has been consumed.
 func consumerPosition(ring *ebpf.Map) (uint64, error) {
 	page, err := unix.Mmap(ring.FD(), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {

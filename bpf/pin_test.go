@@ -21,7 +21,7 @@ func pinConfig() bpf.Config {
 	return bpf.Config{Rings: 2, RingSize: 1 << 20, K0: 3, K1: 4, Listeners: []netip.AddrPort{netip.MustParseAddrPort("10.1.0.2:5556")}}
 }
 
-// openPin opens the folder and loads a program for it. What it returns ends both, as the end of a process does.
+// openPin opens the folder and loads a program for it. The returned function ends both, as the end of a process does.
 func openPin(t *testing.T, dir string, cfg bpf.Config) (*bpf.Pin, *bpf.Program, func()) {
 	t.Helper()
 	pin, err := bpf.OpenPin(dir, cfg)
@@ -42,13 +42,13 @@ func openPin(t *testing.T, dir string, cfg bpf.Config) (*bpf.Pin, *bpf.Program, 
 	return pin, p, end
 }
 
-// Modes of attachment as netlink tells them (enum in linux/if_link.h).
+// Modes of attachment as netlink reports them (enum in linux/if_link.h).
 const (
 	drvAttached = 1
 	skbAttached = 2
 )
 
-// pins lists the folder.
+// pins lists the files in the folder.
 func pins(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	list, err := os.ReadDir(dir)
@@ -61,7 +61,7 @@ func pins(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestPinFits takes over what is the same but for the key, and replaces what differs, with a reason.
+// TestPinFits takes over state that differs only in the key. It replaces any other state and gives a reason.
 func TestPinFits(t *testing.T) {
 	dir := filepath.Join(bpftest.FileSystem(t), "pins")
 	_, _, end := openPin(t, dir, pinConfig())
@@ -127,7 +127,7 @@ func ringID(t *testing.T, p *bpf.Program) ebpf.MapID {
 	return id
 }
 
-// TestPinIncomplete replaces what lacks a part, whichever, and what is something else.
+// TestPinIncomplete replaces state that lacks any part, or in which a part has the wrong form.
 func TestPinIncomplete(t *testing.T) {
 	dir := filepath.Join(bpftest.FileSystem(t), "pins")
 	_, _, end := openPin(t, dir, pinConfig())
@@ -165,7 +165,7 @@ func TestPinIncomplete(t *testing.T) {
 	}
 }
 
-// TestPinPlace refuses folders that won't do.
+// TestPinPlace refuses unsuitable folders.
 func TestPinPlace(t *testing.T) {
 	fs := bpftest.FileSystem(t)
 	var not *bpf.NotBPFError
@@ -193,8 +193,9 @@ func TestPinPlace(t *testing.T) {
 	}
 }
 
-// TestPinAttachment leaves the program attached, replaces it by the next process's in place, attaches anew where the
-// interface has been made anew or the mode isn't what is wanted, and detaches what is wanted no more.
+// TestPinAttachment leaves the program attached, and the next process replaces it in place. It makes a new attachment
+// if the interface was made anew or the mode is not the wanted one. It detaches from interfaces that are no longer
+// wanted.
 func TestPinAttachment(t *testing.T) {
 	sender, receiver := pair(t, 1500)
 	dir := filepath.Join(bpftest.FileSystem(t), "pins")
@@ -265,7 +266,8 @@ func TestPinAttachment(t *testing.T) {
 	})
 }
 
-// TestPinDeleted deletes and makes again an interface while the program follows it: the pin of the old attachment goes.
+// TestPinDeleted deletes an interface and makes it again while the program follows it. The pin of the old attachment is
+// removed.
 func TestPinDeleted(t *testing.T) {
 	sender, receiver := pair(t, 1500)
 	dir := filepath.Join(bpftest.FileSystem(t), "pins")

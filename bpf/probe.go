@@ -13,22 +13,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HostReport is what of a host matters to XDP.
+// HostReport holds the properties of a host that matter to XDP.
 type HostReport struct {
 	// Kernel is the release, such as "6.1.0-18-amd64".
 	Kernel string `json:"kernel"`
-	// BTF is whether the kernel describes its types. The program doesn't need it.
+	// BTF is true if the kernel has type information. The program doesn't need it.
 	BTF bool `json:"btf"`
-	// JIT says how BPF programs are run: "on", "debug", "off", or "unknown" where /proc doesn't tell.
+	// JIT is the state of the JIT compiler for BPF: "on", "debug", "off", or "unknown" if /proc doesn't say.
 	JIT string `json:"jit"`
-	// Held and Missing are the capabilities that matter here.
+	// Held and Missing are the relevant capabilities that the process has and lacks.
 	Held    []string `json:"capabilities_held"`
 	Missing []string `json:"capabilities_missing"`
 	// Load is why the program can't be loaded, or nil.
 	Load error `json:"-"`
 }
 
-// ProbeHost looks at the host and tries to load the program.
+// ProbeHost examines the host and tries to load the program.
 func ProbeHost() HostReport {
 	r := HostReport{Kernel: release(), JIT: jit(), Held: HeldCapabilities(), Missing: MissingCapabilities()}
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err == nil {
@@ -67,7 +67,7 @@ func jit() string {
 	return "unknown"
 }
 
-// InterfaceReport is what of an interface matters to XDP.
+// InterfaceReport holds the properties of an interface that matter to XDP.
 type InterfaceReport struct {
 	Name  string `json:"name"`
 	Index int    `json:"index"`
@@ -76,14 +76,14 @@ type InterfaceReport struct {
 	// Driver is the name of the kernel's driver, or the kind of a virtual interface.
 	Driver   string `json:"driver"`
 	RXQueues int    `json:"rx_queues"`
-	// Foreign is the XDP program that is on the interface, or nil. Then no mode is tried.
+	// Foreign is the XDP program of another owner on the interface, or nil. If there is one, no mode is tried.
 	Foreign *ForeignProgram `json:"foreign_program"`
 	// Native and Generic are why the mode doesn't work, or nil.
 	Native  error `json:"-"`
 	Generic error `json:"-"`
 }
 
-// Mode returns the mode that Auto would choose, and Auto itself if neither works.
+// Mode returns the mode that Auto would choose. It returns Auto itself if neither works.
 func (r InterfaceReport) Mode() Mode {
 	switch {
 	case r.Foreign != nil:
@@ -96,9 +96,9 @@ func (r InterfaceReport) Mode() Mode {
 	return Auto
 }
 
-// ProbeInterface looks at an interface in the network namespace of the calling thread. It attaches a program that passes
-// every frame, in each mode, and removes it at once. Some drivers take the link down for a moment when they
-// change to native mode and back.
+// ProbeInterface examines an interface in the network namespace of the calling thread. In each mode it attaches a
+// program that passes every frame, and removes it at once. Some drivers take the link down for a moment when they
+// switch to native mode and back.
 func ProbeInterface(name string) (InterfaceReport, error) {
 	dev, err := netlink.LinkByName(name)
 	if err != nil {
@@ -125,7 +125,7 @@ func ProbeInterface(name string) (InterfaceReport, error) {
 	return r, nil
 }
 
-// passProgram loads a program that passes everything, and can do with frames in fragments, as ours can.
+// passProgram loads a program that passes every frame. Like the real program, it supports multi-buffer frames.
 func passProgram() (*ebpf.Program, error) {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "binrepd_probe", Type: ebpf.XDP, License: "GPL", Flags: unix.BPF_F_XDP_HAS_FRAGS,
@@ -145,7 +145,8 @@ func try(program *ebpf.Program, index int, mode Mode) error {
 	return a.Close()
 }
 
-// driver asks the driver itself. Some virtual interfaces have none that answers.
+// driver returns the name that the driver reports. Some virtual interfaces have no driver that answers; then it returns
+// their kind.
 func driver(dev netlink.Link) string {
 	if dev.Attrs().Flags&net.FlagLoopback != 0 {
 		return "loopback"

@@ -9,14 +9,14 @@ import (
 	"binrepd/bpf"
 )
 
-// interesting are the values of a byte at which rules change: lengths, versions, protocols, parts of types and addresses.
+// interesting are byte values at which rules change: lengths, versions, protocols, parts of types and addresses.
 var interesting = []byte{0, 1, 2, 4, 5, 6, 7, 8, 17, 18, 20, 26, 40, 41, 44, 0x3f, 0x40, 0x44, 0x45, 0x46, 0x4f, 0x60, 0x7f, 0x81, 0x86, 0x88, 0xa8, 0xdd, 0xe0, 0xff}
 
-// TestFramesRandom changes frames at random, most often in their headers, and compares the program with the model. Without
-// luck that gives bad checksums only, so that half of the IPv4 headers are made right again.
+// TestFramesRandom changes frames at random, most often in their headers, and compares the program with the model. Most
+// random changes only break the checksum, so half of the IPv4 headers get a correct one again.
 func TestFramesRandom(t *testing.T) {
 	r := newTrial(t)
-	// A change of a byte of the source is enough to be denied.
+	// Changing one byte of the source is enough to be denied.
 	r.allow(t, "10.99.0.0/28", "fd00::/125", "127.0.0.0/8", "::1/128")
 	var bases [][]byte
 	for _, c := range handMade() {
@@ -24,7 +24,7 @@ func TestFramesRandom(t *testing.T) {
 	}
 	seen := make(map[bpf.Verdict]int)
 	rapid.Check(t, func(rt *rapid.T) {
-		for range 50 { // a check of rapid's costs more than a frame
+		for range 50 { // a rapid check costs more than a frame
 			frame := slices.Clone(bases[rapid.IntRange(0, len(bases)-1).Draw(rt, "frame")])
 			for range rapid.IntRange(0, 4).Draw(rt, "changes") {
 				at := rapid.IntRange(0, min(len(frame)-1, 110)).Draw(rt, "at")

@@ -7,7 +7,7 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// TestRecordLayout holds the layout that package ring and src/record.h agree upon.
+// TestRecordLayout pins the layout that package ring and src/record.h agree on.
 func TestRecordLayout(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -29,7 +29,7 @@ func TestRecordLayout(t *testing.T) {
 	}
 }
 
-// TestVerdictNames gives every verdict a name of its own.
+// TestVerdictNames checks that every verdict has a unique name.
 func TestVerdictNames(t *testing.T) {
 	seen := make(map[string]bool)
 	for v := range bpf.Verdict(bpf.Verdicts) {

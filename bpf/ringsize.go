@@ -13,27 +13,27 @@ import (
 const (
 	MaxRings     = int(binrepdLimitMAX_RINGS)
 	MaxListeners = int(binrepdLimitMAX_LISTENERS)
-	// MaxKey is how many bytes of a key the steering hash looks at.
+	// MaxKey is how many bytes of a key go into the steering hash.
 	MaxKey = int(binrepdLimitMAX_KEY)
-	// MaxPayload is the longest payload in bytes that goes into a ring; longer ones are left to the kernel.
+	// MaxPayload is the longest payload in bytes that goes into a ring. Longer ones are left to the kernel.
 	MaxPayload = int(binrepdLimitMAX_PAYLOAD)
-	// DefaultRingSize is the size of a ring in bytes. 64 MiB hold 87,000 packets of 700 bytes: nearly a second of a
-	// consumer standing still at 100,000 events a second.
+	// DefaultRingSize is the size of a ring in bytes. 64 MiB hold 87,000 packets of 700 bytes. That covers a pause of
+	// nearly a second of the consumer at 100,000 events a second.
 	DefaultRingSize = 64 << 20
 )
 
-// maxRingSize is the largest power of two that an int holds everywhere; the kernel takes one more.
+// maxRingSize is the largest power of two that fits an int on every platform. The kernel's own limit is twice as much.
 const maxRingSize = 1 << 30
 
-// DefaultRings returns how many rings to use: one for each processor, up to MaxRings.
+// DefaultRings returns the default number of rings: one for each processor, up to MaxRings.
 func DefaultRings() int { return min(runtime.NumCPU(), MaxRings) }
 
-// ValidateRingSize returns an error that names the nearest right sizes, unless size in bytes is one for a ring: a power of
-// two, a multiple of the page size, and large enough for one of the largest records from every processor, without
-// which a wake-up could get lost (see the package comment).
+// ValidateRingSize returns an error unless size, in bytes, is valid for a ring. A valid size is a power of two, a
+// multiple of the page size, and has room for one of the largest records from every processor; without that room a
+// wake-up could be lost (see the package comment). The error names the nearest valid sizes.
 func ValidateRingSize(size int) error { return validateRingSize(size, LeastRingSize()) }
 
-// LeastRingSize returns the smallest right size on this machine, in bytes.
+// LeastRingSize returns the smallest valid size on this machine, in bytes.
 func LeastRingSize() int {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -42,7 +42,7 @@ func LeastRingSize() int {
 	return minRingSize(cpus, os.Getpagesize())
 }
 
-// minRingSize has room, on each processor, for a record and a wake-up.
+// minRingSize returns the smallest size that has room for a record and a wake-up of each processor.
 func minRingSize(cpus, page int) int {
 	return max(page, powerAtLeast(cpus*int(binrepdLimitMAX_SLOT+binrepdLimitWAKE_SLOT)))
 }
@@ -60,7 +60,7 @@ func validateRingSize(size, least int) error {
 	return nil
 }
 
-// powerAtLeast returns the smallest power of two that is not below n, which is positive.
+// powerAtLeast returns the smallest power of two that is at least n, which must be positive.
 func powerAtLeast(n int) int {
 	return 1 << bits.Len(uint(n-1))
 }

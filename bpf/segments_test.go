@@ -13,9 +13,9 @@ import (
 	"binrepd/userspace/in/socket"
 )
 
-// TestRuns sends packets of equal lengths in runs (UDP segmentation) to an interface that we take from. In native mode the
-// kernel cuts them before the program sees them; in generic mode the program sees a run, leaves it to the kernel as
-// too long, and the socket gets what was sent. Nothing is lost, nothing comes as one.
+// TestRuns sends packets of equal lengths in runs (UDP segmentation) to an interface with the program. In native mode
+// the kernel splits them before the program sees them. In generic mode the program sees the whole run and leaves it to
+// the kernel as too long; the socket then gets the single packets. Nothing is lost, and no run is taken as one packet.
 func TestRuns(t *testing.T) {
 	for _, c := range []struct {
 		name, dev, from, to string

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestObjectFresh fails when a source has changed since the object was made of it. It needs no compiler.
+// TestObjectFresh fails if a source has changed since the object was built. It needs no compiler.
 func TestObjectFresh(t *testing.T) {
 	recorded, err := os.ReadFile("sources.sha256")
 	if err != nil {
@@ -37,6 +37,6 @@ func TestObjectFresh(t *testing.T) {
 		t.Errorf("src has %d files, of which %d are sources", len(all), lines)
 	}
 	if now.String() != string(recorded) {
-		t.Errorf("the object is not of these sources: run go generate ./bpf\nrecorded:\n%snow:\n%s", recorded, &now)
+		t.Errorf("the object was built from other sources: run go generate ./bpf\nrecorded:\n%snow:\n%s", recorded, &now)
 	}
 }

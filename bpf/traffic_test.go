@@ -13,7 +13,7 @@ import (
 	"binrepd/bpf/bpftest"
 )
 
-// readFrom reads one datagram, with patience.
+// readFrom reads one datagram, with a generous timeout.
 func readFrom(t testing.TB, c net.PacketConn) []byte {
 	t.Helper()
 	b := make([]byte, 65536)
@@ -27,8 +27,8 @@ func readFrom(t testing.TB, c net.PacketConn) []byte {
 	return b[:n]
 }
 
-// TestOtherTraffic leaves to the kernel what isn't ours, or can't be taken whole, on the interface that we take from: a TCP
-// connection, datagrams to other ports and addresses, fragments, what isn't BIN.
+// TestOtherTraffic checks that other traffic on the interface reaches the kernel: a TCP connection, datagrams to other
+// ports and addresses, fragments, and datagrams that are not BIN.
 func TestOtherTraffic(t *testing.T) {
 	for _, mode := range []bpf.Mode{bpf.Native, bpf.Generic} {
 		t.Run(mode.String(), func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestOtherTraffic(t *testing.T) {
 			defer server.Close()
 			follow(t, receiver, p, mode, "in0")
 
-			// A connection, which goes on while datagrams are taken.
+			// A TCP connection that stays in use while datagrams are taken.
 			var client net.Conn
 			sender.Do(func() (err error) {
 				client, err = net.Dial("tcp4", "10.1.0.2:22")
@@ -90,8 +90,8 @@ func TestOtherTraffic(t *testing.T) {
 				t.Errorf("%d records of %d datagrams", records, calls)
 			}
 
-			// What comes in pieces comes whole to the socket, and nothing that is in a ring comes there as well: the
-			// socket would have had it before.
+			// The socket gets fragmented datagrams, reassembled. It gets nothing that is in a ring: that would have
+			// arrived before.
 			pieces := binPacket("in pieces", 3000)
 			sendFrom(sender, "10.1.0.2:5556", pieces)
 			if got := readFrom(t, ours); !bytes.Equal(got, pieces) {
@@ -111,7 +111,7 @@ func TestOtherTraffic(t *testing.T) {
 				t.Fatal(err)
 			}
 			l := c.Listeners[0]
-			// Generic XDP sees packets before they are put together, too; the later fragments are of no known listener.
+			// Generic XDP also sees packets before reassembly. Later fragments have no known listener.
 			if l[bpf.Steered] != calls || l[bpf.NotBIN] != 1 || l[bpf.Fragment] != 1 || c.Unknown[bpf.Fragment] != 2 || l.Sum() != calls+2 || c.Unknown[bpf.Other] == 0 {
 				t.Errorf("counters %+v", c)
 			}

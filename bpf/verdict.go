@@ -1,16 +1,17 @@
 package bpf
 
-// Verdict is what the program made of a frame. Steered, Denied and RateLimited end it, all others leave it to the kernel.
+// Verdict is the program's decision about a frame. Steered, Denied and RateLimited end the frame; all others leave it
+// to the kernel.
 type Verdict uint32
 
 const (
-	// Steered: the datagram is in a ring, the frame ended there.
+	// Steered: the datagram is in a ring, and the frame ends here.
 	Steered = Verdict(binrepdVerdictVERDICT_STEERED)
-	// Other: no UDP datagram to a listen address, that is, the host's other traffic.
+	// Other: not a UDP datagram to a listen address, so it is the host's other traffic.
 	Other = Verdict(binrepdVerdictVERDICT_OTHER)
 	// Encapsulated: a third VLAN tag, MPLS, PPPoE, or a tunnel.
 	Encapsulated = Verdict(binrepdVerdictVERDICT_ENCAPSULATED)
-	// Fragment: an IP fragment. The listener is known for first fragments of IPv4 only.
+	// Fragment: an IP fragment. The listener is known only for first fragments of IPv4.
 	Fragment = Verdict(binrepdVerdictVERDICT_FRAGMENT)
 	// Options: IPv4 options, or IPv6 extension headers (for which the listener is not known).
 	Options = Verdict(binrepdVerdictVERDICT_OPTIONS)
@@ -18,21 +19,21 @@ const (
 	BadLength = Verdict(binrepdVerdictVERDICT_BAD_LENGTH)
 	// BadHeader: IP version, header length or header checksum is wrong.
 	BadHeader = Verdict(binrepdVerdictVERDICT_BAD_HEADER)
-	// Martian: an address that can't come in at this interface, such as 127.0.0.1 from outside.
+	// Martian: an address that must not come in at this interface, such as 127.0.0.1 from outside.
 	Martian = Verdict(binrepdVerdictVERDICT_MARTIAN)
 	// NotBIN: to a listen address, but not a BIN packet.
 	NotBIN = Verdict(binrepdVerdictVERDICT_NOT_BIN)
-	// TooLong: a BIN packet of more than MaxPayload bytes.
+	// TooLong: a BIN packet with more than MaxPayload bytes.
 	TooLong = Verdict(binrepdVerdictVERDICT_TOO_LONG)
 	// RingFull: the ring had no room.
 	RingFull = Verdict(binrepdVerdictVERDICT_RING_FULL)
-	// Fault: a helper of the kernel refused what it can't refuse. Never seen.
+	// Fault: a helper of the kernel refused something that should always work. Never seen.
 	Fault = Verdict(binrepdVerdictVERDICT_FAULT)
-	// Denied: a BIN packet from a source that may not speak (Program.Allow).
+	// Denied: a BIN packet from a source that is not allowed (Program.Allow).
 	Denied = Verdict(binrepdVerdictVERDICT_DENIED)
 	// RateLimited: a BIN packet from a source that has sent more than Config.Rate.
 	RateLimited = Verdict(binrepdVerdictVERDICT_RATE_LIMITED)
-	// Verdicts is how many there are.
+	// Verdicts is the number of verdicts.
 	Verdicts = int(binrepdVerdictVERDICTS)
 )
 
@@ -42,7 +43,7 @@ var verdictNames = [Verdicts]string{
 	RingFull: "ring_full", Fault: "fault", Denied: "denied", RateLimited: "rate_limited",
 }
 
-// String returns the name of the verdict in status and metrics.
+// String returns the name of the verdict, as in status and metrics.
 func (v Verdict) String() string {
 	if int(v) < Verdicts {
 		return verdictNames[v]
@@ -62,16 +63,15 @@ func (f Frames) Sum() uint64 {
 	return sum
 }
 
-// Counters tell what became of every frame that the program saw.
+// Counters count every frame that the program saw.
 type Counters struct {
-	// Unknown are the frames of which the listener is not known, because they are to none or because the program
-	// couldn't tell.
+	// Unknown are the frames without a known listener: they are to no listener, or the program couldn't tell.
 	Unknown Frames
-	// Listeners are those to each listen address, in the order of Config.Listeners.
+	// Listeners are the frames to each listen address, in the order of Config.Listeners.
 	Listeners []Frames
 }
 
-// Total returns the frames by verdict, whoever they were to.
+// Total returns the frames of all listeners by verdict.
 func (c Counters) Total() Frames {
 	sum := c.Unknown
 	for _, l := range c.Listeners {
@@ -82,7 +82,7 @@ func (c Counters) Total() Frames {
 	return sum
 }
 
-// subtract takes away what was counted before.
+// subtract subtracts earlier counts.
 func (c *Counters) subtract(before Counters) {
 	less := func(f *Frames, before Frames) {
 		for v := range f {

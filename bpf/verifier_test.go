@@ -11,7 +11,7 @@ import (
 	"binrepd/bpf/bpftest"
 )
 
-// TestVerifierBudget keeps the program far from the verifier's limit of a million instructions, since verifiers of other
+// TestVerifierBudget keeps the program far below the verifier's limit of a million instructions. Verifiers of other
 // kernels need more of them for the same program.
 func TestVerifierBudget(t *testing.T) {
 	bpftest.RequireKernel(t)

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// verdict is a test that only notes what becomes of it.
+// verdict is a testing.TB that only records how a test ends.
 type verdict struct {
 	testing.TB
 	failed, skipped bool
@@ -25,9 +25,9 @@ func (v *verdict) Helper()               {}
 func (v *verdict) Fatalf(string, ...any) { v.failed = true; panic(v) }
 func (v *verdict) Skipf(string, ...any)  { v.skipped = true; panic(v) }
 
-// TestRequireKernel skips without privilege, or fails if that is forbidden.
+// TestRequireKernel skips without privilege, or fails if skipping is forbidden.
 func TestRequireKernel(t *testing.T) {
-	RequireKernel(t) // or there is no privilege to be dropped
+	RequireKernel(t) // without privilege there is none to drop
 	for _, forbidden := range []bool{false, true} {
 		t.Setenv(RequireEnv, map[bool]string{false: "", true: "1"}[forbidden])
 		WithCapabilities(t, func() {
@@ -43,7 +43,7 @@ func TestRequireKernel(t *testing.T) {
 	}
 }
 
-// TestMissing skips, or fails if that is forbidden.
+// TestMissing skips, or fails if skipping is forbidden.
 func TestMissing(t *testing.T) {
 	for _, forbidden := range []bool{false, true} {
 		t.Setenv(RequireEnv, map[bool]string{false: "", true: "1"}[forbidden])
@@ -58,7 +58,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestFrameLikeReal builds the whole frames of a capture again.
+// TestFrameLikeReal rebuilds the complete frames of a capture.
 func TestFrameLikeReal(t *testing.T) {
 	built := 0
 	for i, want := range Capture(t, "opensips-1.11.pcap") {
@@ -70,7 +70,7 @@ func TestFrameLikeReal(t *testing.T) {
 			To:      netip.MustParseAddrPort("10.99.0.2:5556"),
 			Payload: want[42:],
 		}.Bytes()
-		// What a Frame doesn't say: the Ethernet addresses, the identification, and with it the IP checksum.
+		// A Frame doesn't set the Ethernet addresses and the identification, so the IP checksum differs, too.
 		copy(got, want[:12])
 		copy(got[18:22], want[18:22])
 		copy(got[24:26], want[24:26])
@@ -84,7 +84,7 @@ func TestFrameLikeReal(t *testing.T) {
 	}
 }
 
-// TestFrameChecksums computes the checksums over what they cover: with them in it, the sum is all ones.
+// TestFrameChecksums checks the checksums: with them included, the sum is all ones.
 func TestFrameChecksums(t *testing.T) {
 	for _, f := range []Frame{
 		{From: netip.MustParseAddrPort("10.0.0.1:1"), To: netip.MustParseAddrPort("10.0.0.2:2"), Payload: []byte("odd")},
@@ -109,7 +109,7 @@ func TestFrameChecksums(t *testing.T) {
 	}
 }
 
-// TestFrameShapes has each part where it belongs.
+// TestFrameShapes checks that each part is in its place.
 func TestFrameShapes(t *testing.T) {
 	f := Frame{
 		Tags: []Tag{{Type: 0x88a8, VLAN: 7}, {Type: 0x8100, VLAN: 8}},

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WithCapabilities runs fn on a thread that has no effective capabilities but these (CAP_... of x/sys/unix). It calls
+// WithCapabilities runs fn on a thread whose only effective capabilities are these (CAP_... of x/sys/unix). It calls
 // RequireKernel. fn must not call t.FailNow.
 func WithCapabilities(t testing.TB, fn func(), numbers ...int) {
 	t.Helper()
 	RequireKernel(t)
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with its capabilities
+		runtime.LockOSThread() // never unlocked: the thread ends and takes its capabilities with it
 		err := only(numbers)
 		if err == nil {
 			fn()

@@ -13,7 +13,7 @@ import (
 // Captures are the names of the captures of real senders. Their frames go from 10.99.0.1:5555 to 10.99.0.2:5556.
 func Captures() []string { return []string{"opensips-1.10.pcap", "opensips-1.11.pcap"} }
 
-// Capture returns the frames of a capture, in order. It skips the test where the captures are absent: they lie in
+// Capture returns the frames of a capture, in order. It skips the test if the captures are absent. They are in
 // ../shared/captures beside the repository.
 func Capture(t testing.TB, name string) [][]byte {
 	t.Helper()
@@ -23,9 +23,9 @@ func Capture(t testing.TB, name string) [][]byte {
 	}
 	b, err := os.ReadFile(filepath.Join(root, "..", "shared", "captures", name))
 	if errors.Is(err, fs.ErrNotExist) {
-		// As package bintest of the other side has it, which nothing here may import.
+		// Package bintest does the same. It may not be imported here.
 		if os.Getenv("BINREPD_REQUIRE_CAPTURES") == "1" {
-			t.Fatalf("needs captures of real senders, and BINREPD_REQUIRE_CAPTURES=1 forbids to skip: %v", err)
+			t.Fatalf("needs captures of real senders, and BINREPD_REQUIRE_CAPTURES=1 forbids skipping: %v", err)
 		}
 		t.Skipf("SKIPPED, needs captures of real senders in ../shared/captures beside the repository, which are not part of it: %v "+
 			"(BINREPD_REQUIRE_CAPTURES=1 makes this a failure)", err)
@@ -57,8 +57,8 @@ func repository() (string, error) {
 	}
 }
 
-// parsePcap reads a little-endian pcap file of Ethernet frames: a header of 24 bytes, then for each frame 16 bytes, of which
-// the third word is the captured length and the fourth the real one.
+// parsePcap reads a little-endian pcap file of Ethernet frames. The file has a header of 24 bytes. Each frame then has
+// 16 bytes of header, whose third word is the captured length and whose fourth is the real length.
 func parsePcap(b []byte) ([][]byte, error) {
 	if len(b) < 24 {
 		return nil, errors.New("pcap: no header")

@@ -1,7 +1,6 @@
-// Package bpftest is what tests that need a kernel share: the question whether they may run (RequireKernel), network
-// namespaces of their own with veth pairs (Namespace), frames made by hand (Frame), and the captures of real
-// senders (Capture).
+// Package bpftest has helpers for tests that need a kernel: a check whether such tests may run (RequireKernel), private
+// network namespaces with veth pairs (Namespace), hand-made frames (Frame), and the captures of real senders (Capture).
 //
-// Nothing here touches the network of the host: traffic stays in namespaces that the test made, and a namespace goes
-// away with the test that made it.
+// Nothing here touches the network of the host. Traffic stays in namespaces that the test made, and a namespace ends
+// with its test.
 package bpftest

@@ -5,28 +5,28 @@ import (
 	"net/netip"
 )
 
-// Frame is an Ethernet frame with one UDP datagram. Bytes builds it, lengths and checksums right; whoever wants a wrong
-// one changes the bytes.
+// Frame is an Ethernet frame with one UDP datagram. Bytes builds it with correct lengths and checksums. A test that
+// needs a wrong frame changes the bytes.
 type Frame struct {
 	// Tags are the VLAN tags, outermost first.
 	Tags []Tag
-	// From and To are of one family, which is that of the packet.
+	// From and To must be of one address family. It decides whether the packet is IPv4 or IPv6.
 	From, To netip.AddrPort
 	Payload  []byte
 
 	// Options of IPv4, a multiple of 4 bytes, at most 40.
 	Options []byte
-	// Offset is the place in bytes of this fragment of an IPv4 packet; if it isn't 0, Payload is what follows the IP
-	// header, without UDP header.
+	// Offset is the offset in bytes of this fragment of an IPv4 packet. If it isn't 0, Payload follows the IP header
+	// directly, without a UDP header.
 	Offset int
 	// More says that more fragments of the IPv4 packet follow.
 	More bool
 
-	// Extensions are IPv6 extension headers, each as it is but for its first byte; ExtensionTypes are their numbers.
+	// Extensions are IPv6 extension headers, complete except for the first byte. ExtensionTypes are their numbers.
 	Extensions     [][]byte
 	ExtensionTypes []byte
 
-	// Padding is how many bytes follow the packet.
+	// Padding is the number of bytes after the packet.
 	Padding int
 }
 
@@ -105,7 +105,7 @@ func (f Frame) ipv6(b []byte) []byte {
 	return append(b, body...)
 }
 
-// transport returns what follows the IP header.
+// transport returns everything after the IP header.
 func (f Frame) transport() []byte {
 	if f.Offset > 0 {
 		return f.Payload
@@ -116,7 +116,7 @@ func (f Frame) transport() []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(length))
 	b = append(b, 0, 0)
 	b = append(b, f.Payload...)
-	if !f.More { // else the checksum would cover what isn't here; 0 is none
+	if !f.More { // else the checksum would cover later fragments; 0 means none
 		pseudo := append(f.From.Addr().AsSlice(), f.To.Addr().AsSlice()...)
 		pseudo = append(pseudo, 0, protocolUDP, byte(length>>8), byte(length))
 		check := ^sum(uint32(sum(0, pseudo)), b)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespace is a network namespace with a thread of its own. It ends with the test.
+// Namespace is a network namespace with its own thread. It ends with the test.
 type Namespace struct {
 	t     testing.TB
 	calls chan func()
@@ -48,9 +48,9 @@ func NewNamespace(t testing.TB) *Namespace {
 	return n
 }
 
-// Do runs fn on the thread of the namespace and fails the test if it returns an error. Sockets that it opens, processes
-// that it starts and programs that it attaches belong to the namespace from then on. If it calls t.FailNow, the namespace
-// is of no use any more.
+// Do runs fn on the thread of the namespace and fails the test if it returns an error. Sockets that fn opens, processes
+// that it starts and programs that it attaches belong to the namespace. If fn calls t.FailNow, the namespace can't be
+// used any more.
 func (n *Namespace) Do(fn func() error) {
 	n.t.Helper()
 	if err := n.Try(fn); err != nil {
@@ -58,7 +58,7 @@ func (n *Namespace) Do(fn func() error) {
 	}
 }
 
-// Try is Do for errors that are expected.
+// Try is like Do, for errors that are expected.
 func (n *Namespace) Try(fn func() error) error {
 	result := make(chan error, 1)
 	select {
@@ -95,8 +95,8 @@ type End struct {
 	Addresses []netip.Prefix
 }
 
-// Veth makes a pair of interfaces, connected by nothing but each other, with that MTU, addresses set, and up. It
-// returns when both can carry traffic.
+// Veth makes a pair of connected interfaces with this MTU, sets their addresses and takes them up. It returns when both
+// can carry traffic.
 func Veth(mtu int, a, b End) {
 	a.In.t.Helper()
 	var bNS int

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FileSystem mounts a BPF filesystem on a folder of the test, until the test ends, and returns the folder. It calls RequireKernel.
+// FileSystem mounts a BPF filesystem on a folder of the test until the test ends. It returns the folder. It calls
+// RequireKernel.
 func FileSystem(t testing.TB) string {
 	t.Helper()
 	RequireKernel(t)

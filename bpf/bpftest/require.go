@@ -13,8 +13,8 @@ import (
 // RequireEnv is the environment variable that turns skipped kernel tests into failed ones when it is "1".
 const RequireEnv = "BINREPD_REQUIRE_KERNEL"
 
-// RequireKernel skips the test unless the process may load XDP programs and make network namespaces, which takes
-// CAP_NET_ADMIN and CAP_SYS_ADMIN, in practice root. With RequireEnv set to 1 it fails instead.
+// RequireKernel skips the test unless the process may load XDP programs and make network namespaces. That needs
+// CAP_NET_ADMIN and CAP_SYS_ADMIN, in practice root. With RequireEnv set to 1 it fails the test instead.
 func RequireKernel(t testing.TB) {
 	t.Helper()
 	err := kernel()
@@ -22,16 +22,17 @@ func RequireKernel(t testing.TB) {
 		return
 	}
 	if os.Getenv(RequireEnv) == "1" {
-		t.Fatalf("needs the kernel, and %s=1 forbids to skip: %v", RequireEnv, err)
+		t.Fatalf("needs the kernel, and %s=1 forbids skipping: %v", RequireEnv, err)
 	}
 	t.Skipf("SKIPPED, needs the kernel: %v (run as root; %s=1 makes this a failure)", err, RequireEnv)
 }
 
-// Missing skips a test that found out that the kernel, or the privilege, doesn't give what it needs. With RequireEnv set to 1 it fails instead.
+// Missing skips a test that needs something that this kernel or this privilege doesn't offer. With RequireEnv set to 1
+// it fails the test instead.
 func Missing(t testing.TB, what string, err error) {
 	t.Helper()
 	if os.Getenv(RequireEnv) == "1" {
-		t.Fatalf("needs %s, and %s=1 forbids to skip: %v", what, RequireEnv, err)
+		t.Fatalf("needs %s, and %s=1 forbids skipping: %v", what, RequireEnv, err)
 	}
 	t.Skipf("SKIPPED, needs %s: %v (%s=1 makes this a failure)", what, err, RequireEnv)
 }
@@ -50,7 +51,7 @@ func kernel() error {
 			return fmt.Errorf("%s missing", c.name)
 		}
 	}
-	// Behind that, since the answer is kept.
+	// Check this last, since the library caches the answer.
 	if err := features.HaveProgramType(ebpf.XDP); err != nil {
 		return fmt.Errorf("XDP programs: %w", err)
 	}

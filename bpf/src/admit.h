@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 //
-// Who may speak, and how much. Only BIN packets to a listener come here; package gate applies the same rules to what
-// comes through the sockets.
+// Admission: the list of allowed sources and the rate limit. Only BIN packets to a listener come here. Package gate
+// applies the same rules to what comes through the sockets.
 
 #ifndef BINREPD_ADMIT_H
 #define BINREPD_ADMIT_H
@@ -35,7 +35,7 @@ static __always_inline void count_denied(const struct source *from)
 		bpf_map_update_elem(&denied, from, &one, BPF_ANY); // no room to count: the verdict is counted all the same
 }
 
-// within_rate takes a datagram's worth from the bucket of a source, if it is there.
+// within_rate takes one datagram's worth from the bucket of a source, if there is enough.
 static __always_inline bool within_rate(const struct source *from)
 {
 	__u64 now = bpf_ktime_get_ns(), ahead, next;

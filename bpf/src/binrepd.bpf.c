@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 //
-// The way in: BIN datagrams to the listen addresses go from the frame straight into a ring buffer, all others to
-// the kernel. parse.h says what is ours, admit.h who may send it, steer.h which ring it goes to, record.h what user
-// space finds there.
+// The XDP program. It takes BIN datagrams to the listen addresses from the frame straight into a ring buffer, and leaves
+// all others to the kernel. parse.h recognizes them, admit.h has the list of sources and the rate limit, steer.h chooses
+// the ring, and record.h defines what user space finds there.
 
 #include "record.h"
 #include "maps.h"
@@ -10,7 +10,7 @@
 #include "parse.h"
 #include "admit.h"
 
-// Types that occur in no map, for the generated Go.
+// Types that no map uses. They are named here so that Go gets them generated.
 const struct record *export_record __attribute__((unused));
 const enum verdict *export_verdict __attribute__((unused));
 const enum limit *export_limit __attribute__((unused));
@@ -24,12 +24,12 @@ static __always_inline void count(__u32 row, enum verdict verdict)
 }
 
 // wake wakes the consumer of a ring if it has said that it sleeps. It runs after the record is submitted, which is a full
-// memory barrier: either this sees the flag, or the consumer, which sets it and then looks, sees the record.
+// memory barrier. So either this function sees the flag, or the consumer, which sets it and then looks, sees the record.
 //
-// Only a record can wake, so that a small one is made and dropped. It is reserved before the flag is taken: as long as
-// no processor has got one, every processor can have put just one record into the ring, in which the consumer left room
-// for them when it fell asleep: as much as every ring of the least allowed size has when it is empty (../ringsize.go);
-// so the first to try finds some. Who can't reserve leaves the flag to whoever can.
+// Only a record can wake, so a small one is made and discarded. It is reserved before the flag is taken. Until one processor
+// has reserved it, every processor can have put only one record into the ring. The consumer left room for these when it fell
+// asleep: as much as the smallest allowed ring has when it is empty (../ringsize.go). So the first processor that tries
+// finds room. A processor that can't reserve leaves the flag to the others.
 static __always_inline void wake(void *ring, __u32 index)
 {
 	struct sleeper *s = bpf_map_lookup_elem(&sleepers, &index);
@@ -46,8 +46,8 @@ static __always_inline void wake(void *ring, __u32 index)
 		bpf_ringbuf_discard(call, BPF_RB_NO_WAKEUP);
 }
 
-// put makes a record of the class whose payload can have room bytes. The verifier of kernels before 5.19 wants the size of a
-// record to be a constant.
+// put makes a record of the size class whose payload can have room bytes. The verifier of kernels before 5.19 requires
+// that the size of a record is a constant.
 static __always_inline enum verdict put(struct xdp_md *ctx, const struct datagram *d, __u32 hash, void *ring, const __u32 room)
 {
 	struct record *r = bpf_ringbuf_reserve(ring, sizeof(*r) + room, 0);
@@ -70,13 +70,13 @@ static __always_inline enum verdict put(struct xdp_md *ctx, const struct datagra
 	return VERDICT_STEERED;
 }
 
-// Room for the payload in a record that takes so many bytes of the ring.
+// The number of bytes left for the payload in a record that takes so many bytes of the ring.
 #define ROOM(bytes) ((bytes) - SLOT_HEADER - sizeof(struct record))
 
 _Static_assert(ROOM(MAX_SLOT) == MAX_PAYLOAD, "the largest class is for the largest payload");
 
-// put_sized picks the smallest class that the payload fits. The classes are whole cache lines and lie closer where
-// dialogs are: most packets of real senders have 300 to 900 bytes.
+// put_sized picks the smallest size class that the payload fits into. The classes are whole cache lines. They are closer
+// together in the range of dialogs: most packets of real senders have 300 to 900 bytes.
 static __always_inline enum verdict put_sized(struct xdp_md *ctx, const struct datagram *d, __u32 hash, void *ring)
 {
 #define CLASS(bytes) \

@@ -17,21 +17,22 @@ const volatile __u64 steering_k1 = 0;
 // How many of the rings are in use, at least 1.
 const volatile __u32 ring_count = 1;
 
-// One bit for each UDP port (host byte order) at which there is a listener. It turns most other traffic away
-// before an address is looked up.
+// One bit for each UDP port (host byte order) that has a listener. It rejects most other traffic before any look-up of an
+// address.
 const volatile __u64 listen_ports[65536 / 64] = {};
 
-// The listen addresses that are no wildcards, and how many of them there are. Comparing with a few costs less than
-// a look-up in a map, of which there is need only where there are wildcards.
+// The listen addresses that are not wildcards, and their number. Comparing with a few of them costs less than a look-up in
+// a map. The map is used only if there are wildcards.
 const volatile struct named_address named[MAX_LISTENERS] = {};
 const volatile __u32 named_count = 0;
 const volatile __u32 wildcard_count = 0;
 
-// Nanoseconds for each datagram of one source, and how many of them it may be ahead of its rate. 0: no limit.
+// The nanoseconds that each datagram of a source costs, and how many datagrams it may be ahead of its rate. 0: no
+// limit.
 const volatile __u64 rate_interval = 0;
 const volatile __u64 rate_burst = 0;
 
-// Whether there is a list of those who may speak. It changes while the program runs, hence no constant.
+// Nonzero if there is a list of allowed sources. It changes while the program runs, so it is no constant.
 volatile __u32 guarded;
 
 // One ring buffer for each consumer.
@@ -55,7 +56,7 @@ struct {
 	__type(value, struct sleeper);
 } sleepers SEC(".maps");
 
-// What wildcards stand for at the time: local address and port to the index of the listener.
+// What the wildcards currently expand to: local address and port to the index of the listener.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_ADDRESSES);
@@ -63,7 +64,7 @@ struct {
 	__type(value, __u8);
 } addresses SEC(".maps");
 
-// Who may speak, while guarded.
+// The allowed sources, used while guarded is set.
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, MAX_ALLOWED);
@@ -72,7 +73,7 @@ struct {
 	__type(value, __u8);
 } allowed SEC(".maps");
 
-// How many datagrams of whom were denied. Addresses can be forged, so that only those refused last are kept.
+// How many datagrams of each source were denied. Addresses can be forged, so only the sources denied last are kept.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
 	__uint(max_entries, MAX_DENIED);
@@ -95,8 +96,8 @@ struct {
 	__type(value, struct counters);
 } verdicts SEC(".maps");
 
-// Room for a steering key that can't be hashed in place: it lies in a fragment of the frame, or is the source.
-// Eight bytes more than the key, so that its tail can be loaded as one word.
+// Room for a steering key that can't be hashed in place, because it is in a fragment of the frame or is the source.
+// It has eight bytes more than the key, so that the tail of the key can be loaded as one word.
 struct scratch {
 	__u8 key[MAX_KEY + 8];
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 //
-// From the frame to the datagram: Ethernet, up to two VLAN tags, IPv4 or IPv6, UDP. The order of the rules is that
-// of the text; ../model_test.go has them a second time in Go. When in doubt, leave it to the kernel.
+// From the frame to the datagram: Ethernet, up to two VLAN tags, IPv4 or IPv6, UDP. The rules apply in the order of the
+// text. ../model_test.go implements them a second time in Go. A frame in doubt is left to the kernel.
 
 #ifndef BINREPD_PARSE_H
 #define BINREPD_PARSE_H
@@ -18,10 +18,10 @@
 // Interface index of lo, the same in every network namespace.
 #define LOOPBACK 1
 
-// NO_LISTENER is the row of the counters for frames of which the listener is not known.
+// NO_LISTENER is the row of the counters for frames without a known listener.
 #define NO_LISTENER 0
 
-// GO_ON is no verdict: the datagram is ours so far.
+// GO_ON is not a verdict: so far the datagram is one to take.
 #define GO_ON VERDICTS
 
 struct datagram {
@@ -41,7 +41,7 @@ static __always_inline int is_tag(__be16 type)
 	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
 }
 
-// Tunnels, as the protocol of an IP packet.
+// Protocol numbers of tunnels in an IP packet.
 static __always_inline enum verdict other_protocol(__u8 protocol)
 {
 	switch (protocol) {
@@ -79,7 +79,7 @@ static __always_inline bool same(const volatile struct address *a, const struct 
 	return x[3] == y[3] && a->port == b->port && x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
 }
 
-// find_listener makes row that of the listener at to.
+// find_listener sets row to that of the listener at to.
 static __always_inline bool find_listener(const struct address *to, __u32 *row)
 {
 	__u8 *listener;
@@ -117,7 +117,7 @@ static __always_inline void map_ipv4(__u8 addr[16], __be32 ip)
 	word[3] = ip;
 }
 
-// The header checksum of 20 bytes of header is right when the sum of all its words is all ones.
+// The checksum of a header of 20 bytes is correct if the sum of all its words is all ones.
 static __always_inline bool checksum_right(const struct iphdr *ip)
 {
 	const __u32 *word = (const __u32 *)ip;
@@ -130,7 +130,7 @@ static __always_inline bool checksum_right(const struct iphdr *ip)
 	return sum == 0xffff;
 }
 
-// Loopback addresses belong on lo; 0/8 and 224/3 are no sources.
+// Loopback addresses belong on lo. Addresses in 0/8 and 224/3 are never valid sources.
 static __always_inline bool martian4(const struct xdp_md *ctx, __be32 source, __be32 destination)
 {
 	__u32 from = bpf_ntohl(source) >> 24, to = bpf_ntohl(destination) >> 24;
@@ -140,13 +140,13 @@ static __always_inline bool martian4(const struct xdp_md *ctx, __be32 source, __
 	return (from == 127 || to == 127) && ctx->ingress_ifindex != LOOPBACK;
 }
 
-// is_mapped covers ::ffff:0:0/96, which would pass for IPv4 addresses with us.
+// is_mapped matches ::ffff:0:0/96. This program would take such addresses for IPv4 addresses.
 static __always_inline bool is_mapped(const struct in6_addr *a)
 {
 	return (a->s6_addr32[0] | a->s6_addr32[1]) == 0 && a->s6_addr32[2] == bpf_htonl(0xffff);
 }
 
-// is_low covers :: and ::1.
+// is_low matches :: and ::1.
 static __always_inline bool is_low(const struct in6_addr *a)
 {
 	return (a->s6_addr32[0] | a->s6_addr32[1] | a->s6_addr32[2]) == 0 && (a->s6_addr32[3] | bpf_htonl(1)) == bpf_htonl(1);
@@ -159,8 +159,8 @@ static __always_inline bool martian6(const struct xdp_md *ctx, const struct ipv6
 	return (is_low(&ip->saddr) || is_low(&ip->daddr)) && ctx->ingress_ifindex != LOOPBACK;
 }
 
-// measure sets payload and length from the UDP header at offset l4, of an IP packet whose end by its own account is at ip_end.
-// Behind that there may be padding; between the end of UDP and that of IP as well (RFC 9868), the kernel ignores it, too.
+// measure sets payload and length from the UDP header at offset l4. ip_end is the end of the packet by its IP header.
+// Padding may follow it. There may also be bytes between the end of UDP and that of IP (RFC 9868); the kernel ignores them.
 static __always_inline enum verdict measure(struct xdp_md *ctx, struct datagram *d, const struct udphdr *udp, __u32 l4, __u32 ip_end)
 {
 	__u32 length = bpf_ntohs(udp->len);
@@ -252,7 +252,7 @@ static __always_inline enum verdict parse_ipv6(struct xdp_md *ctx, struct datagr
 	return measure(ctx, d, udp, l4, l4 + bpf_ntohs(ip->payload_len));
 }
 
-// check_bin looks whether the payload is a BIN packet that a ring can take.
+// check_bin checks whether the payload is a BIN packet that fits into a ring.
 static __always_inline enum verdict check_bin(struct xdp_md *ctx, const struct datagram *d, void *data, void *end)
 {
 	__u8 *p = data + d->payload;
@@ -271,7 +271,7 @@ static __always_inline enum verdict check_bin(struct xdp_md *ctx, const struct d
 	return GO_ON;
 }
 
-// parse fills d from the frame and returns GO_ON, or the verdict that keeps it out of the rings.
+// parse fills d from the frame. It returns GO_ON, or the verdict that keeps the frame out of the rings.
 static __always_inline enum verdict parse(struct xdp_md *ctx, struct datagram *d)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;

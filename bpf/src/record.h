@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 //
-// The contract with user space: what lies in a ring, how frames are judged, what the maps hold. Go gets
-// these types generated from the compiled object (../gen.go); ../record_test.go compares the layout.
+// The contract with user space: the contents of a ring, the verdicts on frames, and the contents of the maps. The Go
+// types are generated from the compiled object (../gen.go); ../record_test.go compares the layout.
 
 #ifndef BINREPD_RECORD_H
 #define BINREPD_RECORD_H
@@ -14,41 +14,41 @@ enum limit {
 	MAX_LISTENERS = 16,
 	// Wildcard listeners are expanded to the addresses of the host.
 	MAX_ADDRESSES = 4096,
-	// Bytes of the key that the steering hash looks at (datagram.MaxSteeringKey).
+	// Bytes of the key that go into the steering hash (packets.MaxSteeringKey).
 	MAX_KEY = 256,
-	// The shortest packet that any receiver of BIN looks at.
+	// The shortest packet that any receiver of BIN accepts.
 	MIN_PAYLOAD = 18,
-	// The longest payload that goes into a ring: what fits an MTU of 9216, the largest that is common, and a bit.
+	// The longest payload that goes into a ring: what fits the largest common MTU of 9216, and a bit more.
 	MAX_PAYLOAD = 9232,
-	// The same with all headers, as it lies in a ring.
+	// The ring space of such a record, with all headers.
 	MAX_SLOT = 9280,
-	// What a wake-up takes of a ring: a cache line, as all records are whole ones.
+	// The ring space of a wake-up: a cache line, since all records are whole cache lines.
 	WAKE_SLOT = 64,
-	// The ring's own header of a record.
+	// The ring's own header for each record.
 	SLOT_HEADER = 8,
-	// Prefixes in the list of those who may speak.
+	// Maximum number of prefixes in the list of allowed sources.
 	MAX_ALLOWED = 1024,
-	// Sources that a count of refusals is kept of, and sources that have a bucket.
+	// Maximum number of sources with a count of refusals, and with a bucket.
 	MAX_DENIED = 1024,
 	MAX_BUCKETS = 16384,
 };
 
-// verdict is what the program made of a frame: every frame gets exactly one. VERDICT_STEERED, VERDICT_DENIED and
-// VERDICT_RATE_LIMITED end the frame, all others leave it to the kernel. APPEND ONLY: the numbers index the counters. Names: ../verdict.go.
+// verdict is the decision about a frame: every frame gets exactly one. VERDICT_STEERED, VERDICT_DENIED and
+// VERDICT_RATE_LIMITED end the frame. All others leave it to the kernel. APPEND ONLY: they index counters (../verdict.go).
 enum verdict {
-	VERDICT_STEERED,      // the datagram is in a ring, the frame ends here
-	VERDICT_OTHER,        // no UDP datagram to a listen address: the host's other traffic
+	VERDICT_STEERED,      // the datagram is in a ring, and the frame ends here
+	VERDICT_OTHER,        // not a UDP datagram to a listen address: the host's other traffic
 	VERDICT_ENCAPSULATED, // a third VLAN tag, MPLS, PPPoE, a tunnel
-	VERDICT_FRAGMENT,     // an IP fragment; the listener is known for first fragments of IPv4 only
-	VERDICT_OPTIONS,      // IPv4 options; IPv6 extension headers, of which the listener is not known
+	VERDICT_FRAGMENT,     // an IP fragment; the listener is known only for first fragments of IPv4
+	VERDICT_OPTIONS,      // IPv4 options; IPv6 extension headers (their listener is not known)
 	VERDICT_BAD_LENGTH,   // a header or a length doesn't fit the frame
 	VERDICT_BAD_HEADER,   // IP version, header length or header checksum is wrong
-	VERDICT_MARTIAN,      // an address that can't come in here, such as 127.0.0.1 from outside
+	VERDICT_MARTIAN,      // an address that must not come in here, such as 127.0.0.1 from outside
 	VERDICT_NOT_BIN,      // to a listen address, but not a BIN packet
 	VERDICT_TOO_LONG,     // a BIN packet longer than MAX_PAYLOAD bytes
 	VERDICT_RING_FULL,    // the ring had no room
-	VERDICT_FAULT,        // a helper refused what it can't refuse; never seen
-	VERDICT_DENIED,       // a BIN packet from a source that isn't on the list of those who may speak
+	VERDICT_FAULT,        // a helper refused something that should always work; never seen
+	VERDICT_DENIED,       // a BIN packet from a source that is not on the list
 	VERDICT_RATE_LIMITED, // a BIN packet from a source that has sent more than its rate
 	VERDICTS,
 };
@@ -77,7 +77,7 @@ struct address {
 
 _Static_assert(sizeof(struct address) == 20, "no hidden padding in a map key");
 
-// named_address is a listen address that is no wildcard.
+// named_address is a listen address that is not a wildcard.
 struct named_address {
 	struct address at;
 	__u32 listener; // its index
@@ -85,7 +85,7 @@ struct named_address {
 
 // allow_key is a prefix of source addresses. The family comes first, so that ::/0 doesn't cover IPv4.
 struct allow_key {
-	__u32 bits;    // of family and addr that count: 32 for the family, then those of the address
+	__u32 bits;    // number of bits of family and addr that count: 32 for the family, plus those of the address
 	__u32 family;  // 4 or 6
 	__u8 addr[16]; // IPv4 in the first 4 bytes
 };
@@ -97,21 +97,21 @@ struct source {
 	__u8 addr[16];
 };
 
-// bucket is the token bucket of a source. It holds no tokens but a time: that at which the source would have sent all that it has
-// sent at exactly its rate. How far this is ahead of now is how full the bucket isn't. So it changes by one word.
+// bucket is the token bucket of a source. It stores a time instead of tokens: when the source would have sent everything at
+// exactly its rate. The further this is ahead of now, the emptier the bucket. So one word is enough to change it.
 struct bucket {
 	__u64 ahead;   // CLOCK_MONOTONIC, nanoseconds
 	__u64 refused; // datagrams
 };
 
-// counters are the frames by verdict. Row 0 of the map counts frames of which the listener is not known, row 1 + i
-// those to listener i.
+// counters are the frames by verdict. Row 0 of the map counts frames without a known listener. Row 1 + i counts those
+// to listener i.
 struct counters {
 	__u64 frames[VERDICTS];
 };
 
-// sleeper is the flag of one ring's consumer, alone on its cache line. The consumer sets it before it looks at
-// the ring a last time and sleeps; the program clears it when it wakes the consumer (../doc.go).
+// sleeper is the flag of one ring's consumer, alone on its cache line. The consumer sets it before it looks at the
+// ring a last time and sleeps. The program clears it when it wakes the consumer (../doc.go).
 struct sleeper {
 	__u32 asleep;
 	__u8 pad[60];

@@ -49,7 +49,7 @@ static __always_inline void sip_word(struct sip *s, __u64 m)
 	s->v0 ^= m;
 }
 
-// sip_end takes the word that holds the last length % 8 bytes; whatever is behind them in it is ignored.
+// sip_end takes the word that holds the last length % 8 bytes. It ignores the bytes after them.
 static __always_inline __u32 sip_end(struct sip *s, __u64 tail, __u32 length)
 {
 	__u64 h;
@@ -64,18 +64,18 @@ static __always_inline __u32 sip_end(struct sip *s, __u64 tail, __u32 length)
 	return (__u32)h ^ (__u32)(h >> 32);
 }
 
-// Offsets in a BIN packet: the length of the capability's name, the name, and the first string behind the command of
+// Offsets in a BIN packet: the length of the capability's name, the name, and the first string after the command of
 // "dialog" and of "ul".
 #define NAME_LENGTH 8
 #define NAME 12
 #define DIALOG_FIRST (NAME + 6 + 4)
 #define UL_FIRST (NAME + 2 + 4)
 
-// NO_KEY says that the payload names no steering key: then the source decides.
+// NO_KEY says that the payload has no steering key. Then the source decides.
 #define NO_KEY (1ull << 32)
 
-// load_string copies what counts of the length-prefixed string at offset at of the payload to room. It returns how many
-// bytes it copied, 0 for an empty string or one that doesn't lie within the payload.
+// load_string copies the length-prefixed string at offset at of the payload to room, at most MAX_KEY bytes. It returns how
+// many bytes it copied. It returns 0 for an empty string or one that is not within the payload.
 static __always_inline __u32 load_string(struct xdp_md *ctx, __u32 payload, __u32 length, __u32 at, struct scratch *room)
 {
 	__u32 n;
@@ -92,7 +92,7 @@ static __always_inline __u32 load_string(struct xdp_md *ctx, __u32 payload, __u3
 	return bpf_xdp_load_bytes(ctx, payload + at + 4, room->key, n) ? 0 : n;
 }
 
-// load_key is the slow way to the key: it copies it out of the frame, wherever it lies. Result as of load_string.
+// load_key is the slow path: it copies the key out of the frame, wherever it lies. It returns the same as load_string.
 static __always_inline __u32 load_key(struct xdp_md *ctx, __u32 payload, __u32 length, struct scratch *room)
 {
 	struct {
@@ -136,7 +136,7 @@ static __always_inline struct scratch *scratch(void)
 }
 
 // hash_payload returns the steering hash of length bytes of payload at that offset of the frame, or NO_KEY. It is a global
-// function, which the verifier looks at once and not once for every way that leads here.
+// function, so that the verifier checks it once and not once for every path that leads here.
 __noinline __u64 hash_payload(struct xdp_md *ctx, __u32 payload, __u32 length)
 {
 	void *end = (void *)(long)ctx->data_end;
@@ -147,7 +147,7 @@ __noinline __u64 hash_payload(struct xdp_md *ctx, __u32 payload, __u32 length)
 
 	if (payload > 512 || length > MAX_PAYLOAD) // never: tells the verifier
 		return NO_KEY;
-	// The fast way: a Call-ID that lies in the linear part of the frame is hashed where it is.
+	// The fast path: a Call-ID in the linear part of the frame is hashed in place.
 	p = (void *)(long)ctx->data + payload;
 	if (length < DIALOG_FIRST + 4 || (void *)p + DIALOG_FIRST + 4 > end)
 		goto slow;
