@@ -1,9 +1,10 @@
-// Package gate decides whose datagrams are taken, where no XDP program has decided before: by a list of prefixes, and by a rate for
-// each source address. The XDP program applies the same rules (bpf/src/admit.h) to what comes through the rings.
+// Package gate decides which datagrams are taken if no XDP program has decided before. It uses a list of prefixes and a
+// rate for each source address. The XDP program applies the same rules (bpf/src/admit.h) to what comes through the
+// rings.
 //
-// A source has a budget here and another one there, so that one which sends through both, because its packets are
-// partly fragments, may send twice its rate.
+// The gate and the XDP program count separately. So a source whose packets take both ways, because some are fragments,
+// may send twice its rate.
 //
-// Source addresses can be forged, so that everything kept by source is bounded; what is forgotten is a source's place in
-// the lists of the ones most refused, or a bucket that then begins full again.
+// Source addresses can be forged, so all state per source is bounded. When the state is full, a source may lose its
+// place in the lists of refused sources, or its bucket, which then starts full again.
 package gate

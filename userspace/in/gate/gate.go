@@ -10,23 +10,23 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// Config of a Gate. The zero value lets everything in.
+// Config of a Gate. The zero value admits every source.
 type Config struct {
-	// Rate is how many datagrams a second each source address may send, and Burst how many at once. 0: no limit.
+	// Rate is how many datagrams a second each source address may send, and Burst how many at once. 0 means no limit.
 	Rate, Burst int
-	// Now is a clock that never goes back; nil means one that counts from New on.
+	// Now is a clock that never goes back; nil means one that starts at New.
 	Now func() time.Duration
 }
 
-// Gate decides about datagrams. It is safe for concurrent use; reading the list takes no lock.
+// Gate decides about datagrams. It is safe for concurrent use. Reading the list takes no lock.
 type Gate struct {
-	list    atomic.Pointer[prefixes] // nil: everyone may speak
-	limits  *limits                  // nil: no rate
+	list    atomic.Pointer[prefixes] // nil: every source is allowed
+	limits  *limits                  // nil: no rate limit
 	denied  refusals
 	limited refusals
 }
 
-// New returns a gate that lets every source in.
+// New returns a gate that admits every source.
 func New(c Config) *Gate {
 	g := &Gate{}
 	if c.Rate > 0 {
@@ -35,7 +35,7 @@ func New(c Config) *Gate {
 	return g
 }
 
-// Allow makes list the list of those who may speak. An empty one lets everyone in.
+// Allow replaces the list of allowed sources. An empty list allows every source.
 func (g *Gate) Allow(list []netip.Prefix) {
 	if len(list) == 0 {
 		g.list.Store(nil)
@@ -70,18 +70,18 @@ func (g *Gate) Admit(source packets.Endpoint) packets.Admission {
 	return packets.Admitted
 }
 
-// Denied returns who was refused for not being on the list, most first.
+// Denied returns the sources that were refused because they are not on the list, the highest count first.
 func (g *Gate) Denied() []Count { return g.denied.list() }
 
-// Limited returns who was refused for sending more than the rate, most first.
+// Limited returns the sources that sent more than the rate, the highest count first.
 func (g *Gate) Limited() []Count { return g.limited.list() }
 
-// maxBuckets is how many sources have a bucket. One that comes beyond takes the place of the one, of a few, that is fullest: that
-// has sent least of late.
+// maxBuckets is how many sources have a bucket. When there are more, a new source replaces one of a few picked at
+// random: the one with the fullest bucket, which has sent least of late.
 const maxBuckets = 16384
 
-// limits are the token buckets. One holds no tokens but a time: that at which the source would have sent all that it
-// has sent at exactly its rate. How far this is ahead of now is how much of the bucket is gone.
+// limits are the token buckets. A bucket stores a time instead of tokens: when the source would have sent everything at
+// exactly its rate. The further this is ahead of now, the emptier the bucket.
 type limits struct {
 	interval, depth time.Duration
 	now             func() time.Duration
@@ -100,7 +100,7 @@ func newLimits(c Config) *limits {
 	return l
 }
 
-// take takes one datagram's worth from the bucket of a source, if it is there.
+// take takes one datagram's worth from the bucket of a source, if there is enough.
 func (l *limits) take(source netip.Addr) bool {
 	now := l.now()
 	l.mu.Lock()

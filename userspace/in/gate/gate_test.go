@@ -81,10 +81,10 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// TestAllowModel compares the look-up with asking every prefix.
+// TestAllowModel compares the look-up with a check of every prefix.
 func TestAllowModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		// Few bits differ, so that prefixes and addresses meet.
+		// Few bits differ, so that prefixes and addresses often match.
 		addr := rapid.Custom(func(t *rapid.T) netip.Addr {
 			low := rapid.Byte().Draw(t, "low")
 			if rapid.Bool().Draw(t, "IPv4") {
@@ -109,7 +109,7 @@ func TestAllowModel(t *testing.T) {
 	})
 }
 
-// TestDeniedBounded: a crowd of forged sources doesn't displace the one that is refused most.
+// TestDeniedBounded: a crowd of forged sources doesn't displace the source that is refused most.
 func TestDeniedBounded(t *testing.T) {
 	g := New(Config{})
 	g.Allow(prefixList("192.0.2.0/24"))
@@ -126,7 +126,7 @@ func TestDeniedBounded(t *testing.T) {
 	}
 }
 
-// TestRate: a source that floods gets its burst and its rate; a quiet one loses nothing.
+// TestRate: a flooding source gets its burst and its rate. A quiet one loses nothing.
 func TestRate(t *testing.T) {
 	var clock time.Duration
 	const rate, burst, seconds = 2000, 200, 10
@@ -161,7 +161,8 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestBucketsBounded: a crowd of sources takes no more than the room there is, and none is refused for it.
+// TestBucketsBounded: a crowd of sources uses no more than the maximum number of buckets, and none is refused because
+// of that.
 func TestBucketsBounded(t *testing.T) {
 	g := New(Config{Rate: 1, Burst: 1, Now: func() time.Duration { return 0 }})
 	for i := range 2 * maxBuckets {
@@ -176,7 +177,7 @@ func TestBucketsBounded(t *testing.T) {
 	}
 }
 
-// TestConcurrent changes the list while others ask, under the race detector.
+// TestConcurrent changes the list while other goroutines ask, under the race detector.
 func TestConcurrent(t *testing.T) {
 	g := New(Config{Rate: 1000, Burst: 100})
 	both := [][]netip.Prefix{prefixList("10.0.0.0/24", "10.0.1.0/24"), prefixList("10.0.0.0/24", "2001:db8::/32")}

@@ -7,12 +7,13 @@ import (
 	"slices"
 )
 
-// ParsePrefix reads a prefix, such as 10.0.0.0/24 or 2001:db8::/32, or an address, which is a prefix of all its bits.
+// ParsePrefix parses a prefix, such as 10.0.0.0/24 or 2001:db8::/32, or a single address, which is a prefix of all its
+// bits.
 func ParsePrefix(s string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(s); err == nil {
 		addr = addr.Unmap()
 		if addr.Zone() != "" {
-			return netip.Prefix{}, errors.New("an address with a zone is none for this; leave the zone out")
+			return netip.Prefix{}, errors.New("an address with a zone can't be used here; leave the zone out")
 		}
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
@@ -27,16 +28,16 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	if p != p.Masked() {
-		return netip.Prefix{}, fmt.Errorf("has bits set behind its prefix; write %s for the network or %s for the host", p.Masked(), p.Addr())
+		return netip.Prefix{}, fmt.Errorf("has bits set after its prefix; write %s for the network or %s for the host", p.Masked(), p.Addr())
 	}
 	return p, nil
 }
 
-// prefixes is a list that never changes, made to be searched.
+// prefixes is an immutable list, indexed for look-ups.
 type prefixes struct {
 	list    []netip.Prefix // sorted
 	set     map[netip.Prefix]struct{}
-	lengths [2][]int // that occur, of IPv4 and of IPv6
+	lengths [2][]int // that occur, for IPv4 and for IPv6
 }
 
 func newPrefixes(list []netip.Prefix) *prefixes {
@@ -65,7 +66,7 @@ func family(a netip.Addr) int {
 	return 1
 }
 
-// cover tells whether any prefix of the list covers a: one look-up for each length that occurs.
+// cover reports whether any prefix of the list covers a. It needs one look-up for each prefix length that occurs.
 func (p *prefixes) cover(a netip.Addr) bool {
 	for _, bits := range p.lengths[family(a)] {
 		if _, ok := p.set[netip.PrefixFrom(a, bits).Masked()]; ok {

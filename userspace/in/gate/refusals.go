@@ -13,14 +13,14 @@ type Count struct {
 	Datagrams uint64
 }
 
-// maxRefused is how many sources refusals are counted of one by one.
+// maxRefused is the maximum number of sources that have their own count.
 const maxRefused = 1024
 
-// picks is how many entries are looked at for one to give its place to a new one.
+// picks is how many entries are compared to choose one that a new entry replaces.
 const picks = 8
 
-// refusals counts by source. When it is full, a new source takes the place of the least of a few picked at random: who is
-// refused often stays.
+// refusals counts by source. When it is full, a new source replaces the one with the lowest count of a few picked at
+// random. So a source that is refused often stays.
 type refusals struct {
 	mu     sync.Mutex // guards counts
 	counts map[netip.Addr]uint64
@@ -38,7 +38,7 @@ func (r *refusals) add(source netip.Addr) {
 	r.counts[source]++
 }
 
-// least returns the key with the least rank of a few entries. Go iterates over a map from a random place.
+// least returns the key with the lowest rank among a few entries. Go iterates over a map from a random place.
 func least[V any, R cmp.Ordered](m map[netip.Addr]V, rank func(V) R) (key netip.Addr) {
 	var lowest R
 	looked := 0
@@ -53,7 +53,7 @@ func least[V any, R cmp.Ordered](m map[netip.Addr]V, rank func(V) R) (key netip.
 	return key
 }
 
-// list returns the counts, most first.
+// list returns the counts, the highest first.
 func (r *refusals) list() []Count {
 	r.mu.Lock()
 	list := make([]Count, 0, len(r.counts))

@@ -7,8 +7,8 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// BenchmarkReceive walks a ring in ordinary memory, a batch at a time: what the consumer costs for a datagram, without the
-// cost of bringing it from the memory of another processor.
+// BenchmarkReceive walks a ring in ordinary memory, a batch at a time. It measures the consumer's cost for a datagram,
+// without the cost of fetching it from another processor's cache.
 func BenchmarkReceive(b *testing.B) {
 	for _, size := range []int{1, 32, 512} {
 		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
@@ -26,7 +26,7 @@ func BenchmarkReceive(b *testing.B) {
 			batch := packets.NewBatch(size)
 			received := 0
 			for b.Loop() {
-				if s.ring.next == m.producer.Load() { // from the begin again
+				if s.ring.next == m.producer.Load() { // start again
 					m.consumer.Store(0)
 					s.ring = m.ring()
 				}

@@ -5,30 +5,31 @@ import (
 	"sync/atomic"
 )
 
-// giveBack moves the consumer's position, and with it the tally. Without a Tail that is what done does, and nobody else. With one,
-// the tail does it when it has read on, and done only where the tail falls too far behind: it never waits.
+// giveBack moves the consumer's position, and with it the tally. Without a Tail only done does this. With a Tail, the
+// tail does it when it has read on. Then done does it only if the tail falls too far behind; done never waits.
 type giveBack struct {
 	consumer *atomic.Uint64
-	tail     *Tail  // nil without
-	most     uint64 // bytes that may wait for the tail alone
+	tail     *Tail  // nil if there is none
+	most     uint64 // maximum bytes that may wait for the tail alone
 
 	_ apart
-	// position is up to where the Source is done. Only its goroutine writes it.
+	// position is where the records end that the Source has finished with. Only the Source's goroutine writes it.
 	position atomic.Uint64
-	upTo     counts // what lies before position, with a tail; the Source's
+	upTo     counts // what is before position; used with a tail, only by the Source
 
 	_     apart
-	mu    sync.Mutex // with a tail, for what follows and for the consumer's position
+	mu    sync.Mutex // used with a tail; guards what follows and the consumer's position
 	tally tally
-	// given is how many records lie before the consumer's position.
+	// given is how many records are before the consumer's position.
 	given atomic.Uint64
 	_     apart
 }
 
-// apart keeps what one goroutine writes out of the cache lines that another one works in; processors fetch them in pairs.
+// apart separates what one goroutine writes from the cache lines of another goroutine. It is two lines long, because
+// processors fetch lines in pairs.
 type apart [128]byte
 
-// begin starts at the consumer's position. kept is the memory of the tally, nil if nothing is kept.
+// begin starts at the consumer's position. kept is the memory of the tally, or nil if nothing outlives the process.
 func (g *giveBack) begin(consumer *atomic.Uint64, kept []byte) {
 	g.consumer = consumer
 	at := consumer.Load()
@@ -39,7 +40,7 @@ func (g *giveBack) begin(consumer *atomic.Uint64, kept []byte) {
 	g.given.Store(g.tally.sum())
 }
 
-// done says that the Source is done with what lies before position, which is taken.
+// done says that the Source has finished with everything before position. taken is the count of records there.
 func (g *giveBack) done(position uint64, taken *counts) {
 	if position == g.position.Load() {
 		return
@@ -53,8 +54,9 @@ func (g *giveBack) done(position uint64, taken *counts) {
 	g.relieve()
 }
 
-// relieve gives back what the tail holds, where that is more than it may, and reports whether it is not any more. It doesn't wait: whoever has the
-// lock is about to move on, or isn't let by the system.
+// relieve gives back what the tail holds if that is more than allowed. It returns false if that is still to be done. It
+// never waits: if another goroutine has the lock, that one is about to move the position, or the system has interrupted
+// it.
 func (g *giveBack) relieve() bool {
 	at := g.position.Load()
 	if g.tail == nil || at-g.consumer.Load() <= g.most {
@@ -74,7 +76,8 @@ func (g *giveBack) move(position uint64, c *counts) {
 	g.given.Store(c.sum())
 }
 
-// end cuts the tail off, before the memory goes. What it has not read goes back, too: the Source is done with it.
+// end cuts the tail off before the memory is unmapped. What the tail has not read is given back, too, since the Source
+// has finished with it.
 func (g *giveBack) end() {
 	if g.tail == nil {
 		return

@@ -17,10 +17,10 @@ import (
 	"binrepd/userspace/in/ring"
 )
 
-// steering is the key of all tests here.
+// steering is the steering key of all tests here.
 var steering = packets.Steering{K0: 1, K1: 2}
 
-// open loads the program, listening at the address of the captures, and opens one ring of the given size.
+// open loads the program with a listener at the address of the captures, and opens one ring of the given size.
 func open(t testing.TB, size int, cfg ring.Config) (*bpf.Program, *ring.Source) {
 	t.Helper()
 	bpftest.RequireKernel(t)
@@ -43,7 +43,7 @@ func open(t testing.TB, size int, cfg ring.Config) (*bpf.Program, *ring.Source) 
 	return p, s
 }
 
-// frame returns a frame with a BIN packet of that many bytes, of which number is a part.
+// frame returns a frame with a BIN packet of that many bytes that contains number.
 func frame(number uint32, size int) []byte {
 	payload := make([]byte, size)
 	copy(payload, "P4CK")
@@ -55,13 +55,13 @@ func frame(number uint32, size int) []byte {
 
 func number(d packets.Packet) uint32 { return binary.LittleEndian.Uint32(d.Payload[14:]) }
 
-// XDP's answers.
+// Return codes of XDP programs.
 const (
 	xdpDrop = 1
 	xdpPass = 2
 )
 
-// send runs the program once for the frame and returns its answer.
+// send runs the program once on the frame and returns its return code.
 func send(p *bpf.Program, frame []byte) (uint32, error) {
 	return p.XDP().Run(&ebpf.RunOptions{Data: frame})
 }
@@ -102,7 +102,7 @@ func TestCaptures(t *testing.T) {
 					if h := steering.Hash(d.Payload, d.Sender.Endpoint); d.Hash != h || d.Sender.String() != "10.99.0.1:5555" || d.Intake != 0 {
 						t.Fatalf("datagram %d: %+v, want hash %#x", got, d, h)
 					}
-					// The clocks are read one after the other, and the wall clock is slewed: a generous margin.
+					// The clocks are read one after the other, and the wall clock is slewed, so the margin is generous.
 					at := time.Unix(0, d.Received)
 					if at.Before(before.Add(-time.Second)) || at.After(after.Add(time.Second)) {
 						t.Fatalf("received at %v, not between %v and %v", at, before, after)
@@ -120,7 +120,8 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// TestRingFull fills the ring: what doesn't fit is passed and counted, what did fit is delivered, and then there is room again.
+// TestRingFull fills the ring. Frames that don't fit are passed and counted, those that fit are delivered, and then
+// there is room again.
 func TestRingFull(t *testing.T) {
 	p, s := open(t, 1<<16, ring.Config{})
 	b := packets.NewBatch(100)
@@ -165,14 +166,14 @@ func TestRingFull(t *testing.T) {
 	}
 }
 
-// TestStop wakes a sleeping Receive, which then says that it is over, each time it is asked.
+// TestStop wakes a sleeping Receive. From then on each Receive returns net.ErrClosed.
 func TestStop(t *testing.T) {
 	_, s := open(t, 1<<16, ring.Config{Spin: -1, Backstop: time.Hour})
 	done := make(chan error, 1)
 	b := packets.NewBatch(1)
 	go func() { done <- s.Receive(b) }()
 	for s.Stats().Sleeps == 0 {
-		time.Sleep(time.Millisecond) // until it is about to sleep
+		time.Sleep(time.Millisecond) // Receive is then probably about to sleep
 	}
 	s.Stop()
 	s.Stop()
@@ -184,7 +185,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestStopDrains delivers what was there at Stop, and nothing later.
+// TestStopDrains delivers what was in the ring at Stop, and nothing later.
 func TestStopDrains(t *testing.T) {
 	p, s := open(t, 1<<16, ring.Config{})
 	for i := range uint32(3) {
@@ -210,7 +211,7 @@ func TestStopDrains(t *testing.T) {
 	}
 }
 
-// TestCloseProgramFirst uses the ring after the program is gone.
+// TestCloseProgramFirst uses the ring after the program is closed.
 func TestCloseProgramFirst(t *testing.T) {
 	p, s := open(t, 1<<16, ring.Config{})
 	if _, err := send(p, frame(1, 100)); err != nil {

@@ -12,7 +12,7 @@ import (
 	"binrepd/userspace/in/ring"
 )
 
-// process is what one process has of the kernel's side.
+// process is the kernel objects that one process has open.
 type process struct {
 	t       *testing.T
 	pin     *bpf.Pin
@@ -42,7 +42,7 @@ func begin(t *testing.T, dir string) *process {
 	return p
 }
 
-// end is what the kernel does when a process dies: it closes what was open.
+// end does what the kernel does when a process dies: it closes what was open.
 func (p *process) end() {
 	if err := errors.Join(p.source.Close(), p.program.Close(), p.pin.Close()); err != nil {
 		p.t.Error(err)
@@ -58,9 +58,9 @@ func (p *process) steered() uint64 {
 	return c.Listeners[1][bpf.Steered]
 }
 
-// TestOutlives reads the records of a ring in several processes, one after the other, some of which die with a batch in
-// hand: the next one begins with that batch, every record comes, and each process's counters are what it has read and
-// has still to read.
+// TestOutlives reads the records of a ring in several processes, one after the other. Some of them die while they hold
+// a batch. The next one starts with that batch. Every record is delivered, and the counters of each process are what it
+// has read and has still to read.
 func TestOutlives(t *testing.T) {
 	dir := bpftest.FileSystem(t) + "/pins"
 	sent, released := uint32(0), uint32(0)
@@ -73,7 +73,7 @@ func TestOutlives(t *testing.T) {
 		if st := p.source.Stats(); uint64(waiting) != p.steered() || (st.Inherited > 0) != (waiting > 0) || st.Consumed != uint64(released) {
 			t.Errorf("round %d: %d wait, %d are counted, %+v", round, waiting, p.steered(), st)
 		}
-		for range 10 { // more than is read
+		for range 10 { // more than are read
 			if answer, err := send(p.program, frame(sent, 100)); err != nil || answer != xdpDrop {
 				t.Fatal(answer, err)
 			}
@@ -98,7 +98,7 @@ func TestOutlives(t *testing.T) {
 		if got := p.source.Stats().Consumed; got != uint64(released) {
 			t.Errorf("round %d: %d consumed, want %d", round, got, released)
 		}
-		if round%3 != 0 { // dies with a batch in hand
+		if round%3 != 0 { // dies while it holds a batch
 			if err := p.source.Receive(b); err != nil {
 				t.Fatal(err)
 			}

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller sleeps until the kernel wakes the ring, or somebody calls wake.
+// poller sleeps until the kernel wakes the ring, or wake is called.
 type poller struct {
 	epoll, event int
-	events       [2]unix.EpollEvent // here and not in wait, which must not allocate
+	events       [2]unix.EpollEvent // a field, because wait must not allocate
 }
 
-// newPoller watches the ring buffer fd, which it doesn't own.
+// newPoller watches the ring buffer fd. It doesn't own fd.
 func newPoller(fd int) (*poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -25,8 +25,9 @@ func newPoller(fd int) (*poller, error) {
 		return nil, errors.Join(fmt.Errorf("eventfd: %w", err), unix.Close(epoll))
 	}
 	p := &poller{epoll: epoll, event: event}
-	// The ring by edge: level would ask the ring once more at each wait that follows a wake-up, and so cost time and hide
-	// a defect of the sleep flag from the tests. A wake-up between two waits is an edge as well.
+	// The ring is watched edge-triggered. Level-triggered, epoll would check the ring again at each wait after a
+	// wake-up. That costs time and would hide a defect of the sleep flag from the tests. A wake-up between two waits is
+	// an edge as well.
 	err = errors.Join(p.add(fd, unix.EPOLLIN|unix.EPOLLET), p.add(event, unix.EPOLLIN))
 	if err != nil {
 		return nil, errors.Join(err, p.close())
@@ -47,10 +48,10 @@ func (p *poller) wait(timeout time.Duration) (bool, error) {
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return false, fmt.Errorf("epoll: %w", err)
 	}
-	return n > 0 || err != nil, nil // a signal is as good as a wake-up
+	return n > 0 || err != nil, nil // a signal counts as a wake-up
 }
 
-// wake wakes every wait, for good. It may be called from any goroutine.
+// wake ends the current wait and every later one. It may be called from any goroutine.
 func (p *poller) wake() error {
 	one := [8]byte{1}
 	if _, err := unix.Write(p.event, one[:]); err != nil && !errors.Is(err, unix.EAGAIN) {

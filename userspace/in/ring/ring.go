@@ -5,37 +5,37 @@ import (
 	"sync/atomic"
 )
 
-// Header of a record: length, with two bits, and a word that only the kernel uses.
+// Header of a record: the length with two flag bits, and a word that only the kernel uses.
 const (
 	headerSize = 8
 	busyBit    = 1 << 31
 	discardBit = 1 << 30
 )
 
-// errCorrupt says that a header can't be right. Only broken memory or a broken kernel gets there.
+// errCorrupt says that a header can't be right. This happens only with broken memory or a broken kernel.
 var errCorrupt = errors.New("ring buffer: a record reaches past the producer's position")
 
 // ring walks the records of a ring buffer. It belongs to one goroutine.
 type ring struct {
 	data     []byte         // the ring's pages, twice in a row
-	mask     uint64         // size of the ring - 1
-	producer *atomic.Uint64 // only the kernel writes it
+	mask     uint64         // only the kernel writes this value
+	producer *atomic.Uint64 // only we write this value
 	consumer *atomic.Uint64 // only we write it
 
-	next uint64 // where to read on
-	end  uint64 // the producer's position when last looked at
-	warm uint64 // what lies before has been drawn into the caches
+	next uint64 // the producer's position as last read
+	end  uint64 // everything before this has been prefetched into the caches
+	warm uint64 // uses the prefetched bytes, so that the loads are not optimised away
 	seen byte   // keeps the loads for that from being optimised away
 }
 
-// Before the walk comes within warmLeast of what is warm, draw draws the next warmStep into the caches.
+// When less than warmLeast of prefetched data is left, draw prefetches the next warmStep bytes.
 const (
 	warmLeast = 2 << 10
 	warmStep  = 4 << 10
 	cacheLine = 64
 )
 
-// newRing starts at the consumer's position. data is twice the size of the ring, a power of two.
+// newRing starts at the consumer's position. data is twice the size of the ring, which is a power of two.
 func newRing(data []byte, producer, consumer *atomic.Uint64) ring {
 	r := ring{data: data, mask: uint64(len(data)/2 - 1), producer: producer, consumer: consumer}
 	r.next = consumer.Load()
@@ -43,13 +43,13 @@ func newRing(data []byte, producer, consumer *atomic.Uint64) ring {
 	return r
 }
 
-// look reads the producer's position and reports whether there is anything before it, ready or not.
+// look reads the producer's position and reports whether there is any record before it, ready or not.
 func (r *ring) look() bool {
 	r.end = r.producer.Load()
 	return r.end != r.next
 }
 
-// take returns the next sample up to limit, a view, or nil if there is none that is ready.
+// take returns a view of the next sample before limit, or nil if none is ready.
 func (r *ring) take(limit uint64) ([]byte, error) {
 	end := min(r.end, limit)
 	if r.warm < end && r.warm < r.next+warmLeast {
@@ -63,7 +63,7 @@ func (r *ring) take(limit uint64) ([]byte, error) {
 		}
 		size := uint64(head &^ (busyBit | discardBit))
 		step := (headerSize + size + 7) &^ 7
-		// The kernel never lets more than a ring lie between the positions, so that the view lies within data.
+		// The kernel never lets the positions be more than a ring apart, so this check keeps the view within data.
 		if left := r.end - r.next; step > left || left > r.mask+1 {
 			return nil, errCorrupt
 		}
@@ -76,9 +76,9 @@ func (r *ring) take(limit uint64) ([]byte, error) {
 	return nil, nil
 }
 
-// draw reads something of every cache line that comes next. Where a header lies is known only when the one before it has been
-// read, so that a walk over what no cache holds would wait for one line after the other; here nothing depends on what is read, and the
-// misses overlap. All of it is read again, sooner or later.
+// draw prefetches: it reads a byte of every cache line that comes next. A walk can find a header only after it has read
+// the one before. So without prefetching it would wait for one cache miss after another. These loads don't depend on
+// each other, so their misses overlap. The data will all be read again soon.
 func (r *ring) draw(end uint64) {
 	from := max(r.warm, r.next&^(cacheLine-1))
 	r.warm = min(end, from+warmStep)

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// memory is a ring buffer in ordinary memory, with the part of the kernel.
+// memory is a ring buffer in ordinary memory; its methods play the kernel's part.
 type memory struct {
 	data               []byte
 	producer, consumer atomic.Uint64
@@ -21,7 +21,7 @@ func newMemory(size int) *memory { return &memory{data: make([]byte, 2*size)} }
 
 func (m *memory) ring() ring { return newRing(m.data, &m.producer, &m.consumer) }
 
-// write puts b at a position, in both places that it is mapped to.
+// write writes b at a position, to both places that the position is mapped to.
 func (m *memory) write(at uint64, b []byte) {
 	size := uint64(len(m.data) / 2)
 	for i, c := range b {
@@ -42,7 +42,7 @@ func (m *memory) reserve(sample []byte) (uint64, bool) {
 	at := m.producer.Load()
 	step := uint64(headerSize+len(sample)+7) &^ 7
 	if at+step-m.consumer.Load() > uint64(len(m.data)/2-1) {
-		return 0, false // the kernel leaves a byte free, too
+		return 0, false // the kernel leaves one byte free, too
 	}
 	m.header(at, uint32(len(sample))|busyBit)
 	m.write(at+headerSize, sample)
@@ -126,7 +126,7 @@ func TestWalk(t *testing.T) {
 	})
 }
 
-// TestTakeLimit stops where the drain is to end.
+// TestTakeLimit stops at the limit of the drain.
 func TestTakeLimit(t *testing.T) {
 	m := newMemory(256)
 	for range 3 {
@@ -157,7 +157,7 @@ func TestCorrupt(t *testing.T) {
 	}
 	t.Run("positions", func(t *testing.T) {
 		m := newMemory(64)
-		m.producer.Store(72) // more than a ring
+		m.producer.Store(72) // more than the size of the ring
 		r := m.ring()
 		r.look()
 		if got, err := r.take(math.MaxUint64); !errors.Is(err, errCorrupt) {
@@ -166,7 +166,7 @@ func TestCorrupt(t *testing.T) {
 	})
 }
 
-// FuzzWalk walks any memory between any positions: it must end and stay within.
+// FuzzWalk walks any memory between any positions. The walk must end and stay inside the memory.
 func FuzzWalk(f *testing.F) {
 	m := newMemory(64)
 	at, _ := m.reserve([]byte("a record"))

@@ -13,27 +13,27 @@ import (
 	"binrepd/bpf"
 )
 
-// loadUint32 loads the word at offset at, which is a multiple of 4, in host byte order. The load orders those
-// behind it: the kernel clears the busy bit when the record is written.
+// loadUint32 loads the word at offset at, which must be a multiple of 4, in host byte order. Later loads can't move
+// before this one. That is needed because the kernel clears the busy bit after it has written the record.
 func loadUint32(b []byte, at uint64) uint32 {
 	return atomic.LoadUint32((*uint32)(unsafe.Pointer(&b[at : at+4][0])))
 }
 
-// position makes the first 8 bytes of a page a position.
+// position returns the first 8 bytes of a page as a position.
 func position(page []byte) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&page[:8][0]))
 }
 
-// mapping is a ring buffer and its sleep flag in our address space.
+// mapping is a ring buffer and its sleep flag, mapped into our address space.
 type mapping struct {
-	consumer []byte // one page, writable
+	consumer []byte // one page and the data twice, read-only
 	producer []byte // one page and the data twice, read only
 	sleepers []byte // the flags of all rings, writable
-	tallies  []byte // those of all rings, writable; nil where nothing outlives the process
+	tallies  []byte // the tallies of all rings, writable; nil if nothing outlives the process
 	flag     *atomic.Uint32
 }
 
-// mapRing maps the ring buffer, the tallies unless that is nil, and, of the sleepers, the flag of ring number index.
+// mapRing maps the ring buffer, the sleep flag of ring number index, and the tallies unless they are nil.
 func mapRing(buffer, sleepers, tallies *ebpf.Map, index int) (*mapping, error) {
 	m := new(mapping)
 	page := os.Getpagesize()
@@ -58,7 +58,7 @@ func mapRing(buffer, sleepers, tallies *ebpf.Map, index int) (*mapping, error) {
 	return m, nil
 }
 
-// ring returns a walker over the mapped ring.
+// ring returns a ring that walks the mapped memory.
 func (m *mapping) ring() ring {
 	return newRing(m.producer[os.Getpagesize():], position(m.producer), position(m.consumer))
 }

@@ -16,24 +16,25 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// Config tunes a Source. The zero value is right for most.
+// Config tunes a Source. The zero value is right for most uses.
 type Config struct {
-	// Spin is how long Receive looks for new records before it sleeps; 0 is DefaultSpin, a negative one not at all.
-	// Longer saves wake-ups under steady load and burns processor time.
+	// Spin is how long Receive looks for new records before it sleeps. 0 means DefaultSpin; a negative value means that
+	// it sleeps at once. A longer time saves wake-ups under steady load and costs processor time.
 	Spin time.Duration
-	// Backstop is how long Receive sleeps before it looks by itself; 0 is DefaultBackstop. It finds nothing
+	// Backstop is how long Receive sleeps before it looks by itself; 0 means DefaultBackstop. It finds nothing then,
 	// unless the wake-up protocol is broken (Stats.LateWakeups).
 	Backstop time.Duration
 }
 
 const (
-	// DefaultSpin is about what a wake-up costs both sides together.
+	// DefaultSpin is about the time that a wake-up costs both sides together.
 	DefaultSpin = 10 * time.Microsecond
-	// DefaultBackstop is rare enough to cost nothing.
+	// DefaultBackstop is so long that it costs nothing.
 	DefaultBackstop = time.Second
 )
 
-// Source reads one ring. It is a packets.Source: Receive and Release belong to one goroutine, the other methods to any.
+// Source reads one ring. It is a packets.Source: one goroutine calls Receive and Release; any goroutine may call the
+// other methods.
 type Source struct {
 	config  Config
 	buffer  *ebpf.Map
@@ -44,21 +45,21 @@ type Source struct {
 	stuck stuck
 	clock clock
 	limit uint64 // where the drain after Stop ends
-	taken counts // what lies before ring.next
+	taken counts // counts of what is before ring.next
 
 	back      giveBack
-	inherited uint64 // where what was in the ring at the opening ends
+	inherited uint64 // end of the records that were in the ring when it was opened
 
 	stats   counters
 	stopped atomic.Bool
 
-	mu     sync.Mutex // for Stats, Stop and Close
+	mu     sync.Mutex // guards Stats, Stop and Close
 	closed bool
 }
 
 var _ packets.Source = (*Source)(nil)
 
-// Open makes a Source of ring number index of p. It holds the ring by itself: p may be closed before it.
+// Open makes a Source for ring number index of p. It keeps the ring open by itself, so p may be closed first.
 func Open(p *bpf.Program, index int, cfg Config) (*Source, error) {
 	rings := p.Rings()
 	if index < 0 || index >= len(rings) {
@@ -93,7 +94,7 @@ func Open(p *bpf.Program, index int, cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// Receive fills b with views of what is in the ring. See packets.Source. It doesn't allocate.
+// Receive fills b with views of the records in the ring. See packets.Source. It doesn't allocate.
 func (s *Source) Receive(b *packets.Batch) error {
 	b.Packets = b.Packets[:0]
 	if cap(b.Packets) == 0 {
@@ -110,7 +111,7 @@ func (s *Source) Receive(b *packets.Batch) error {
 		if len(b.Packets) > 0 {
 			return nil
 		}
-		s.release() // what was skipped
+		s.release() // give back skipped records
 		if s.ring.next >= s.limit {
 			return net.ErrClosed
 		}
@@ -128,7 +129,7 @@ func (s *Source) Release(b *packets.Batch) {
 
 func (s *Source) release() { s.back.done(s.ring.next, &s.taken) }
 
-// fill appends what is ready to b.
+// fill appends the ready records to b.
 func (s *Source) fill(b *packets.Batch) error {
 	if !s.ring.look() {
 		return nil
@@ -164,8 +165,8 @@ func (s *Source) fill(b *packets.Batch) error {
 	return nil
 }
 
-// view makes d what the record in sample says, Received in monotonic time. It reports false for a record that is shorter
-// than it says.
+// view sets d from the record in sample, with Received in monotonic time. It returns false if the record is shorter
+// than its header says.
 func view(sample []byte, d *packets.Packet) bool {
 	if len(sample) < bpf.RecordHeader {
 		return false
@@ -185,14 +186,14 @@ func view(sample []byte, d *packets.Packet) bool {
 	return true
 }
 
-// Stop ends the source: Receive delivers what is in the ring now and then returns net.ErrClosed. Whatever the
-// program puts in later is not delivered, so that it is to be detached before.
+// Stop ends the source. Receive delivers what is in the ring at that time and then returns net.ErrClosed. Records that
+// the program adds later are not delivered, so detach the program first.
 func (s *Source) Stop() {
 	s.stopped.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
-		_ = s.poller.wake() // fails only on a bad descriptor, which it isn't
+		_ = s.poller.wake() // fails only on a bad descriptor, and this one is good
 	}
 }
 
@@ -211,7 +212,7 @@ func (s *Source) Stats() Stats {
 	defer s.mu.Unlock()
 	st.Size = uint64(s.buffer.MaxEntries())
 	if !s.closed {
-		// In this order, so that the difference is never negative.
+		// In this order the difference is never negative.
 		done := s.back.position.Load()
 		st.Fill = s.ring.producer.Load() - done
 		st.Inherited = s.inherited - min(done, s.inherited)

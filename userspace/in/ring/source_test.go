@@ -10,7 +10,7 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// sample makes a record as the program does, that says it has length bytes of payload.
+// sample makes a record as the program does. Its header says that it has length bytes of payload.
 func sample(payload string, length uint32, class int) []byte {
 	b := make([]byte, bpf.RecordHeader+class)
 	binary.NativeEndian.PutUint64(b[bpf.RecordReceived:], 1)
@@ -23,7 +23,7 @@ func sample(payload string, length uint32, class int) []byte {
 	return b
 }
 
-// inMemory makes a Source over ordinary memory. It can't sleep.
+// inMemory makes a Source for ordinary memory. It can't sleep.
 func inMemory(m *memory) *Source {
 	s := &Source{mapping: &mapping{flag: new(atomic.Uint32)}, ring: m.ring(), limit: math.MaxUint64}
 	s.back.begin(&m.consumer, nil)
@@ -38,7 +38,7 @@ func (m *memory) put(sample []byte) {
 	m.submit(at, len(sample))
 }
 
-// TestRefused refuses records whose payload would reach past them, and goes on behind them.
+// TestRefused refuses records whose payload would reach past them, and continues after them.
 func TestRefused(t *testing.T) {
 	m := newMemory(4096)
 	m.put(sample("whole", 5, 8))
@@ -93,7 +93,7 @@ func TestReleaseOnce(t *testing.T) {
 	}
 }
 
-// TestReceiveNoAllocation receives and releases without a byte of garbage.
+// TestReceiveNoAllocation receives and releases without any allocation.
 func TestReceiveNoAllocation(t *testing.T) {
 	m := newMemory(1 << 16)
 	s := inMemory(m)
@@ -121,8 +121,8 @@ func TestBatchWithoutRoom(t *testing.T) {
 	}
 }
 
-// TestClock follows the wall clock within the accuracy of reading two clocks one after the other, and keeps the distances
-// of times that are close.
+// TestClock follows the wall clock within the accuracy of reading two clocks one after the other. It keeps the
+// difference between times that are close together.
 func TestClock(t *testing.T) {
 	var c clock
 	now, offset := readClocks()
@@ -133,7 +133,7 @@ func TestClock(t *testing.T) {
 	if b-a != 1000 {
 		t.Errorf("1000 ns became %d", b-a)
 	}
-	c.offset = 0 // as if the wall clock was set since
+	c.offset = 0 // as if the wall clock had been set since
 	if got := c.epoch(now + 2*clockAge); got < offset {
 		t.Errorf("the offset was not read again: %d", got)
 	}

@@ -8,29 +8,30 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// tailShare is which part of the ring, one in so many, may wait for a Tail alone.
+// tailShare limits what may wait for a Tail alone to 1/tailShare of the ring.
 const tailShare = 4
 
-// Tail reads once more what its Source has been done with, for somebody who wants to see all of it and must not hold the Source up: the
-// goroutine of the Source copies nothing for it, and never waits for it. Records stay in the ring until the tail has read them, too, unless it
-// lies more than a quarter of the ring behind: then all of that is given back to the kernel, and the tail has missed it. In a ring of the
-// least size nothing may wait: what is free while the Source sleeps must not become less than a wake-up needs (see bpf.ValidateRingSize).
+// Tail is a second reader of the records that its Source has finished with. It is for a reader that wants to see
+// everything but must not delay the Source. The Source's goroutine copies nothing for the tail and never waits for it.
+// Records stay in the ring until the tail has read them, too. If the tail falls more than a quarter of the ring behind,
+// all of that is given back to the kernel, and the tail has missed it. In a ring of the smallest size nothing may wait
+// for the tail: the free space while the Source sleeps must suffice for a wake-up (see bpf.ValidateRingSize).
 //
-// Receive and Release belong to one goroutine.
+// One goroutine calls Receive and Release.
 type Tail struct {
 	back  *giveBack
 	ring  ring
 	clock clock
 
-	begin uint64 // of the batch that is lent out
-	read  counts // what lies before begin, missed or not
-	lent  counts // what is lent out
+	begin uint64 // start of the batch that is lent out
+	read  counts // counts of what is before begin, missed or not
+	lent  counts // counts of what is lent out
 
 	using sync.Mutex // held while something is lent out
 	cut   bool       // the source is closed
 }
 
-// Tail returns the one tail of s. The first call must come before the first Receive.
+// Tail returns the only tail of s. The first call must come before the first Receive.
 func (s *Source) Tail() *Tail {
 	if s.back.tail != nil {
 		return s.back.tail
@@ -39,22 +40,23 @@ func (s *Source) Tail() *Tail {
 	return newTail(&s.back, s.mapping.ring(), min(size/tailShare, size-least))
 }
 
-// newTail begins where the consumer's position is. r is the same ring as that of g, for this goroutine.
+// newTail makes a tail that starts at the consumer's position. r is the ring of g, for the tail's goroutine.
 func newTail(g *giveBack, r ring, most uint64) *Tail {
 	g.tail, g.most = &Tail{back: g, ring: r, read: g.tally.counts}, most
 	return g.tail
 }
 
-// EndTail cuts the tail off, if there is one, and gives back what it has not read: the source is done with it. It waits for a batch that is lent
-// out. Receive must have ended.
+// EndTail cuts the tail off, if there is one, and gives back what it has not read; the source has finished with that.
+// It waits for a batch that is lent out. Receive must have ended.
 func (s *Source) EndTail() { s.back.end() }
 
 // Room is how many bytes may wait for the tail alone.
 func (t *Tail) Room() int { return int(t.back.most) }
 
-// Receive empties b and fills it with views of what the source has been done with since, up to its capacity; with nothing if there is nothing
-// more, or the source is closed. It doesn't wait. missed is how many datagrams came before those of b and were gone already. If there is
-// anything in b, Release must follow, and soon: Close of the source waits for it.
+// Receive empties b and fills it, up to its capacity, with views of the records that the source has finished with in
+// the meantime. b stays empty if there are none, or if the source is closed. Receive doesn't wait. missed is how many
+// datagrams before those of b were already gone. If b is not empty, Release must follow soon, because Close of the
+// source waits for it.
 func (t *Tail) Receive(b *packets.Batch) (missed uint64) {
 	b.Packets = b.Packets[:0]
 	t.using.Lock()
@@ -66,10 +68,10 @@ func (t *Tail) Receive(b *packets.Batch) (missed uint64) {
 	t.walk(b)
 	switch {
 	case t.overtaken():
-		// The kernel may have been writing where headers were read. The next call will know how many were missed.
+		// The kernel may have written to this memory while headers were read. The next call counts what was missed.
 		b.Packets = b.Packets[:0]
 		t.ring.next = t.begin
-	case len(b.Packets) == 0 && t.ring.next != t.begin: // only what was discarded
+	case len(b.Packets) == 0 && t.ring.next != t.begin: // only discarded records
 		t.settle()
 	}
 	if len(b.Packets) == 0 {
@@ -78,8 +80,8 @@ func (t *Tail) Receive(b *packets.Batch) (missed uint64) {
 	return missed
 }
 
-// Release gives the records of b back to the kernel. It reports whether they were intact until now: else what was read of them may be
-// anything, and they count as missed, but not at the next Receive.
+// Release gives the records of b back to the kernel. It returns false if they were overwritten in the meantime. Then
+// the data read from them is not reliable. These records are missed, but the next Receive doesn't count them.
 func (t *Tail) Release(b *packets.Batch) (intact bool) {
 	if len(b.Packets) == 0 {
 		return true
@@ -90,7 +92,7 @@ func (t *Tail) Release(b *packets.Batch) (intact bool) {
 	return intact
 }
 
-// catchUp goes to where the ring begins, if that has been moved on, and returns how many datagrams that skips.
+// catchUp moves on to the consumer's position if that is ahead. It returns how many datagrams that skips.
 func (t *Tail) catchUp() (missed uint64) {
 	g := t.back
 	g.mu.Lock()
@@ -103,7 +105,8 @@ func (t *Tail) catchUp() (missed uint64) {
 	return missed
 }
 
-// walk fills b up to where the source is. An error means that the tail was overtaken, or that the source will meet it as well.
+// walk fills b up to the position of the source. It ignores an error: either the tail was overtaken, or the source will
+// get the same error.
 func (t *Tail) walk(b *packets.Batch) {
 	t.lent = counts{}
 	t.ring.end = t.back.position.Load()
@@ -123,15 +126,15 @@ func (t *Tail) walk(b *packets.Batch) {
 	}
 }
 
-// overtaken reports whether what was lent out has been given back meanwhile. The lock orders what was read of it before any later move of the
-// consumer's position, and so before the kernel writes there.
+// overtaken reports whether the records that are lent out have been given back in the meantime. The lock orders earlier
+// reads of them before any later move of the consumer's position, and so before the kernel's writes.
 func (t *Tail) overtaken() bool {
 	t.back.mu.Lock()
 	defer t.back.mu.Unlock()
 	return t.back.consumer.Load() > t.begin
 }
 
-// settle ends what was lent out: it goes back to the kernel, unless it has gone already, which it reports.
+// settle ends the loan of records and gives them back to the kernel. It returns false if they were already given back.
 func (t *Tail) settle() (intact bool) {
 	g := t.back
 	g.mu.Lock()

@@ -13,9 +13,9 @@ import (
 	"binrepd/userspace/in/ring"
 )
 
-// TestTailUnderLoad has the program fill a ring that the source empties and a tail reads once more, which now and then dawdles with a batch in
-// hand until that is given back behind its back. It sees whole datagrams, in order, those that it missed are counted, and the source gets
-// all of them and waits for nothing.
+// TestTailUnderLoad has the program fill a ring that the source empties and a tail reads. Now and then the tail is slow
+// while it holds a batch, until that batch is given back to the kernel. The tail must see complete datagrams in order,
+// and those that it missed must be counted. The source must get all of them and never wait.
 func TestTailUnderLoad(t *testing.T) {
 	const size = 600
 	ringSize := max(1<<16, 2*bpf.LeastRingSize())
@@ -43,7 +43,7 @@ func TestTailUnderLoad(t *testing.T) {
 			s.Release(b)
 		}
 	})
-	// dawdling until the source has gone on by half a ring, of which less may wait for the tail.
+	// dawdle waits until the source has moved on by half the ring. Less than that may wait for the tail.
 	dawdle := func() {
 		for from := taken.Load(); taken.Load() < from+uint64(ringSize/2/size) && !ended.Load(); {
 			runtime.Gosched()
@@ -52,7 +52,7 @@ func TestTailUnderLoad(t *testing.T) {
 	wg.Go(func() {
 		b := packets.NewBatch(8)
 		for batches := 0; ; {
-			last := ended.Load() // before the look
+			last := ended.Load() // read before the look
 			missed.Add(tail.Receive(b))
 			n := uint64(len(b.Packets))
 			if n == 0 {
@@ -72,7 +72,7 @@ func TestTailUnderLoad(t *testing.T) {
 			}
 			intact := tail.Release(b)
 			if batches%5 == 1 {
-				dawdle() // nothing in hand: what is given back now is missed at the next Receive
+				dawdle() // no batch is held, so what is given back now is missed at the next Receive
 			}
 			if !intact {
 				spoilt.Add(n)
@@ -112,7 +112,8 @@ func TestTailUnderLoad(t *testing.T) {
 	}
 }
 
-// TestCloseAwaitsTail: the ring isn't unmapped while somebody reads of it; afterwards there is nothing more, and nothing waits.
+// TestCloseAwaitsTail: the ring isn't unmapped while the tail holds a batch. Afterwards there is nothing more to read,
+// and Close doesn't wait.
 func TestCloseAwaitsTail(t *testing.T) {
 	p, s := open(t, max(1<<16, 2*bpf.LeastRingSize()), ring.Config{})
 	tail := s.Tail()

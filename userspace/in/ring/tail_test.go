@@ -12,7 +12,7 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// recordOf returns a record with a payload of that size, every byte of which tells the number.
+// recordOf returns a record with a payload of that size. Every byte is derived from the number.
 func recordOf(number uint32, size int) []byte {
 	b := make([]byte, bpf.RecordHeader+size)
 	binary.NativeEndian.PutUint32(b[bpf.RecordLength:], uint32(size))
@@ -24,8 +24,9 @@ func recordOf(number uint32, size int) []byte {
 	return b
 }
 
-// TestTail plays kernel, source and tail in any order: the tail sees all that the source was done with, in order and whole, or says how
-// many it has missed, and neither it nor the tally ever lies before or behind what the kernel may overwrite.
+// TestTail performs the steps of kernel, source and tail in random order. The tail must see all that the source has
+// finished with, complete and in order, or say how many records it has missed. The tail and the tally must always match
+// the position that the kernel knows.
 func TestTail(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const size = 2048
@@ -40,7 +41,7 @@ func TestTail(t *testing.T) {
 			sent, done, seen uint32 // numbers of what comes next
 			taken            counts
 			inHand           bool
-			positions        = []uint64{0} // of each record, and of what comes next
+			positions        = []uint64{0} // of each record, and of the next one
 		)
 		receive := func(t *rapid.T) {
 			seen += uint32(tail.Receive(batch))

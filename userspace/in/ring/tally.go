@@ -11,7 +11,7 @@ type counts [bpf.MaxListeners]uint64
 
 func (c *counts) add(listener uint8) { c[listener%uint8(len(c))]++ }
 
-// sum returns how many records that are.
+// sum returns the number of records of all listeners.
 func (c *counts) sum() (n uint64) {
 	for _, one := range c {
 		n += one
@@ -19,15 +19,15 @@ func (c *counts) sum() (n uint64) {
 	return n
 }
 
-// tally keeps how many records of each listener have been given back of one ring; where rings outlive the process, in memory that
-// does, too. See bpf.TallySize for the form.
+// tally counts the records of one ring that have been given back, by listener. If rings outlive the process, it is in
+// memory that does, too. bpf.TallySize describes its form.
 type tally struct {
 	counts
-	slots [2][]byte // mapped; nil where nothing outlives the process
+	slots [2][]byte // mapped; nil if nothing outlives the process
 	turn  int       // the slot to write next
 }
 
-// newTally goes on from the slot that belongs to position.
+// newTally continues from the slot that has this position.
 func newTally(memory []byte, position uint64) tally {
 	t := tally{slots: [2][]byte{memory[:bpf.TallySlot], memory[bpf.TallySlot:bpf.TallySize]}}
 	slot := t.slots[0]
@@ -42,7 +42,7 @@ func newTally(memory []byte, position uint64) tally {
 	return t
 }
 
-// write notes what was read before position, to which the consumer moves next.
+// write records the counts before position. The consumer moves to position next.
 func (t *tally) write(position uint64, c *counts) {
 	t.counts = *c
 	slot := t.slots[t.turn]

@@ -7,13 +7,14 @@ import (
 )
 
 const (
-	// patience is how long a record that is reserved and not submitted is waited for awake. Its processor is within the program, which
-	// takes a microsecond, unless it was interrupted: by a hypervisor, or to wake the consumer. The interrupt that the
-	// program asks for to do that often comes when the program is within the next record, and lasts tens of microseconds on a virtual machine.
+	// patience is how long Receive waits awake for a record that is reserved but not submitted. The processor that
+	// reserved it is inside the program, which takes a microsecond, unless it was interrupted: by a hypervisor, or to
+	// wake the consumer. That interrupt often comes while the program is at the next record. It lasts tens of
+	// microseconds on a virtual machine.
 	patience = 100 * time.Microsecond
-	// nap is how long to wait asleep then, before the next look.
+	// nap is how long to sleep after that, before the next look.
 	nap = 50 * time.Microsecond
-	// grace is how long a wake-up may take before the backstop counts as late.
+	// grace is how long a wake-up may take before it counts as late.
 	grace = 100 * time.Millisecond
 )
 
@@ -29,7 +30,7 @@ func (s *Source) wait() error {
 	if !s.back.relieve() { // there must be room for a wake-up
 		return nil
 	}
-	// From here on whoever puts a record in wakes us. See package bpf for the order of steps.
+	// From here on the processor that submits a record wakes us. See package bpf for the order of steps.
 	s.mapping.flag.Swap(1)
 	if s.ring.look() || s.stopped.Load() {
 		s.mapping.flag.Swap(0)
@@ -38,7 +39,7 @@ func (s *Source) wait() error {
 	add(&s.stats.sleeps, 1)
 	woken, err := s.poller.wait(s.config.Backstop)
 	if err == nil && !woken && s.overslept() {
-		// The program may be between its record and the look at the flag. Then it wakes us now.
+		// The program may be between the record and its check of the flag. Then it wakes us soon.
 		if woken, err = s.poller.wait(grace); err == nil && !woken && s.overslept() {
 			add(&s.stats.late, 1)
 		}
@@ -47,10 +48,10 @@ func (s *Source) wait() error {
 	return err
 }
 
-// overslept reports whether there is a record and nobody has taken it upon himself to wake us.
+// overslept reports whether there is a record although the sleep flag is still set, so that no wake-up is on its way.
 func (s *Source) overslept() bool { return s.ring.look() && s.mapping.flag.Load() == 1 }
 
-// spin looks for a record that is ready, for a while.
+// spin looks for a ready record for a while.
 func (s *Source) spin() bool {
 	if s.config.Spin < 0 {
 		return false
@@ -68,7 +69,7 @@ func (s *Source) spin() bool {
 	}
 }
 
-// stuck waits for a record that is reserved and not submitted. Nobody wakes for that.
+// stuck waits for a record that is reserved but not submitted. Its submission causes no wake-up.
 type stuck struct {
 	patience time.Duration
 	naps     int
@@ -76,8 +77,9 @@ type stuck struct {
 
 // wait returns when the next record of r is submitted, or after a nap.
 //
-// The nap is the thread's. One of Go's scheduler would be of a millisecond, not of 50 microseconds: the consumer's goroutine has
-// its thread to itself, so that another one waits for its timer in its place, in whole milliseconds, and hands over to it.
+// The thread sleeps, not the goroutine. A sleep in Go's scheduler would take a millisecond instead of 50 microseconds:
+// the consumer's goroutine is locked to its thread, so another thread would wait for the timer, in whole milliseconds,
+// and then hand over.
 func (w *stuck) wait(r *ring) {
 	for start := time.Now(); time.Since(start) < w.patience; {
 		for range 32 {
@@ -88,5 +90,5 @@ func (w *stuck) wait(r *ring) {
 	}
 	w.naps++
 	length := unix.NsecToTimespec(nap.Nanoseconds())
-	_ = unix.Nanosleep(&length, nil) // who is woken early looks early
+	_ = unix.Nanosleep(&length, nil) // after an early wake-up the caller just looks early
 }

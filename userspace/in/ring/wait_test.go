@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestStuckPatient waits for a record that is submitted late, without a nap as long as there is patience.
+// TestStuckPatient waits for a record that is submitted late. Within the patience time there is no nap.
 func TestStuckPatient(t *testing.T) {
 	m := newMemory(4096)
 	r := m.ring()
@@ -20,7 +20,7 @@ func TestStuckPatient(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for range 100 { // while it is waited for, mostly
+			for range 100 { // mostly while the consumer waits for it
 				runtime.Gosched()
 			}
 			m.submit(at, len(one))
@@ -40,7 +40,7 @@ func TestStuckPatient(t *testing.T) {
 	}
 }
 
-// TestStuck naps, once, when patience is at an end, and then lets the caller look at everything again. It doesn't allocate.
+// TestStuck naps once when the patience time is over, and then lets the caller look again. It doesn't allocate.
 func TestStuck(t *testing.T) {
 	m := newMemory(4096)
 	if _, ok := m.reserve(sample("payload", 7, 8)); !ok {

@@ -15,14 +15,14 @@ import (
 	"binrepd/userspace/in/ring"
 )
 
-// hammer runs consumer and producers against each other until the consumer has fallen asleep sleeps times, and fails on a late
-// wake-up. How often it falls asleep between frames is the scheduler's choice; far fewer than once in a thousand would be a fault.
-// A producer sends when what it sent before was received, which takes it some microseconds; the consumer pauses as long,
-// give or take, before it looks and falls asleep: so that frames come in at every point of that.
+// hammer runs consumer and producers against each other until the consumer has fallen asleep sleeps times, and fails on
+// a late wake-up. The scheduler decides how often it falls asleep between frames; far less than once in a thousand
+// would be a fault. A producer sends when its previous frame was received, which takes some microseconds. The consumer
+// pauses about as long before it looks and falls asleep. So frames arrive at every point of that sequence.
 func hammer(t *testing.T, producers, sleeps int, cfg ring.Config, tail bool) {
 	p, s := open(t, max(1<<16, 2*bpf.LeastRingSize()), cfg)
 	if tail {
-		s.Tail() // never reads: as much of the ring is held for it as may be
+		s.Tail() // never reads, so it holds as much of the ring as it may
 	}
 	received := make([]atomic.Int64, producers)
 	var wg sync.WaitGroup

@@ -1,2 +1,3 @@
-// Package thread tells the system's scheduler how a consumer's thread is to be run: on which processor, and soon after it is woken.
+// Package thread tells the system's scheduler how to run a consumer's thread: on which processor, and soon after it is
+// woken.
 package thread

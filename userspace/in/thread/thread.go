@@ -10,18 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// promptSlice is the time in nanoseconds that Prompt asks to be given at a time: the least that the kernel grants.
+// promptSlice is the time slice in nanoseconds that Prompt asks for. It is the smallest that the kernel grants.
 const promptSlice = 100_000
 
-// Prompt makes the calling thread run soon after it is woken, even where others want the processor: a thread that asks for less time at a
-// time is let in earlier by Linux 6.12 or later. It costs others nothing in sum, and needs no privilege. Older kernels ignore it.
+// Prompt makes the calling thread run soon after it is woken, even if other threads want the processor. Linux 6.12 and
+// later schedule a thread with a shorter time slice earlier. This takes no processor time from other threads overall,
+// and needs no privilege. Older kernels ignore it.
 func Prompt() error {
 	attr, err := unix.SchedGetAttr(0, 0)
 	if err != nil {
 		return fmt.Errorf("scheduling of the thread: %w", err)
 	}
 	if attr.Policy != unix.SCHED_NORMAL {
-		return nil // somebody has decided otherwise
+		return nil // somebody has chosen another policy
 	}
 	attr.Runtime = promptSlice
 	if err := unix.SchedSetAttr(0, attr, 0); err != nil {
@@ -30,7 +31,8 @@ func Prompt() error {
 	return nil
 }
 
-// Pin keeps the calling thread on one processor. The goroutine must be locked to it, for good: the thread keeps the setting.
+// Pin keeps the calling thread on one processor. The goroutine must be locked to the thread for good, because the
+// thread keeps the setting.
 func Pin(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
@@ -40,7 +42,7 @@ func Pin(cpu int) error {
 	return nil
 }
 
-// Unpin lets the calling thread run on these processors, those that Allowed told before Pin.
+// Unpin lets the calling thread run on these processors: those that Allowed returned before Pin.
 func Unpin(cpus []int) error {
 	var set unix.CPUSet
 	for _, cpu := range cpus {
@@ -67,10 +69,10 @@ func Allowed() ([]int, error) {
 	return list, nil
 }
 
-// maxCPU is the highest number of a processor that the calls above can name.
+// maxCPU is the highest processor number that the calls above support.
 const maxCPU = 1023
 
-// ParseCPUs reads a list of processors such as 0,2 or 4-7,12, in the form of cpuset(7).
+// ParseCPUs parses a list of processors such as 0,2 or 4-7,12, in the format of cpuset(7).
 func ParseCPUs(text string) ([]int, error) {
 	var list []int
 	for _, part := range strings.Split(text, ",") {
@@ -88,7 +90,7 @@ func ParseCPUs(text string) ([]int, error) {
 		}
 		for cpu := from; cpu <= to; cpu++ {
 			if slices.Contains(list, cpu) {
-				return nil, fmt.Errorf("list of CPUs %q: %d is in it twice", text, cpu)
+				return nil, fmt.Errorf("list of CPUs %q: %d is listed twice", text, cpu)
 			}
 			list = append(list, cpu)
 		}

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onThread runs fn on a thread that ends with it.
+// onThread runs fn on a new thread, which ends afterwards.
 func onThread(fn func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // never unlocked: what is set goes with the thread
+		runtime.LockOSThread() // never unlocked: the thread ends and its settings with it
 		fn()
 	}()
 	<-done
@@ -33,7 +33,7 @@ func TestPrompt(t *testing.T) {
 		if err != nil || after.Policy != before.Policy || after.Nice != before.Nice {
 			t.Errorf("%+v became %+v, %v", before, after, err)
 		}
-		// Kernels before 6.12 tell, and keep, 0.
+		// Kernels before 6.12 report and keep 0.
 		if before.Runtime != 0 && after.Runtime != promptSlice {
 			t.Errorf("the slice is %d ns", after.Runtime)
 		}
