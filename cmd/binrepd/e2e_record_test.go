@@ -134,14 +134,14 @@ func TestRecordOnFullDisk(t *testing.T) {
 	const packets = 500
 	d.feed(conn, 0, packets, func(uint64) []byte { return proxy.Next(nil) })
 	d.await("two errors", func() bool { return d.status().Record.Errors >= 2 })
-	if r := d.status().Record; !strings.Contains(r.Error, "no space") || strings.Count(d.log.String(), "stands still") != 1 {
+	if r := d.status().Record; !strings.Contains(r.Error, "no space") || strings.Count(d.log.String(), "stopped by an error") != 1 {
 		t.Errorf("%+v", r)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
 	d.await("the recording to go on", func() bool { r := d.status().Record; return r.Recorded == packets && r.Error == "" })
-	d.await("a word of it", func() bool { return strings.Contains(d.log.String(), "recording goes on") }) // written behind the status
+	d.await("a word of it", func() bool { return strings.Contains(d.log.String(), "recording has resumed") }) // written behind the status
 	if sum(d.status().Record.Dropped) != 0 {
 		t.Errorf("%+v", d.status().Record)
 	}

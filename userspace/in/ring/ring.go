@@ -18,14 +18,14 @@ var errCorrupt = errors.New("ring buffer: a record reaches past the producer's p
 // ring walks the records of a ring buffer. It belongs to one goroutine.
 type ring struct {
 	data     []byte         // the ring's pages, twice in a row
-	mask     uint64         // only the kernel writes this value
-	producer *atomic.Uint64 // only we write this value
-	consumer *atomic.Uint64 // only we write it
+	mask     uint64         // size of the ring - 1
+	producer *atomic.Uint64 // only the kernel writes this value
+	consumer *atomic.Uint64 // only we write this value
 
-	next uint64 // the producer's position as last read
-	end  uint64 // everything before this has been prefetched into the caches
-	warm uint64 // uses the prefetched bytes, so that the loads are not optimised away
-	seen byte   // keeps the loads for that from being optimised away
+	next uint64 // position of the next record to read
+	end  uint64 // the producer's position as last read
+	warm uint64 // everything before this has been prefetched into the caches
+	seen byte   // uses the prefetched bytes, so that the loads are not optimised away
 }
 
 // When less than warmLeast of prefetched data is left, draw prefetches the next warmStep bytes.

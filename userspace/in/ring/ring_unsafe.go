@@ -26,8 +26,8 @@ func position(page []byte) *atomic.Uint64 {
 
 // mapping is a ring buffer and its sleep flag, mapped into our address space.
 type mapping struct {
-	consumer []byte // one page and the data twice, read-only
-	producer []byte // one page and the data twice, read only
+	consumer []byte // one page, writable
+	producer []byte // one page and the data twice, read-only
 	sleepers []byte // the flags of all rings, writable
 	tallies  []byte // the tallies of all rings, writable; nil if nothing outlives the process
 	flag     *atomic.Uint32

@@ -9,9 +9,9 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// decoder takes frames apart. Its layers are used again for each.
+// decoder decodes frames. It reuses its layers for every frame.
 type decoder struct {
-	link layers.LinkType // of a file that has only one
+	link layers.LinkType // of a file with a single link type
 
 	ethernet layers.Ethernet
 	vlan     layers.Dot1Q
@@ -30,12 +30,12 @@ func newDecoder() decoder {
 	return decoder{parts: newReassembly()}
 }
 
-// cut remembers that a layer said that it isn't all there.
+// cut records that a layer reported missing bytes.
 type cut bool
 
 func (c *cut) SetTruncated() { *c = true }
 
-// firstLayer is what a frame of that link type begins with.
+// firstLayer returns the layer that frames of this link type start with.
 func firstLayer(link layers.LinkType, data []byte) gopacket.LayerType {
 	switch link {
 	case layers.LinkTypeEthernet:
@@ -50,7 +50,7 @@ func firstLayer(link layers.LinkType, data []byte) gopacket.LayerType {
 		return layers.LayerTypeIPv4
 	case layers.LinkTypeIPv6:
 		return layers.LayerTypeIPv6
-	case layers.LinkTypeRaw, 12, 14: // the latter two in files from BSD
+	case layers.LinkTypeRaw, 12, 14: // 12 and 14 are in files from BSD
 		if len(data) > 0 && data[0]>>4 == 6 {
 			return layers.LayerTypeIPv6
 		}
@@ -59,7 +59,7 @@ func firstLayer(link layers.LinkType, data []byte) gopacket.LayerType {
 	return gopacket.LayerTypeZero
 }
 
-// decode finds the datagram in a frame. It returns false if there is none, or only a part of one.
+// decode finds the datagram in a frame. It returns false if there is none, or only a fragment.
 func (d *decoder) decode(link layers.LinkType, data []byte, info gopacket.CaptureInfo, out *Datagram, counts *Counts) bool {
 	var truncated cut
 	next := firstLayer(link, data)
@@ -105,7 +105,7 @@ func (d *decoder) overIPv4(data []byte, info gopacket.CaptureInfo, out *Datagram
 	}
 	if ip.Flags&layers.IPv4MoreFragments != 0 || ip.FragOffset != 0 {
 		counts.Fragments++
-		part := new(layers.IPv4) // it has to last
+		part := new(layers.IPv4) // a copy that outlives the frame
 		if err := part.DecodeFromBytes(bytes.Clone(data), &truncated); err != nil {
 			counts.Damaged++
 			return false
@@ -144,7 +144,7 @@ func (d *decoder) overIPv6(data []byte, info gopacket.CaptureInfo, out *Datagram
 		ip, payload = whole, whole.Payload
 	}
 	if ip.NextHeader != layers.IPProtocolUDP {
-		counts.Other++ // other extension headers among them, which no proxy sends
+		counts.Other++ // includes other extension headers, which no proxy sends
 		return false
 	}
 	return d.overUDP(payload, ip.SrcIP, ip.DstIP, info, out, counts)

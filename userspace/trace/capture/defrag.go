@@ -10,29 +10,30 @@ import (
 )
 
 const (
-	// fragmentTime is how long the rest of a datagram may be missing: as long as Linux waits (net.ipv4.ipfrag_time).
+	// fragmentTime is how long a fragment may be missing. Linux waits as long (net.ipv4.ipfrag_time).
 	fragmentTime = 30 * time.Second
-	// forgetEvery is how often it is looked which have been missing for so long.
+	// forgetEvery is the interval of checks for fragments that have waited that long.
 	forgetEvery = time.Second
 )
 
-// reassembly puts fragments together. Its clock is that of the capture: what is incomplete after fragmentTime is given up, or it would take
-// memory for ever, and join with a later datagram that has the same number.
+// reassembly puts fragments together, by the clock of the capture. It discards what is incomplete after fragmentTime.
+// Otherwise that would take memory for ever, and could be joined with a later datagram that has the same number.
 type reassembly struct {
 	v4     *ip4defrag.IPv4Defragmenter
 	v6     [2]generation // the newer one first
 	looked time.Time
 }
 
-// generation holds the IPv6 datagrams that began in one stretch of fragmentTime. gopacket dates them by the clock of this host, which says
-// nothing about a file, so they are given up all together: each after one to two times fragmentTime.
+// generation holds the IPv6 datagrams that began within one period of fragmentTime. gopacket dates them by the clock of
+// this host, which says nothing about a file. So a whole generation is discarded at once: each datagram after one to
+// two times fragmentTime.
 type generation struct {
 	parts *ip6defrag.IPv6Defragmenter
 	begun time.Time
-	held  map[fragmented]struct{} // those with a fragment in parts
+	held  map[fragmented]struct{} // datagrams with a fragment in parts
 }
 
-// fragmented names a datagram that came in fragments.
+// fragmented identifies a datagram that came in fragments.
 type fragmented struct {
 	source, destination netip.Addr
 	id                  uint32
@@ -44,7 +45,7 @@ func newReassembly() *reassembly {
 	return r
 }
 
-// reset gives up everything.
+// reset discards everything.
 func (r *reassembly) reset(now time.Time) {
 	r.v4, r.looked = ip4defrag.NewIPv4Defragmenter(), now
 	r.v6 = [2]generation{newGeneration(now), newGeneration(now)}
@@ -54,13 +55,13 @@ func newGeneration(now time.Time) generation {
 	return generation{ip6defrag.NewIPv6Defragmenter(), now, map[fragmented]struct{}{}}
 }
 
-// overIPv4 takes a fragment, which must last, and returns the datagram that it completes, or nil.
+// overIPv4 takes a fragment and keeps it. It returns the datagram that the fragment completes, or nil.
 func (r *reassembly) overIPv4(part *layers.IPv4, now time.Time) (*layers.IPv4, error) {
 	r.forget(now)
 	return r.v4.DefragIPv4WithTimestamp(part, now)
 }
 
-// overIPv6 is the same for IPv6. The payload of part must last.
+// overIPv6 is the same for IPv6. It keeps the payload of part.
 func (r *reassembly) overIPv6(ip *layers.IPv6, part *layers.IPv6Fragment, now time.Time) *layers.IPv6 {
 	r.forget(now)
 	name := fragmented{id: part.Identification}
@@ -79,11 +80,11 @@ func (r *reassembly) overIPv6(ip *layers.IPv6, part *layers.IPv6Fragment, now ti
 	return whole
 }
 
-// forget gives up datagrams whose rest hasn't come.
+// forget discards datagrams that have been incomplete for too long.
 func (r *reassembly) forget(now time.Time) {
 	since := now.Sub(r.looked)
 	switch {
-	case since < -fragmentTime: // another file, of another time
+	case since < -fragmentTime: // a file from an earlier time
 		r.reset(now)
 		return
 	case since < forgetEvery:

@@ -10,7 +10,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// fragments6 are the fragments of a datagram of 3000 bytes, each of them that letter.
+// fragments6 returns the fragments of a datagram of 3000 bytes, all of which are this letter.
 func fragments6(t *testing.T, id uint32, letter byte) (frames [][]byte) {
 	_, v6, u6 := udpOver(from6, to6)
 	whole := serialize(t, v6, u6, gopacket.Payload(bytes.Repeat([]byte{letter}, 3000)))[40:]
@@ -30,7 +30,7 @@ func fragments6(t *testing.T, id uint32, letter byte) (frames [][]byte) {
 	return frames
 }
 
-// fragments4 is the same over IPv4.
+// fragments4 is the same for IPv4.
 func fragments4(t *testing.T, id uint32, letter byte) (frames [][]byte) {
 	v4, _, u4 := udpOver(from4, to4)
 	whole := serialize(t, v4, u4, gopacket.Payload(bytes.Repeat([]byte{letter}, 3000)))[20:]
@@ -46,7 +46,7 @@ func fragments4(t *testing.T, id uint32, letter byte) (frames [][]byte) {
 	return frames
 }
 
-// TestIPv6Fragments: two datagrams, their fragments mixed and in the wrong order.
+// TestIPv6Fragments mixes the fragments of two datagrams, in the wrong order.
 func TestIPv6Fragments(t *testing.T) {
 	frames := append(fragments6(t, 0, 'a'), fragments6(t, 1, 'b')...)
 	var mixed [][]byte
@@ -60,8 +60,9 @@ func TestIPv6Fragments(t *testing.T) {
 	}
 }
 
-// TestLateFragments: by the clock of the capture, whatever it is here. What comes within 30 seconds is put together; what is older doesn't
-// join with a later datagram of the same number; and what never becomes whole isn't held for ever.
+// TestLateFragments uses the clock of the capture, not that of the host. Fragments that come within 30 seconds are
+// joined. Older ones are not joined with a later datagram of the same number. Incomplete datagrams are not kept for
+// ever.
 func TestLateFragments(t *testing.T) {
 	for name, fragments := range map[string]func(*testing.T, uint32, byte) [][]byte{"IPv4": fragments4, "IPv6": fragments6} {
 		begin := time.Unix(1_500_000_000, 0)
@@ -77,7 +78,7 @@ func TestLateFragments(t *testing.T) {
 		}
 		first, second := fragments(t, 7, 'a'), fragments(t, 7, 'b')
 		whole := string(bytes.Repeat([]byte{'a'}, 3000))
-		for _, begun := range []time.Duration{0, 25 * time.Second, 61 * time.Second} { // across the end of a generation, too
+		for _, begun := range []time.Duration{0, 25 * time.Second, 61 * time.Second} { // also across the end of a generation
 			decode(begun, first[0])
 			decode(begun+14*time.Second, first[1])
 			if got := decode(begun+29*time.Second, first[2]); got != whole {
@@ -87,12 +88,12 @@ func TestLateFragments(t *testing.T) {
 		decode(200*time.Second, first[0])
 		decode(200*time.Second, first[1])
 		if got := decode(261*time.Second, second[2]); got != "" {
-			t.Errorf("%s: two datagrams in one: %q", name, got)
+			t.Errorf("%s: two datagrams were joined: %q", name, got)
 		}
 		decode(1000*time.Second, first[0])
 		decode(1000*time.Second, first[1])
 		if got := decode(0, second[2]); got != "" {
-			t.Errorf("%s: joined with the past: %q", name, got)
+			t.Errorf("%s: joined with an old fragment: %q", name, got)
 		}
 		for id := range uint32(10_000) {
 			decode(time.Duration(id)*time.Second, fragments(t, id, 'c')[0])

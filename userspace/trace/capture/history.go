@@ -15,41 +15,44 @@ import (
 )
 
 const (
-	// MaxHistory is how many entries a history has at most: no call sends so many, but whoever forges packets might.
+	// MaxHistory is the maximum number of entries in a history. No real call sends so many packets, but forged packets
+	// might.
 	MaxHistory = 100_000
-	// maxHistoryBytes is what the good packets among them may have together, whose strings are kept, and might be of 64 KiB each.
+	// maxHistoryBytes is the maximum total size of the good packets in a history. Their strings are kept, and may have
+	// 64 KiB each.
 	maxHistoryBytes = 128 << 20
 )
 
-// ErrTooLong is the error of a history with more than that; the entries before it are returned.
-var ErrTooLong = errors.New("history: too many datagrams of this call: what came later is left out")
+// ErrTooLong says that a history exceeds these limits. The entries before it are returned.
+var ErrTooLong = errors.New("history: too many datagrams of this call: the later ones are left out")
 
 // Entry is one datagram of a call.
 type Entry struct {
 	Time             time.Time
 	Source, Listener netip.AddrPort
 	Bytes            int
-	// Verdict is bin.Dialog for a good packet. Of others only what is above is known.
+	// Verdict is bin1.Dialog for a good packet. For other packets only the fields above are set.
 	Verdict bin1.Verdict
 	Kind    dialog.Kind
-	// Details of a snapshot; of a deletion only the tags.
+	// Details of a snapshot. For a deletion only the tags are set.
 	Details dialog.Details
-	// Changes since the snapshot before of the same dialog; First if there was none.
+	// Changes since the previous snapshot of the same dialog. First is true if there was none.
 	Changes []Change
 	First   bool
 }
 
-// Change is a field that is another one than before.
+// Change is a changed field.
 type Change struct {
-	Field      string // by the name that dialogs have in JSON
-	Was, Is    string // of strings
-	Old, New   uint32 // of numbers
+	Field      string // the name of the field in the JSON of dialogs
+	Was, Is    string // values of strings
+	Old, New   uint32 // values of numbers
 	Number     bool
-	UnixSecond bool // a number that is a time
+	UnixSecond bool // true for a number that is a time
 }
 
-// History reads the datagrams of one call out of next, which returns io.EOF behind the last, good and bad ones, in the order of their time. A bad packet belongs
-// to the call if its Call-ID can be found, or else if that stands anywhere in it behind its length.
+// History reads datagrams from next until io.EOF, and returns those of one call, good and bad, in the order of their
+// time. A bad packet belongs to the call if its steering key is the Call-ID, or, if it has none, if the Call-ID with
+// its length occurs anywhere in it.
 func History(next func(*Datagram) error, callID []byte) ([]Entry, error) {
 	needle := append(binary.LittleEndian.AppendUint32(nil, uint32(len(callID))), callID...)
 	short := callID[:min(len(callID), packets.MaxSteeringKey)]
@@ -100,7 +103,7 @@ func History(next func(*Datagram) error, callID []byte) ([]Entry, error) {
 	return list, err
 }
 
-// compare fills in what changed. An early dialog, without a to-tag, is the beginning of the answered one.
+// compare fills in the changes. An early dialog without a to-tag counts as the beginning of the answered dialog.
 func compare(list []Entry) {
 	last := map[string]*dialog.Details{}
 	for i := range list {

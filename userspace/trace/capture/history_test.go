@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// listOf returns what reads from a list.
+// listOf returns a function that reads from a list.
 func listOf(list []Datagram) func(*Datagram) error {
 	return func(d *Datagram) error {
 		if len(list) == 0 {
@@ -29,7 +29,7 @@ func listOf(list []Datagram) func(*Datagram) error {
 
 const begin = 1_800_000_000
 
-// at returns a datagram with that packet, so many milliseconds after the beginning.
+// at returns a datagram with this packet at this many milliseconds after the beginning.
 func at(ms int64, packet []byte) Datagram {
 	return Datagram{Time: time.UnixMilli(begin*1000 + ms), Source: from4, Destination: to4, Payload: packet}
 }
@@ -41,7 +41,8 @@ func packetOf(kind dialog.Kind, d dialog.Details) []byte {
 	return bin1.Append(nil, kind, d.AppendPacked(nil))
 }
 
-// TestHistory: of a call, everything, good or bad, in the order of time, with what changed; of others nothing, however alike they are.
+// TestHistory: the history of a call has all its packets, good or bad, in the order of time, with the changes. It has
+// none of other calls, even of similar ones.
 func TestHistory(t *testing.T) {
 	early := dialog.Details{CallID: "call", FromTag: "f", State: dialog.Early, FromURI: "sip:a", ToURI: "sip:b", Timeout: begin + 60}
 	answered := early
@@ -104,7 +105,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// TestHistoryIsBounded: somebody forges packets of one call without end.
+// TestHistoryIsBounded forges an endless number of packets of one call.
 func TestHistoryIsBounded(t *testing.T) {
 	packet := packetOf(dialog.Delete, dialog.Details{CallID: "call"})
 	n := 0
@@ -127,7 +128,8 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestSorted: what is up to a second out of order comes in order, what is equal in the order of reading, and nothing is lost.
+// TestSorted: datagrams up to a second out of order come out in order, those with equal times in the order of reading,
+// and none is lost.
 func TestSorted(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var list []Datagram
@@ -163,7 +165,7 @@ func TestSorted(t *testing.T) {
 	}
 }
 
-// TestSortedIsBounded: whatever the times are, it holds so many at most.
+// TestSortedIsBounded: whatever the times are, the number of held datagrams is bounded.
 func TestSortedIsBounded(t *testing.T) {
 	n := 0
 	s := NewSorted(func(d *Datagram) error {

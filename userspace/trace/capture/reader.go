@@ -16,34 +16,34 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// readSize is how much is read from a file at once.
+// readSize is how many bytes are read from a file at once.
 const readSize = 1 << 20
 
-// Datagram is one UDP datagram out of a file.
+// Datagram is one UDP datagram from a file.
 type Datagram struct {
 	Time                time.Time // of its last fragment
 	Source, Destination netip.AddrPort
-	// Payload is a view, valid until the next one is read.
+	// Payload is a view. It is valid until the next datagram is read.
 	Payload []byte
 }
 
-// Counts tell what was in the files.
+// Counts describe the contents of the files.
 type Counts struct {
 	Frames    uint64
 	Datagrams uint64
-	Other     uint64 // frames with something else than UDP
-	Damaged   uint64 // frames that could not be understood, or were cut off when they were captured
-	Fragments uint64 // frames with a part of a datagram
-	Torn      int    // files that end in the middle of a packet, or in what is none
-	Gone      int    // files of a recording that had been deleted when their turn came
+	Other     uint64 // frames with something other than UDP
+	Damaged   uint64 // frames that can't be decoded, or were cut off when captured
+	Fragments uint64 // frames with a fragment of a datagram
+	Torn      int    // files that end within a packet, or with damaged data
+	Gone      int    // files of a recording that were deleted before they were read
 }
 
-// Reader reads files one behind another.
+// Reader reads files one after another.
 type Reader struct {
 	Counts Counts
 
 	paths     []path
-	recording bool // what is read is of one
+	recording bool // the current file belongs to a recording
 	file      *os.File
 	frames    frames
 	decoder
@@ -55,7 +55,7 @@ type path struct {
 	recording bool
 }
 
-// frames is a reader of one of the two formats.
+// frames reads the frames of one of the two formats.
 type frames interface {
 	ZeroCopyReadPacketData() ([]byte, gopacket.CaptureInfo, error)
 }
@@ -67,11 +67,12 @@ func NewReader(paths ...string) *Reader {
 	return r
 }
 
-// Add has these files read behind the others.
+// Add appends these files to the list.
 func (r *Reader) Add(paths ...string) { r.add(paths, false) }
 
-// AddRecording is the same for the files of a recording, which may still be written. Its oldest files go while it is read, and the host may
-// have stopped while one was written, whose rest is then zeros or worse. That is counted, as Gone and Torn, and the next file is read.
+// AddRecording appends the files of a recording that may still be running. Its oldest files may be deleted before they
+// are read. If the host has stopped while a file was written, its end may be zeros or worse. Such files are counted as
+// Gone and Torn, and reading continues with the next file.
 func (r *Reader) AddRecording(paths ...string) { r.add(paths, true) }
 
 func (r *Reader) add(names []string, recording bool) {
@@ -80,7 +81,7 @@ func (r *Reader) add(names []string, recording bool) {
 	}
 }
 
-// Close closes the file that is being read.
+// Close closes the current file.
 func (r *Reader) Close() error {
 	if r.file == nil {
 		return nil
@@ -90,7 +91,7 @@ func (r *Reader) Close() error {
 	return err
 }
 
-// Next reads the next datagram into d. It returns io.EOF behind the last.
+// Next reads the next datagram into d. It returns io.EOF after the last.
 func (r *Reader) Next(d *Datagram) error {
 	for {
 		if r.frames == nil {
@@ -118,7 +119,7 @@ func (r *Reader) Next(d *Datagram) error {
 	}
 }
 
-// end closes a file that can't be read on. It returns nil when the next one is to be read.
+// end closes a file after an error. It returns nil if the next file should be read.
 func (r *Reader) end(err error) error {
 	name := r.file.Name()
 	switch {
@@ -150,7 +151,7 @@ func (r *Reader) open() (err error) {
 	}
 	if err = r.begin(r.file); err != nil {
 		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF // not even a whole header
+			err = io.ErrUnexpectedEOF // the header is incomplete
 		}
 		return r.end(err)
 	}
@@ -164,7 +165,7 @@ const (
 
 var errFormat = errors.New("neither a pcap nor a pcapng file")
 
-// begin finds out which format f has.
+// begin detects the format of f.
 func (r *Reader) begin(f io.Reader) error {
 	b := bufio.NewReaderSize(f, readSize)
 	magic, err := b.Peek(4)
@@ -173,7 +174,7 @@ func (r *Reader) begin(f io.Reader) error {
 	}
 	switch first := binary.LittleEndian.Uint32(magic); {
 	case first == pcapngMagic:
-		// Interfaces may be of different kinds; the kind then comes with each packet.
+		// Interfaces may have different link types. Then each packet has its own.
 		ng, err := pcapgo.NewNgReader(b, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
 		if err != nil {
 			return err

@@ -37,7 +37,7 @@ func readAll(t testing.TB, r *Reader) (list []Datagram) {
 	}
 }
 
-// TestCaptures compares with another reader and another reassembly, of the tests.
+// TestCaptures compares with a second reader and a second reassembly that belong to the tests.
 func TestCaptures(t *testing.T) {
 	var paths []string
 	var want []bin1test.Datagram
@@ -103,7 +103,7 @@ func udpOver(from, to netip.AddrPort) (*layers.IPv4, *layers.IPv6, *layers.UDP) 
 		&layers.UDP{SrcPort: layers.UDPPort(from.Port()), DstPort: layers.UDPPort(to.Port())}
 }
 
-// TestKindsOfFrames: link types, VLAN tags, one in another, both families, and what is no datagram.
+// TestKindsOfFrames: link types, nested VLAN tags, both address families, and frames without a datagram.
 func TestKindsOfFrames(t *testing.T) {
 	payload := gopacket.Payload("P4CK and more")
 	v4, _, u4 := udpOver(from4, to4)
@@ -155,10 +155,10 @@ func TestKindsOfFrames(t *testing.T) {
 	}
 }
 
-// golden is a file as the recorder writes it, of 8 datagrams.
+// golden is a file of the recorder with 8 datagrams.
 const golden = "../record/testdata/golden.pcapng"
 
-// TestTornFiles: wherever a file ends, what is whole in it is read, and no file is an error.
+// TestTornFiles cuts a file at many places. Every complete datagram is read, and no cut is an error.
 func TestTornFiles(t *testing.T) {
 	b, err := os.ReadFile(golden)
 	if err != nil {
@@ -166,7 +166,7 @@ func TestTornFiles(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "torn.pcapng")
 	most := 0
-	for n := 0; n <= len(b); n += 4 { // blocks are multiples of four bytes; what is torn is cut on and off their boundaries alike
+	for n := 0; n <= len(b); n += 4 { // blocks are multiples of four bytes, so this cuts at and between their boundaries
 		if err := os.WriteFile(path, b[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +182,7 @@ func TestTornFiles(t *testing.T) {
 	}
 }
 
-func TestFilesThatAreNone(t *testing.T) {
+func TestNotCaptureFiles(t *testing.T) {
 	dir := t.TempDir()
 	text := filepath.Join(dir, "text")
 	if err := os.WriteFile(text, []byte("no capture at all"), 0o600); err != nil {
@@ -203,8 +203,8 @@ func TestFilesThatAreNone(t *testing.T) {
 	}
 }
 
-// TestDamagedRecording: of a file that is damaged from some byte on, as where the host stopped, what is before that is read, and so are the files
-// behind it. Of a file that isn't one of a recording it is an error, as it was named by somebody who wants to know.
+// TestDamagedRecording: in a damaged file of a recording, the part before the damage is read, and so are the later
+// files. In another file damage is an error, because a user has named that file.
 func TestDamagedRecording(t *testing.T) {
 	b, err := os.ReadFile(golden)
 	if err != nil {
@@ -240,7 +240,7 @@ func TestDamagedRecording(t *testing.T) {
 	}
 }
 
-// otherInterface is a block with a packet of an interface that the file hasn't told of.
+// otherInterface is a block with a packet of an interface that the file doesn't declare.
 func otherInterface() []byte {
 	block := make([]byte, 36)
 	for at, v := range map[int]uint32{0: 6, 4: 36, 8: 99, 20: 4, 24: 4, 32: 36} {
@@ -249,7 +249,7 @@ func otherInterface() []byte {
 	return block
 }
 
-// FuzzReader: whatever a file holds, reading it ends, and yields nothing larger than the file.
+// FuzzReader: for any file, reading ends and returns nothing larger than the file.
 func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := NewReader()

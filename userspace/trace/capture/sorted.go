@@ -7,30 +7,30 @@ import (
 )
 
 const (
-	// window is by how much files may be out of order. Each worker's datagrams are recorded in order, a few milliseconds of one and then of the
-	// other, and more than that only where the disk has stood still.
+	// window is how far files may be out of order. The datagrams of each worker are recorded in order, a few
+	// milliseconds of one worker and then of the next. More than that happens only if the disk was stuck.
 	window = time.Second
-	// maxHeld and maxHeldBytes bound the memory for it. A second of 65,000 datagrams of 400 bytes is 26 MB.
+	// maxHeld and maxHeldBytes bound the memory for sorting. A second of 65,000 datagrams of 400 bytes takes 26 MB.
 	maxHeld      = 1 << 16
 	maxHeldBytes = 64 << 20
 )
 
-// Sorted hands on datagrams in the order of their time, as far as what comes is at most a second out of it; of equal times the one
-// that was read first.
+// Sorted returns datagrams in the order of their time, if they are at most a second out of order. With equal times, the
+// one that was read first comes first.
 type Sorted struct {
 	next   func(*Datagram) error
 	held   held
-	bytes  int // of their payloads
+	bytes  int // of the payloads held
 	newest time.Time
 	read   uint64
 	err    error
 }
 
-// NewSorted returns one over next, which returns io.EOF behind the last datagram.
+// NewSorted returns a Sorted that reads from next. next returns io.EOF after the last datagram.
 func NewSorted(next func(*Datagram) error) *Sorted { return &Sorted{next: next} }
 
-// Next returns the next datagram, whose payload is nobody else's. It returns io.EOF behind the last; another error of the source comes
-// behind what was read before it.
+// Next returns the next datagram. The caller owns its payload. It returns io.EOF after the last datagram. Another error
+// of the source comes after everything that was read before it.
 func (s *Sorted) Next(d *Datagram) error {
 	for s.err == nil && len(s.held) < maxHeld && s.bytes < maxHeldBytes && (len(s.held) == 0 || s.newest.Sub(s.held[0].Time) < window) {
 		var in Datagram
@@ -46,7 +46,7 @@ func (s *Sorted) Next(d *Datagram) error {
 		}
 	}
 	if len(s.held) == 0 {
-		return s.err // set: with nothing held the loop goes on until then
+		return s.err // set: the loop runs until something is held or next fails
 	}
 	*d = heap.Pop(&s.held).(numbered).Datagram
 	s.bytes -= len(d.Payload)

@@ -20,7 +20,7 @@ import (
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
-// benchDialogs is how many dialogs there are while BenchmarkRecord measures. BINREPD_BENCH_DIALOGS makes it another number.
+// benchDialogs is the number of dialogs while BenchmarkRecord measures. BINREPD_BENCH_DIALOGS overrides it.
 const benchDialogs = 200_000
 
 var (
@@ -29,9 +29,10 @@ var (
 	benchSteering = packets.Steering{K0: 1, K1: 2}
 )
 
-// BenchmarkRecord plays the same events upon two tables in turn, one worker each, without and with a recorder that writes to a disk, and
-// reports what the worker pays for an event, and how much more that is with recording: in processor time of its thread, which other
-// work on the machine disturbs least. Rounds are as long as a buffer, so that nothing is dropped however slow the disk is.
+// BenchmarkRecord plays the same events to two tables in turn, with one worker each, without and with a recorder that
+// writes to a disk. It reports what an event costs the worker, and how much recording adds, in processor time of its
+// thread, since other work on the machine disturbs that least. A round is as long as a buffer, so that nothing is
+// dropped even on a slow disk.
 func BenchmarkRecord(b *testing.B) {
 	const events = 30_000
 	dialogs := benchDialogs
@@ -59,7 +60,7 @@ func BenchmarkRecord(b *testing.B) {
 		for _, i := range order {
 			cost[i] = sides[i].play(b, made)
 			for s := r.Status(); s.Error == nil && sides[1].shown != s.Recorded+s.Dropped["slow_disk"]; s = r.Status() {
-				time.Sleep(idlePoll) // the writer, too, shares caches with the one that isn't recorded
+				time.Sleep(idlePoll) // the writer also shares caches with the worker that isn't recorded
 			}
 		}
 		return cost
@@ -84,7 +85,7 @@ func BenchmarkRecord(b *testing.B) {
 		sides[0].costs, sides[1].costs = append(sides[0].costs, cost[0]), append(sides[1].costs, cost[1])
 		more = append(more, 100*(cost[1]-cost[0])/cost[0])
 	}
-	b.ReportMetric(0, "ns/op") // a round, with the making of its events
+	b.ReportMetric(0, "ns/op") // one round, including making its events
 	b.ReportMetric(median(sides[0].costs), "plain-ns/event")
 	b.ReportMetric(median(sides[1].costs), "recorded-ns/event")
 	b.ReportMetric(median(sides[1].costs)-median(sides[0].costs), "ns-more/event")
@@ -118,14 +119,14 @@ func newSide(b *testing.B, tap *Tap) *side {
 	return s
 }
 
-// play has an engine apply events, and returns what they cost its worker in nanoseconds each.
+// play has an engine apply events. It returns the cost for its worker in nanoseconds per event.
 func (s *side) play(b *testing.B, events []packets.Packet) float64 {
 	e, err := engine.New(engine.Config{Table: s.table, Intakes: packets.Listeners([]netip.AddrPort{benchListen}), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	s.table.Expire(time.Now().Unix())
-	runtime.GC() // not in the middle of it
+	runtime.GC() // keep garbage collection out of the measurement
 	source := &memory{events: events}
 	if err := e.Run(context.Background(), []engine.Input{{Source: source, Name: "memory", Thread: true, Recorder: s.recorder}}); err != nil {
 		b.Fatal(err)
@@ -138,7 +139,7 @@ func (s *side) play(b *testing.B, events []packets.Packet) float64 {
 	return float64(source.end-source.begin) / float64(len(events))
 }
 
-// memory is a Source of what is there already, which notes the processor time of its worker's thread.
+// memory is a Source with prepared datagrams. It also notes the processor time of its worker's thread.
 type memory struct {
 	events     []packets.Packet
 	next       int

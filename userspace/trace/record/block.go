@@ -13,14 +13,16 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// An enhanced packet block: 28 bytes, the packet, padding to four bytes, and the length again. All numbers are little endian.
+// An enhanced packet block has 28 bytes of header, the packet, padding to four bytes, and the length again. All numbers
+// are little endian.
 //
 //	 0       4        8           12         16        20         24         28
 //	+-------+--------+-----------+----------+---------+----------+----------+--------------------+---------+
 //	| 6     | length | interface | time, hi | time,lo | captured | original | packet, padding    | length  |
 //	+-------+--------+-----------+----------+---------+----------+----------+--------------------+---------+
 //
-// Source: draft-ietf-opsawg-pcapng, section 4.3. Time is in nanoseconds since the Unix epoch, as the interface says.
+// Source: draft-ietf-opsawg-pcapng, section 4.3. The time is in nanoseconds since the Unix epoch, as declared by the
+// interface.
 const (
 	blockType  = 6
 	blockHead  = 28
@@ -29,24 +31,24 @@ const (
 	ipv6Header = 40
 	udpHeader  = 8
 
-	hops = 64 // what a packet says that nobody will forward
+	hops = 64 // the hop limit in the headers; nobody forwards these packets
 )
 
 const (
-	head4 = blockHead + ipv4Header + udpHeader // what comes before the payload
+	head4 = blockHead + ipv4Header + udpHeader // everything before the payload
 	head6 = blockHead + ipv6Header + udpHeader
 )
 
-// mould makes the blocks of one listen address: what is the same in all of them, and where the rest goes.
-type mould struct {
-	head [head6]byte // over IPv4 only head4 of it
+// blockTemplate makes the blocks of one listen address. It holds the part that is the same in all of them.
+type blockTemplate struct {
+	head [head6]byte // for IPv4 only head4 bytes are used
 	ipv6 bool
-	sum  uint32 // of the IPv4 header, as far as it is the same
+	sum  uint32 // checksum of the constant part of the IPv4 header
 }
 
-// newMould makes the mould of the listener with that number. Over a wildcard address, the address that a datagram was sent to isn't known; the
-// wildcard stands for it.
-func newMould(number int, listen netip.AddrPort) (m mould) {
+// newBlockTemplate makes the template for the listener with this number. For a wildcard listener the real destination
+// address isn't known, so the wildcard address stands for it.
+func newBlockTemplate(number int, listen netip.AddrPort) (m blockTemplate) {
 	le, be := binary.LittleEndian, binary.BigEndian
 	b := m.head[:]
 	le.PutUint32(b[0:], blockType)
@@ -73,23 +75,24 @@ func newMould(number int, listen netip.AddrPort) (m mould) {
 	return m
 }
 
-// length is the size of the block with a payload of n bytes.
-func (m *mould) length(n int) int {
+// length returns the size of the block for a payload of n bytes.
+func (m *blockTemplate) length(n int) int {
 	if m.ipv6 {
 		return (head6+n+3)&^3 + blockTail
 	}
 	return (head4+n+3)&^3 + blockTail
 }
 
-// cast writes the block of d into b, which is as long as length says. The UDP checksum stays 0: over IPv4 that means none
-// (RFC 768); for IPv6 the writer completes it. The head is copied as an array, whose size the compiler knows: a call less.
-func (m *mould) cast(b []byte, d *packets.Packet) {
+// encode writes the block of d into b, which must have the size that length returns. The UDP checksum stays 0. In IPv4
+// that means no checksum (RFC 768). In IPv6 the writer fills it in later. The head is copied as an array, because its
+// constant size saves a call.
+func (m *blockTemplate) encode(b []byte, d *packets.Packet) {
 	le, be := binary.LittleEndian, binary.BigEndian
 	n := len(d.Payload)
-	// The last eight bytes hold the padding and the length; the payload goes over the former.
+	// The last eight bytes hold padding and the length. The payload then overwrites part of the padding.
 	le.PutUint64(b[len(b)-8:], uint64(len(b))<<32)
 	if m.ipv6 {
-		m.cast6(b, d)
+		m.encode6(b, d)
 		return
 	}
 	h := (*[head4]byte)(b)
@@ -111,7 +114,7 @@ func (m *mould) cast(b []byte, d *packets.Packet) {
 	copy(b[head4:], d.Payload)
 }
 
-func (m *mould) cast6(b []byte, d *packets.Packet) {
+func (m *blockTemplate) encode6(b []byte, d *packets.Packet) {
 	le, be := binary.LittleEndian, binary.BigEndian
 	n := len(d.Payload)
 	h := (*[head6]byte)(b)
@@ -129,7 +132,8 @@ func (m *mould) cast6(b []byte, d *packets.Packet) {
 	copy(b[head6:], d.Payload)
 }
 
-// completeChecksums puts the UDP checksum, which IPv6 requires (RFC 8200 section 8.1), into the blocks of b that hold IPv6 packets.
+// completeChecksums fills in the UDP checksum, which IPv6 requires (RFC 8200 section 8.1), in all blocks of b with IPv6
+// packets.
 func completeChecksums(b []byte) {
 	for len(b) > 0 {
 		size := binary.LittleEndian.Uint32(b[4:])
@@ -139,7 +143,7 @@ func completeChecksums(b []byte) {
 			udp[6], udp[7] = 0, 0
 			sum := ^onesSum(packet[8:ipv6Header], udp, uint64(len(udp))+17)
 			if sum == 0 {
-				sum = 0xffff // 0 would say that there is none
+				sum = 0xffff // 0 would mean no checksum
 			}
 			binary.BigEndian.PutUint16(udp[6:], sum)
 		}
@@ -147,7 +151,7 @@ func completeChecksums(b []byte) {
 	}
 }
 
-// onesSum adds two runs of bytes, of which the first has an even length, and a number in ones' complement (RFC 1071).
+// onesSum adds two byte slices, of which the first has an even length, and a number in ones' complement (RFC 1071).
 func onesSum(first, second []byte, number uint64) uint16 {
 	sum, carry := number, uint64(0)
 	for _, b := range [...][]byte{first, second} {
@@ -166,7 +170,7 @@ func onesSum(first, second []byte, number uint64) uint16 {
 	return uint16(sum&0xffff + sum>>16)
 }
 
-// fileHeader is what each file begins with: the section header, and an interface for each listen address.
+// fileHeader returns the start of each file: the section header, and an interface for each listen address.
 func fileHeader(application string, listeners []netip.AddrPort) ([]byte, error) {
 	var b bytes.Buffer
 	var w *pcapgo.NgWriter

@@ -10,8 +10,8 @@ import (
 // disk is a disk with faults.
 type disk struct {
 	mu   sync.Mutex
-	err  error         // of every Write, which then has written half; nil: none
-	gate chan struct{} // Write waits for it; nil: it doesn't
+	err  error         // for every Write, which then has written half; nil: none
+	gate chan struct{} // Write waits for it; nil: no wait
 }
 
 func (d *disk) set(err error, gate chan struct{}) {
@@ -28,7 +28,7 @@ func (d *disk) create(path string) (file, error) {
 	return &faulty{File: f.(*os.File), disk: d}, nil
 }
 
-// faulty is a file on it.
+// faulty is a file on a faulty disk.
 type faulty struct {
 	*os.File
 	disk *disk
@@ -48,7 +48,7 @@ func (f *faulty) Write(b []byte) (int, error) {
 	return f.File.Write(b)
 }
 
-// busyFile is a file at each of whose writes something comes that is to be written next. It stays empty.
+// busyFile is a file that gets more data at every write. It stays empty.
 type busyFile struct {
 	file
 	more func()
@@ -59,7 +59,7 @@ func (f *busyFile) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// batchOf returns a batch of n datagrams of so many bytes, the first of which are a number, counted from first.
+// batchOf returns a batch of n datagrams of this size. Each starts with its number, counted from first.
 func batchOf(first uint32, n, size int) []packets.Packet {
 	batch := make([]packets.Packet, n)
 	for i := range batch {

@@ -18,26 +18,29 @@ import (
 )
 
 const (
-	// filesPerLimit is among how many files the limit is divided: deleting the oldest takes a sixteenth of the history.
+	// filesPerLimit is the number of files that share the limit. Deleting the oldest one removes a sixteenth of the
+	// history.
 	filesPerLimit = 16
-	// maxFiles is how many there may be, however short: a process that begins anew every second shouldn't fill the folder with names.
+	// maxFiles is the maximum number of files, however short they are. A process that restarts every second should not
+	// fill the folder.
 	maxFiles = 1000
 
-	// The owner writes; the group, those who may use the control socket, reads. What is in them is whom people called.
+	// The owner writes. The group, which may use the control socket, reads. The files show who called whom.
 	fileMode   = 0o640
 	folderMode = 0o750
 
 	timeLayout = "20060102T150405Z"
 )
 
-// fileName is the form of our files' names, by number, so that they sort, and the time of their beginning, for people. Other files are never touched.
+// fileName is the form of our file names: a number, by which they sort, and the start time, for people. Other files are
+// never touched.
 var fileName = regexp.MustCompile(`^binrepd-(\d{10})-(\d{8}T\d{6}Z)\.pcapng$`)
 
 // File is one file of a recording.
 type File struct {
 	Path   string
 	Number uint64
-	Begun  time.Time // to the second
+	Begun  time.Time // precision: one second
 	Size   int64     // bytes
 }
 
@@ -55,7 +58,7 @@ func Files(dir string) ([]File, error) {
 		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // deleted meanwhile
+			continue // deleted in the meantime
 		}
 		if err != nil {
 			return nil, err
@@ -66,7 +69,7 @@ func Files(dir string) ([]File, error) {
 		}
 		begun, err := time.Parse(timeLayout, m[2])
 		if err != nil {
-			continue // no such day: not a name that we gave
+			continue // not a valid time, so not one of our names
 		}
 		files = append(files, File{Path: filepath.Join(dir, e.Name()), Number: number, Begun: begun, Size: info.Size()})
 	}
@@ -74,15 +77,15 @@ func Files(dir string) ([]File, error) {
 	return files, nil
 }
 
-// recordings is the folder of the files, which one process has for itself.
+// recordings is the folder of the files. Only one process uses it.
 type recordings struct {
 	dir   string
 	limit int64
 	lock  *os.File
-	files []File // oldest first, as of the last look
+	files []File // oldest first, as last read
 }
 
-// openFolder makes the folder if it is missing, and locks it.
+// openFolder makes the folder if it is missing, and locks it for this process.
 func openFolder(dir string, limit int64) (*recordings, error) {
 	if err := os.MkdirAll(dir, folderMode); err != nil {
 		return nil, err
@@ -98,8 +101,8 @@ func openFolder(dir string, limit int64) (*recordings, error) {
 	return f, nil
 }
 
-// look lists the files of earlier processes, and finds out whether files can be made. The first one is made only when there
-// is something to record.
+// look lists the files of earlier processes, and checks that files can be made. The first file is made only when there is
+// data for it, but a missing permission should be reported at once.
 func (f *recordings) look() (err error) {
 	if err := unix.Access(f.dir, unix.W_OK|unix.X_OK); err != nil {
 		return &fs.PathError{Op: "write in", Path: f.dir, Err: err}
@@ -108,11 +111,11 @@ func (f *recordings) look() (err error) {
 	return err
 }
 
-// share is how large one file may become.
+// share returns the maximum size of one file.
 func (f *recordings) share() int64 { return f.limit / filesPerLimit }
 
-// makeRoom deletes the oldest files, until there is room for a new one, and returns the name of that. It looks into the folder first,
-// as somebody may have tidied up there.
+// makeRoom deletes the oldest files until there is room for a new one. It returns the path of the new file. It lists
+// the folder first, since somebody may have deleted files.
 func (f *recordings) makeRoom(now time.Time) (string, error) {
 	files, err := Files(f.dir)
 	if err != nil {
@@ -138,20 +141,20 @@ func (f *recordings) makeRoom(now time.Time) (string, error) {
 	return path, nil
 }
 
-// forget takes back the file that makeRoom named last: it could not be made.
+// forget removes the newest file from the list, because it could not be made.
 func (f *recordings) forget() { f.files = f.files[:len(f.files)-1] }
 
-// removeNewest deletes the file that makeRoom named last.
+// removeNewest deletes the newest file.
 func (f *recordings) removeNewest() error {
 	path := f.files[len(f.files)-1].Path
 	f.forget()
 	return os.Remove(path)
 }
 
-// grown notes the size of the newest file.
+// grown sets the size of the newest file.
 func (f *recordings) grown(size int64) { f.files[len(f.files)-1].Size = size }
 
-// total is the size of all files.
+// total returns the size of all files.
 func (f *recordings) total() (bytes int64) {
 	for _, file := range f.files {
 		bytes += file.Size

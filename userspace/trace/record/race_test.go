@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestTapsUnderLoad: two workers and the writer at once. Whatever is dropped, each worker's datagrams are in the files in order, as many as
-// counted, with nothing in them changed.
+// TestTapsUnderLoad runs two workers and the writer at once. Even if some datagrams are dropped, each worker's
+// datagrams must be in the files unchanged, in order, and as many as counted.
 func TestTapsUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir, func(c *Config) { c.Limit = 64 << 20 })

@@ -66,7 +66,7 @@ func await(t *testing.T, what string, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
-		time.Sleep(time.Millisecond) // between two looks at a condition
+		time.Sleep(time.Millisecond) // before the next check of the condition
 	}
 }
 
@@ -78,7 +78,7 @@ func datagram6(payload []byte, received int64) packets.Packet {
 	return packets.Packet{Payload: payload, Sender: packets.Sender{Endpoint: packets.EndpointOf(source6)}, Intake: 1, Received: received}
 }
 
-// packet is one packet as a reader of files sees it.
+// packet is one packet as a reader of the files sees it.
 type packet struct {
 	at       time.Time
 	from, to netip.AddrPort
@@ -155,8 +155,9 @@ func readFile(t *testing.T, f io.Reader) (packets []packet) {
 	}
 }
 
-// TestWhatIsRecorded: payloads of every length and the largest come back with their times and addresses, of both families.
-func TestWhatIsRecorded(t *testing.T) {
+// TestRoundTrip: payloads of every length, and the largest, come back with their times and addresses, for both
+// families.
+func TestRoundTrip(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "for", "it")
 	r := open(t, dir, nil)
 	payload := make([]byte, 65507)
@@ -214,7 +215,7 @@ func TestWhatIsRecorded(t *testing.T) {
 	}
 }
 
-// TestGolden compares a file with the one that is committed, byte for byte.
+// TestGolden compares a file with the committed one, byte for byte.
 func TestGolden(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir, nil)
@@ -242,11 +243,11 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestRecordDoesNotAllocate is for the path of every packet.
+// TestRecordDoesNotAllocate covers the path that every packet takes.
 func TestRecordDoesNotAllocate(t *testing.T) {
-	moulds := []mould{newMould(0, listen4), newMould(1, listen6)}
+	templates := []blockTemplate{newBlockTemplate(0, listen4), newBlockTemplate(1, listen6)}
 	var failing atomic.Bool
-	tap := newTap(moulds, make([]byte, 64*chunkSize), &failing)
+	tap := newTap(templates, make([]byte, 64*chunkSize), &failing)
 	batch := make([]packets.Packet, 64)
 	for i := range batch {
 		if batch[i] = datagram4(make([]byte, 437), 1); i%2 == 0 {
@@ -254,7 +255,7 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 		}
 	}
 	if n := testing.AllocsPerRun(1000, func() {
-		tap.Record(batch) // into ever new chunks, and when there are none any more it drops
+		tap.Record(batch) // it takes new chunks, and drops when there are no more
 		for b, n := tap.pending(); b != nil && tap.drained < 100; b, n = tap.pending() {
 			tap.take(b, n)
 		}
@@ -262,7 +263,7 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a batch", n)
 	}
 	if tap.drained < 100 || tap.drops[slowDisk].Load() == 0 {
-		t.Errorf("%d chunks, %d datagrams dropped: not all was tried", tap.drained, tap.drops[slowDisk].Load())
+		t.Errorf("%d chunks, %d datagrams dropped: not every case was tested", tap.drained, tap.drops[slowDisk].Load())
 	}
 }
 

@@ -20,41 +20,41 @@ import (
 )
 
 const (
-	// LeastLimit is the least Config.Limit: a file has room for its header and a chunk then.
+	// LeastLimit is the minimum of Config.Limit. A file then has room for its header and a chunk.
 	LeastLimit = filesPerLimit * 2 * chunkSize
-	// idlePoll is how often the writer looks for more, and so how much is lost when the process is killed; busyPoll is how often when a lot
-	// comes, so that chunks are written and taken again while they are in the cache: into cold memory a worker lays datagrams down at
-	// two or three times the cost.
+	// idlePoll is how often the writer checks for more data, and so how much is lost if the process is killed. busyPoll
+	// is used under load, so that chunks are written and reused while they are in the cache. Writing datagrams into
+	// cold memory costs a worker two or three times as much.
 	idlePoll = 10 * time.Millisecond
 	busyPoll = time.Millisecond
-	// retryAfter is how long the writer leaves a disk alone that has refused something.
+	// retryAfter is how long the writer waits after an error of the disk.
 	retryAfter = time.Second
-	// lookAfter is how often the writer looks whether its file still has a name.
+	// lookAfter is how often the writer checks that its file still exists.
 	lookAfter = time.Second
 )
 
 // Config of a Recorder. Dir, Limit and Listeners are required.
 type Config struct {
 	Dir string // made if it is missing
-	// Limit is the most bytes that all files together may have; at least LeastLimit.
+	// Limit is the maximum size in bytes of all files together. It must be at least LeastLimit.
 	Limit int64
 	// Listeners are the listen addresses, in the order that packets.Packet.Intake counts: listeners come first.
 	Listeners []netip.AddrPort
-	// Taps is how many there will be, one for each worker that has no trail.
+	// Taps is the number of taps, one for each worker without a trail.
 	Taps int
-	// Trails are what the other workers leave behind them. Receive and Release are called until Close has returned nil.
+	// Trails are those of the other workers. Receive and Release are called until Close has returned nil.
 	Trails []Trail
 	// Buffer is the size of the buffer of each tap in bytes; 0 means DefaultBuffer.
 	Buffer int
-	// Application is what files say that they were made by.
+	// Application is the name of the program that the files state.
 	Application string
-	// Log receives trouble with the disk, when it begins, changes and ends; nil means slog.Default.
+	// Log receives errors of the disk when they begin, change and end; nil means slog.Default.
 	Log *slog.Logger
 
 	create func(path string) (file, error) // nil: createFile
 }
 
-// file is what the writer needs of an *os.File.
+// file is the part of *os.File that the writer needs.
 type file interface {
 	io.WriteCloser
 	Truncate(size int64) error
@@ -65,11 +65,11 @@ func createFile(path string) (file, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, fileMode)
 }
 
-// Recorder writes what its taps were shown.
+// Recorder writes the datagrams of its taps and trails to files.
 type Recorder struct {
 	cfg    Config
 	header []byte
-	ipv6   bool // whether there are blocks to complete
+	ipv6   bool // true if there are checksums to complete
 	memory []byte
 	taps   []*Tap
 	stop   chan struct{}
@@ -79,26 +79,26 @@ type Recorder struct {
 
 	failing atomic.Bool
 
-	// What the trails lost, by reason.
+	// missed counts what the trails lost, by reason.
 	missed [reasons]atomic.Uint64
 
-	// The writer's.
-	busy    int // bytes at one look from which on a lot comes
-	moulds  []mould
-	trails  []followed
-	batch   *packets.Batch
-	sheet   sheet
-	folder  *recordings
-	file    file
-	size    int64
-	looked  time.Time
-	retryAt time.Time
+	// Only the writer uses the following.
+	busy      int // bytes in one round from which on the load counts as high
+	templates []blockTemplate
+	trails    []followed
+	batch     *packets.Batch
+	queue     blockQueue
+	folder    *recordings
+	file      file
+	size      int64
+	looked    time.Time
+	retryAt   time.Time
 
 	mu     sync.Mutex // guards status
 	status Status
 }
 
-// Open takes the folder and starts the writer, which ends with Close.
+// Open opens and locks the folder and starts the writer. Close ends the writer.
 func Open(cfg Config) (*Recorder, error) {
 	switch {
 	case cfg.Limit < LeastLimit:
@@ -125,19 +125,20 @@ func Open(cfg Config) (*Recorder, error) {
 	}
 	size := max(cfg.Buffer/chunkSize, 2) * chunkSize
 	if cfg.Taps > 0 {
-		// Outside of Go's heap, whose size it would double, and with all its pages: the workers shouldn't have to wait for those.
+		// Memory outside Go's heap doesn't double the heap's target size. All pages are allocated now, so that workers
+		// never wait for them.
 		r.memory, err = unix.Mmap(-1, 0, cfg.Taps*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("buffers: %w", err), r.folder.close())
 		}
 	}
-	r.moulds = make([]mould, len(cfg.Listeners))
+	r.templates = make([]blockTemplate, len(cfg.Listeners))
 	for i, l := range cfg.Listeners {
-		r.moulds[i] = newMould(i, l)
-		r.ipv6 = r.ipv6 || r.moulds[i].ipv6
+		r.templates[i] = newBlockTemplate(i, l)
+		r.ipv6 = r.ipv6 || r.templates[i].ipv6
 	}
 	for i := range cfg.Taps {
-		r.taps = append(r.taps, newTap(r.moulds, r.memory[i*size:][:size:size], &r.failing))
+		r.taps = append(r.taps, newTap(r.templates, r.memory[i*size:][:size:size], &r.failing))
 	}
 	r.busy = 2 * chunkSize
 	for _, t := range cfg.Trails {
@@ -153,8 +154,8 @@ func Open(cfg Config) (*Recorder, error) {
 // Tap returns the tap of the worker with that number, 0 to Config.Taps - 1.
 func (r *Recorder) Tap(worker int) *Tap { return r.taps[worker] }
 
-// Close writes what is left and ends the writer. No worker may be at work any more. When the disk doesn't answer before ctx ends, it returns that
-// error, and the writer ends when the disk answers.
+// Close writes what is left and ends the writer. All workers must have ended. If the disk doesn't answer before ctx
+// ends, Close returns that error, and the writer ends when the disk answers.
 func (r *Recorder) Close(ctx context.Context) error {
 	r.once.Do(func() { close(r.stop) })
 	select {
@@ -173,7 +174,7 @@ func (r *Recorder) Close(ctx context.Context) error {
 	return err
 }
 
-// write is the writer.
+// write is the writer's goroutine.
 func (r *Recorder) write() {
 	defer close(r.done)
 	timer := time.NewTimer(idlePoll)
@@ -195,8 +196,8 @@ func (r *Recorder) write() {
 	}
 }
 
-// drain writes what taps and trails have, in turn, until they have nothing more or the disk refuses it, and returns how many bytes that were. That
-// may take long: the workers go on meanwhile.
+// drain writes the data of taps and trails, in turn, until there is no more or the disk returns an error. It returns
+// the number of bytes. This may take long; the workers go on in the meantime.
 func (r *Recorder) drain() (bytes int) {
 	if !r.retryAt.IsZero() && time.Now().Before(r.retryAt) {
 		return 0
@@ -231,14 +232,14 @@ func (r *Recorder) drain() (bytes int) {
 	return bytes
 }
 
-// refused leaves the disk alone for a while.
+// refused makes the writer leave the disk alone for a while.
 func (r *Recorder) refused(err error) {
 	r.retryAt = time.Now().Add(retryAfter)
 	r.trouble(err)
-	r.letGo(diskError)
+	r.discardTrails(diskError)
 }
 
-// put writes whole blocks into the file, or takes them back.
+// put appends whole blocks to the file. If that fails, it removes them again.
 func (r *Recorder) put(blocks []byte) error {
 	if r.ipv6 {
 		completeChecksums(blocks)
@@ -271,7 +272,7 @@ func (r *Recorder) begin() error {
 	return r.append(r.header)
 }
 
-// append adds b to the file, all of it or nothing.
+// append adds all of b to the file, or nothing.
 func (r *Recorder) append(b []byte) error {
 	_, err := r.file.Write(b)
 	switch {
@@ -279,17 +280,17 @@ func (r *Recorder) append(b []byte) error {
 		r.size += int64(len(b))
 		r.folder.grown(r.size)
 		r.tell()
-	case r.size == 0: // no header: it goes, or a disk that stays full would get one more each time
+	case r.size == 0: // remove a file without header, or a full disk would collect one at each try
 		r.closeFile()
 		err = errors.Join(err, r.folder.removeNewest())
 		r.tell()
-	case r.file.Truncate(r.size) != nil: // its last block stays in pieces: the next try makes another one
+	case r.file.Truncate(r.size) != nil: // its last block is incomplete, so the next try makes a new file
 		r.closeFile()
 	}
 	return err
 }
 
-// look begins a new file when somebody has deleted the one that is written: nobody would ever see that.
+// look starts a new file if somebody has deleted the current one. Nobody could ever see what is written to that.
 func (r *Recorder) look() {
 	if r.file == nil || time.Since(r.looked) < lookAfter {
 		return
@@ -300,7 +301,7 @@ func (r *Recorder) look() {
 		return
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink == 0 {
-		r.cfg.Log.Warn("the file of the recording was deleted: a new one is begun", "dir", r.cfg.Dir)
+		r.cfg.Log.Warn("the file of the recording was deleted; starting a new one", "dir", r.cfg.Dir)
 		r.closeFile()
 	}
 }
@@ -327,10 +328,10 @@ func (r *Recorder) finish() {
 			t.drops[atStop].Add(uint64(n))
 		}
 	}
-	for len(r.sheet.blocks) > 0 {
-		blocks, n := r.sheet.next()
-		r.sheet.written(blocks)
+	for len(r.queue.blocks) > 0 {
+		blocks, n := r.queue.next()
+		r.queue.written(blocks)
 		r.missed[atStop].Add(uint64(n))
 	}
-	r.letGo(atStop)
+	r.discardTrails(atStop)
 }

@@ -13,8 +13,8 @@ import (
 	"binrepd/userspace/in/ring"
 )
 
-// TestHungDiskAndRing: while a write hangs, Close gives up, and the ring that the recorder reads can go, with what it has not read. When the disk
-// answers the recorder ends, and has an account of all that it was lent.
+// TestHungDiskAndRing: while a write hangs, Close gives up, and the ring of the recorder can be closed, with unread
+// records. When the disk answers, the recorder ends, and everything that it had borrowed is accounted for.
 func TestHungDiskAndRing(t *testing.T) {
 	bpftest.RequireKernel(t)
 	size := max(1<<18, 2*bpf.LeastRingSize())
@@ -52,14 +52,14 @@ func TestHungDiskAndRing(t *testing.T) {
 		}
 	}
 	pass(10)
-	<-hung // or about to
+	<-hung // or is about to
 	pass(30)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := r.Close(over); err == nil {
 		t.Fatal("Close didn't wait for the disk")
 	}
-	if err := s.Close(); err != nil { // returns, and unmaps
+	if err := s.Close(); err != nil { // must return, and unmaps
 		t.Fatal(err)
 	}
 	close(gate)

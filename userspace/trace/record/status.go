@@ -6,24 +6,25 @@ import (
 	"binrepd/userspace/host/folder"
 )
 
-// Status of a Recorder. At rest, datagrams shown = Recorded + every reason of Dropped.
+// Status of a Recorder. At rest, the number of datagrams received is Recorded plus the sum of Dropped.
 type Status struct {
 	Dir   string
-	Limit int64 // bytes of all files
-	// Recorded datagrams, and their bytes with all headers, since the start.
+	Limit int64 // maximum bytes of all files
+	// Recorded datagrams since the start, and their bytes with all headers.
 	Recorded, Bytes uint64
 	// Dropped datagrams, by reason.
 	Dropped map[string]uint64
-	// Files that there are, those of earlier processes too, their bytes, and when the oldest was begun: the zero time without one.
+	// Files is the number of files, including those of earlier processes, FileBytes their size, and Oldest the start of
+	// the oldest one, or the zero time.
 	Files     int
 	FileBytes int64
 	Oldest    time.Time
-	// Errors of the disk, and the one that lasts, or nil.
+	// Errors is the number of errors of the disk. Error is the current one, or nil.
 	Errors uint64
 	Error  error
 }
 
-// Status takes the picture.
+// Status returns the current status.
 func (r *Recorder) Status() Status {
 	r.mu.Lock()
 	s := r.status
@@ -40,7 +41,7 @@ func (r *Recorder) Status() Status {
 	return s
 }
 
-// tell publishes what is in the folder. It is only told here: whoever asks doesn't wait for a disk.
+// tell publishes the state of the folder. Status returns this copy, so its caller never waits for a disk.
 func (r *Recorder) tell() {
 	files, total := r.folder.files, r.folder.total()
 	r.mu.Lock()
@@ -51,7 +52,7 @@ func (r *Recorder) tell() {
 	}
 }
 
-// written counts what has been written, and says so when the disk had been refusing.
+// written counts what has been written. If the disk had errors before, it logs that recording has resumed.
 func (r *Recorder) written(datagrams, bytes int) {
 	r.mu.Lock()
 	r.status.Recorded += uint64(datagrams)
@@ -62,11 +63,11 @@ func (r *Recorder) written(datagrams, bytes int) {
 	if before != nil {
 		r.retryAt = time.Time{}
 		r.failing.Store(false)
-		r.cfg.Log.Info("the recording goes on", "dir", r.cfg.Dir)
+		r.cfg.Log.Info("the recording has resumed", "dir", r.cfg.Dir)
 	}
 }
 
-// trouble notes an error of the disk, and logs it when it is another one than before.
+// trouble records an error of the disk. It logs the error if the cause is a new one.
 func (r *Recorder) trouble(err error) {
 	r.failing.Store(true)
 	for i := range r.trails {
@@ -78,6 +79,6 @@ func (r *Recorder) trouble(err error) {
 	r.status.Error = err
 	r.mu.Unlock()
 	if before == nil || folder.Cause(before) != folder.Cause(err) {
-		r.cfg.Log.Error("the recording stands still; trying again", "dir", r.cfg.Dir, "error", err)
+		r.cfg.Log.Error("the recording is stopped by an error; trying again", "dir", r.cfg.Dir, "error", err)
 	}
 }

@@ -8,10 +8,12 @@ import (
 )
 
 const (
-	// chunkSize is how much goes to the file by one system call at most: some of the largest blocks, and so few chunks that moving on to
-	// another one costs nothing, yet so small that the few that are in use at usual rates stay in the cache.
+	// chunkSize is the maximum size of one write to the file. A chunk has room for several of the largest blocks, and
+	// the change to another chunk costs almost nothing. It is so small that the few chunks in use at usual rates stay
+	// in the cache.
 	chunkSize = 128 << 10
-	// DefaultBuffer is the size of a tap's buffer. It bridges a disk that stalls for 0.4 s at 100,000 datagrams of 400 bytes a second.
+	// DefaultBuffer is the size of a tap's buffer. At 100,000 datagrams of 400 bytes a second it covers a disk that
+	// stalls for 0.4 s.
 	DefaultBuffer = 16 << 20
 )
 
@@ -19,56 +21,59 @@ const (
 type reason uint8
 
 const (
-	slowDisk reason = iota // the buffer is full because the disk doesn't keep pace
+	slowDisk reason = iota // the buffer is full because the disk is too slow
 	diskError
-	atStop // was in the buffer at the end, and could not be written
+	atStop // was in the buffer at the end and could not be written
 	reasons
 )
 
 var reasonNames = [reasons]string{"slow_disk", "disk_error", "at_stop"}
 
-// Tap takes what one worker shows it. The worker writes, and the writer goroutine drains, without a lock: a chunk belongs to the worker
-// from when it finds it free until it moves on to another one, and what the worker has published of it doesn't change any more.
+// Tap takes the datagrams of one worker. The worker writes and the writer goroutine drains it, without a lock. A chunk
+// belongs to the worker from the time that it takes a free one until it moves on to the next. Published parts of a
+// chunk don't change any more.
 //
-// When the buffer is full the newest are dropped: what is there already has to be written anyway, and in order.
+// When the buffer is full, the newest datagrams are dropped: the older ones must be written in order anyway.
 type Tap struct {
-	moulds []mould
-	memory []byte // the chunks, one behind another
+	templates []blockTemplate
+	memory    []byte // the chunks, one after another
 
-	// The worker's.
-	chunk   []byte // that it writes, nil before the first
+	// Only the worker uses the following.
+	chunk   []byte // the chunk that it writes, nil before the first
 	number  uint32 // of the chunk
-	used    int    // bytes of it
+	used    int    // bytes used in it
 	count   int    // datagrams in it
-	taken   uint64 // chunks so far
+	taken   uint64 // number of chunks taken so far
 	dropped [reasons]uint64
 
-	_ [64]byte // what both write lies apart, so that neither waits for the other's cache line
+	_ [64]byte // keeps the worker's fields out of the cache lines of the shared fields
 
-	// filled is how far each chunk is filled, datagrams << 32 | bytes; free is a chunk that the worker may take.
+	// filled is the fill of each chunk: datagrams << 32
+	// bytes. The value free marks a chunk that the worker may take.
 	filled []atomic.Uint64
-	// order holds the numbers of the chunks, that of the one taken as nth at n modulo its length, and ordered is how many were taken.
+	// order holds the numbers of the chunks: the nth chunk taken is at index n modulo its length. ordered is how many
+	// were taken.
 	order   []atomic.Uint32
 	ordered atomic.Uint64
-	failing *atomic.Bool // whether the writer has trouble with the disk
+	failing *atomic.Bool // true while the disk has errors
 	drops   [reasons]atomic.Uint64
 
 	_ [64]byte
 
-	// The writer's.
-	drained uint64 // chunks that are done with
-	done    int    // bytes of the next one
-	doneN   int    // datagrams of it
+	// Only the writer uses the following.
+	drained uint64 // number of chunks that are finished
+	done    int    // bytes written of the next chunk
+	doneN   int    // datagrams written of it
 }
 
 const free = math.MaxUint64
 
-// newTap returns a tap over memory, of which it takes whole chunks. memory is zero or has at least been written to: the worker shouldn't meet
-// pages that the system has yet to find.
-func newTap(moulds []mould, memory []byte, failing *atomic.Bool) *Tap {
+// newTap returns a tap that uses memory, in whole chunks. The pages of memory should already exist, so that the worker
+// causes no page faults.
+func newTap(templates []blockTemplate, memory []byte, failing *atomic.Bool) *Tap {
 	n := len(memory) / chunkSize
 	t := &Tap{
-		moulds: moulds, memory: memory, failing: failing,
+		templates: templates, memory: memory, failing: failing,
 		filled: make([]atomic.Uint64, n), order: make([]atomic.Uint32, n),
 	}
 	for i := range t.filled {
@@ -77,35 +82,35 @@ func newTap(moulds []mould, memory []byte, failing *atomic.Bool) *Tap {
 	return t
 }
 
-// Record lays down the datagrams of one batch. It implements engine.Recorder. What came by another intake than a listener is no datagram,
-// and is passed over.
+// Record copies the datagrams of one batch. It implements engine.Recorder. A packet of an intake
+// that is no listener did not come as a datagram: it is skipped.
 func (t *Tap) Record(batch []packets.Packet) {
 	for i := range batch {
 		d := &batch[i]
-		if int(d.Intake) >= len(t.moulds) {
+		if int(d.Intake) >= len(t.templates) {
 			continue
 		}
-		m := &t.moulds[d.Intake]
+		m := &t.templates[d.Intake]
 		n := m.length(len(d.Payload))
 		if n > len(t.chunk)-t.used && !t.next() {
 			continue
 		}
-		m.cast(t.chunk[t.used:t.used+n], d)
+		m.encode(t.chunk[t.used:t.used+n], d)
 		t.used += n
 		t.count++
 	}
 	t.publish()
 }
 
-// publish lets the writer see what was laid down.
+// publish makes the copied datagrams visible to the writer.
 func (t *Tap) publish() {
 	if t.chunk != nil {
 		t.filled[t.number].Store(uint64(t.count)<<32 | uint64(t.used))
 	}
 }
 
-// next moves on to a free chunk. If there is none, one datagram is dropped. The free one with the lowest number is taken, so that at usual
-// rates the same few go around, and stay in the cache.
+// next moves on to a free chunk. If there is none, one datagram is dropped. It takes the free chunk with the lowest
+// number, so that at usual rates the same few chunks are reused and stay in the cache.
 func (t *Tap) next() bool {
 	for i := range t.filled {
 		if t.filled[i].Load() != free {
@@ -133,8 +138,8 @@ func (t *Tap) drop(why reason) {
 	t.drops[why].Store(t.dropped[why])
 }
 
-// pending returns what has been published but not taken, of the oldest chunk, and how many datagrams that are; nil if there is nothing. It is
-// the writer's, as is take.
+// pending returns the published but not yet taken part of the oldest chunk, and its number of datagrams. It returns nil
+// if there is none. Only the writer calls pending and take.
 func (t *Tap) pending() (blocks []byte, datagrams int) {
 	for {
 		ordered := t.ordered.Load()
@@ -142,12 +147,12 @@ func (t *Tap) pending() (blocks []byte, datagrams int) {
 			return nil, 0
 		}
 		number := t.order[t.drained%uint64(len(t.order))].Load()
-		filled := t.filled[number].Load() // behind ordered: if there is another chunk already, this one is final
+		filled := t.filled[number].Load() // load this after ordered: if there is a newer chunk, this value is final
 		if size := int(uint32(filled)); size > t.done {
 			return t.memory[int(number)*chunkSize:][t.done:size], int(filled>>32) - t.doneN
 		}
 		if ordered == t.drained+1 {
-			return nil, 0 // the worker is at it
+			return nil, 0 // the worker still writes to this chunk
 		}
 		t.drained++
 		t.done, t.doneN = 0, 0

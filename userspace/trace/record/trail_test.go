@@ -9,14 +9,14 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// way is a Trail in memory, with room for so many datagrams: what is more makes the oldest go.
+// way is a Trail in memory with room for a number of datagrams. Any more displace the oldest.
 type way struct {
 	mu      sync.Mutex
 	room    int
 	waiting []packets.Packet
 	missed  uint64
 	lent    int
-	spoil   bool // what is lent out next
+	spoil   bool // makes the next Release report a loss
 }
 
 func (w *way) add(batch []packets.Packet) {
@@ -29,7 +29,7 @@ func (w *way) add(batch []packets.Packet) {
 	}
 }
 
-// left is how many wait.
+// left returns how many datagrams wait.
 func (w *way) left() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,8 +82,8 @@ func openTrails(t *testing.T, dir string, d *disk, ways ...*way) *Recorder {
 	})
 }
 
-// TestTrails: what two workers leave behind is in the files, whole, in order for each, over IPv4 and IPv6; what was spoilt or missed isn't,
-// and is counted.
+// TestTrails: the datagrams that two workers leave behind are in the files, complete and in order for each worker, over
+// IPv4 and IPv6. Overwritten or missed ones are not there, and are counted.
 func TestTrails(t *testing.T) {
 	dir := t.TempDir()
 	ways := [2]*way{{room: 1 << 20}, {room: 1 << 20}}
@@ -122,18 +122,18 @@ func TestTrails(t *testing.T) {
 	}
 }
 
-// TestTrailsOnFailingDisk: while the disk refuses, what was laid down waits for it, and nothing else: a trail isn't there to keep things. Then the
-// recording goes on.
+// TestTrailsOnFailingDisk: while the disk returns errors, the encoded blocks wait, and nothing else does, since a trail
+// must not fill up. Then the recording resumes.
 func TestTrailsOnFailingDisk(t *testing.T) {
 	dir := t.TempDir()
 	d, w := &disk{err: syscall.ENOSPC}, &way{room: 500}
 	r := openTrails(t, dir, d, w)
-	w.add(batchOf(0, 400, 4000)) // more than is laid down at once
+	w.add(batchOf(0, 400, 4000)) // more than is encoded at once
 	await(t, "a second error", func() bool { return r.Status().Errors >= 2 })
 	if n := w.left(); n > 0 {
 		t.Errorf("%d wait in the trail", n)
 	}
-	w.add(batchOf(400, 1000, 400)) // it has no room for the first 500
+	w.add(batchOf(400, 1000, 400)) // the trail has no room for the first 500
 	d.set(nil, nil)
 	await(t, "the end", func() bool { return r.Status().shown() == 1400 })
 	w.add(batchOf(1400, 100, 400))
@@ -149,7 +149,8 @@ func TestTrailsOnFailingDisk(t *testing.T) {
 	}
 }
 
-// TestTrailsStopWhileFailing: what is on the sheet and what is left in a trail is counted when it can't be written at the end, once.
+// TestTrailsStopWhileFailing: encoded blocks and unread datagrams of a trail are counted exactly once when they can't
+// be written at the end.
 func TestTrailsStopWhileFailing(t *testing.T) {
 	d, w := &disk{err: syscall.EIO}, &way{room: 1000}
 	r := openTrails(t, t.TempDir(), d, w)
@@ -162,7 +163,8 @@ func TestTrailsStopWhileFailing(t *testing.T) {
 	}
 }
 
-// TestTrailsKeepTheLimit: with the largest datagrams, too, all files together stay below the limit, and each below its share.
+// TestTrailsKeepTheLimit: even with the largest datagrams, all files together stay within the limit, and each within
+// its share.
 func TestTrailsKeepTheLimit(t *testing.T) {
 	dir, w := t.TempDir(), &way{room: 1 << 20}
 	r := open(t, dir, func(c *Config) { c.Taps, c.Trails = 0, []Trail{w} })

@@ -20,7 +20,8 @@ func (s Status) shown() uint64 {
 	return s.Recorded + s.Dropped["slow_disk"] + s.Dropped["disk_error"] + s.Dropped["at_stop"]
 }
 
-// TestRotation: the files together never exceed the limit, the oldest go, those of earlier processes count, and what isn't ours stays.
+// TestRotation: the files together never exceed the limit. The oldest are deleted, files of earlier processes count,
+// and other files stay.
 func TestRotation(t *testing.T) {
 	dir := t.TempDir()
 	stranger := filepath.Join(dir, "binrepd-1-of-somebody-else.pcapng")
@@ -62,7 +63,7 @@ func TestRotation(t *testing.T) {
 		}
 	}
 	packets := readFiles(t, dir)
-	// The last datagrams are there without a gap, and they are most of the limit.
+	// The last datagrams are there without a gap, and they use most of the limit.
 	for i, p := range packets {
 		if got, want := binary.BigEndian.Uint32(p.payload), next-uint32(len(packets)-i); got != want {
 			t.Fatalf("packet %d of %d is number %d, want %d", i, len(packets), got, want)
@@ -78,8 +79,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestSlowDisk: while a write hangs, Record goes on, and what has no room is dropped and counted; when the disk answers, what had room is
-// there.
+// TestSlowDisk: while a write hangs, Record goes on. Datagrams without room are dropped and counted. When the disk
+// answers, the others are written.
 func TestSlowDisk(t *testing.T) {
 	dir := t.TempDir()
 	gate := make(chan struct{})
@@ -87,7 +88,7 @@ func TestSlowDisk(t *testing.T) {
 	r := open(t, dir, func(c *Config) { c.create = d.create })
 	const n = 200
 	for i := range uint32(n) {
-		r.Tap(0).Record(batchOf(i*50, 50, 400)) // hangs here if it waits for the disk
+		r.Tap(0).Record(batchOf(i*50, 50, 400)) // would hang here if it waited for the disk
 	}
 	s := r.Status()
 	if s.Recorded != 0 || s.Dropped["slow_disk"] == 0 || s.Dropped["slow_disk"] >= n*50 {
@@ -116,8 +117,8 @@ func TestSlowDisk(t *testing.T) {
 	}
 }
 
-// TestFailingDisk: writes fail half way. The files stay good, the trouble is logged once, and the recording goes on when the
-// disk does.
+// TestFailingDisk: writes fail half way. The files stay valid, the error is logged once, and the recording resumes when
+// the disk does.
 func TestFailingDisk(t *testing.T) {
 	for name, first := range map[string]bool{"from the beginning": true, "later": false} {
 		t.Run(name, func(t *testing.T) {
@@ -149,10 +150,10 @@ func TestFailingDisk(t *testing.T) {
 			if files, _ := Files(dir); len(files) > 1 {
 				t.Errorf("%d files", len(files))
 			}
-			readFiles(t, dir) // all blocks are whole
+			readFiles(t, dir) // all blocks are complete
 			d.set(nil, nil)
 			kept := uint64(next) - s.Dropped["disk_error"]
-			await(t, "all that had room", func() bool { return r.Status().Recorded == kept })
+			await(t, "everything that had room", func() bool { return r.Status().Recorded == kept })
 			record(1)
 			closeRecorder(t, r)
 			if s := r.Status(); s.Error != nil || s.shown() != uint64(next) || s.Recorded != kept+50 {
@@ -161,7 +162,7 @@ func TestFailingDisk(t *testing.T) {
 			if got := len(readFiles(t, dir)); uint64(got) != kept+50 {
 				t.Errorf("%d packets in the files, want %d", got, kept+50)
 			}
-			if still, goes := log.count("stands still"), log.count("goes on"); still != 1 || goes != 1 {
+			if still, goes := log.count("stopped by an error"), log.count("has resumed"); still != 1 || goes != 1 {
 				t.Errorf("logged %d and %d times:\n%s", still, goes, log.b.String())
 			}
 		})
@@ -179,7 +180,7 @@ func TestStopWhileFailing(t *testing.T) {
 	}
 }
 
-// TestDeletedFile: somebody tidies up while a file is being written.
+// TestDeletedFile: somebody deletes the file that is being written.
 func TestDeletedFile(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir, nil)
@@ -204,14 +205,14 @@ func TestDeletedFile(t *testing.T) {
 	}
 }
 
-// TestDeletedUnderLoad: the same while so much comes that the taps are never empty.
+// TestDeletedUnderLoad is the same under so much load that the taps are never empty.
 func TestDeletedUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	var r *Recorder
 	var enough atomic.Bool
 	made := make(chan string, 100)
 	r = open(t, dir, func(c *Config) {
-		c.Limit = 1 << 50 // no other file for its size
+		c.Limit = 1 << 50 // so that the size never causes a new file
 		c.create = func(path string) (file, error) {
 			f, err := createFile(path)
 			if err != nil {
@@ -220,7 +221,7 @@ func TestDeletedUnderLoad(t *testing.T) {
 			made <- path
 			return &busyFile{file: f, more: func() {
 				if !enough.Load() {
-					r.Tap(0).Record(batchOf(0, 1, 400)) // by the writer, which is the only one to use the tap after the first
+					r.Tap(0).Record(batchOf(0, 1, 400)) // called by the writer, which is the only user of the tap after the first
 				}
 			}}, nil
 		}
@@ -234,8 +235,8 @@ func TestDeletedUnderLoad(t *testing.T) {
 	closeRecorder(t, r)
 }
 
-// TestReadableWithoutEnd: what a process that is killed leaves is a file up to the last block that was written whole, and a torn one behind it
-// does no harm to the next process.
+// TestReadableWithoutEnd: a killed process leaves a file that is valid up to the last complete block. An incomplete
+// block after it doesn't disturb the next process.
 func TestReadableWithoutEnd(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir, nil)
@@ -251,7 +252,7 @@ func TestReadableWithoutEnd(t *testing.T) {
 	}
 }
 
-// TestManyShortFiles: a process that begins anew all the time doesn't fill the folder.
+// TestManyShortFiles: a process that restarts all the time doesn't fill the folder.
 func TestManyShortFiles(t *testing.T) {
 	dir := t.TempDir()
 	f := &recordings{dir: dir, limit: LeastLimit}
@@ -273,7 +274,7 @@ func TestManyShortFiles(t *testing.T) {
 	}
 }
 
-// lockedBuffer takes a log while the test reads it.
+// lockedBuffer collects a log while the test reads it.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

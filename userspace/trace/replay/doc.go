@@ -1,6 +1,6 @@
-// Package replay sends recorded datagrams again, with the pauses that were between them, or shorter ones.
+// Package replay sends recorded datagrams again, with the original pauses or with shorter ones.
 //
-// What is sent is what was received, byte for byte, bad packets too. Dialogs carry absolute times, so that those of an old
-// recording expire as soon as they are replayed; with Config.Shift the times of good packets are moved on by as much as the recording is old,
-// and their checksums made anew.
+// It sends what was received, byte for byte, including bad packets. Dialogs have absolute times, so the dialogs of an
+// old recording would expire as soon as they are replayed. With Config.Shift the times in good packets are moved
+// forward by the age of the recording, and their checksums are computed again.
 package replay

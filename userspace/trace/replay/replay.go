@@ -15,54 +15,56 @@ import (
 )
 
 const (
-	// batch is how many datagrams are handed to the sink at once.
+	// batch is how many datagrams are passed to the sink at once.
 	batch = 128
-	// pollInterval is how often the network is asked for errors and progress is told.
+	// pollInterval is how often errors from the network are checked and progress is reported.
 	pollInterval = 100 * time.Millisecond
-	// answerTime is for how long a refusal is looked out for behind the last datagram: longer than the way to any standby and back.
+	// answerTime is how long to wait for a refusal after the last datagram. It is longer than any round trip to a
+	// standby.
 	answerTime = 250 * time.Millisecond
-	// patience is for how long a datagram is tried again that this host has no buffer for, at first after retryAfter.
+	// patience is how long a datagram is tried again if this host has no buffer for it. The first try comes after
+	// retryAfter.
 	patience   = time.Second
 	retryAfter = time.Millisecond
-	// longest is the longest pause: beyond, times in the file are nonsense.
+	// longest is the longest pause. Beyond it the times in the file make no sense.
 	longest = 365 * 24 * time.Hour
 )
 
-// ErrNobodyAnswers is the error when the destination's host says that nobody listens there.
-var ErrNobodyAnswers = errors.New("nobody answers there: the host says that the port is closed")
+// ErrNobodyAnswers says that the destination's host has reported that the port is closed.
+var ErrNobodyAnswers = errors.New("nothing listens there: the host reports that the port is closed")
 
 // Config of a replay. Next, Sink and To are required.
 type Config struct {
-	// Next reads the next datagram, in the order of time, and returns io.EOF behind the last.
+	// Next reads the next datagram, in the order of time. It returns io.EOF after the last.
 	Next func(*capture.Datagram) error
-	// Want chooses datagrams; nil: all.
+	// Want selects datagrams; nil selects all.
 	Want func(*capture.Datagram) bool
 	Sink packets.Sink
 	To   packets.Endpoint
 	// Speed divides the pauses; 0: no pauses.
 	Speed float64
-	// Shift moves the times in dialogs on, by as much as the first datagram is old.
+	// Shift moves the times in dialogs forward by the age of the first datagram.
 	Shift bool
-	// Refused tells whether the network has said that nobody listens there; nil: nobody knows.
+	// Refused reports whether the network has said that the port is closed; nil means that this is not known.
 	Refused func() bool
-	// Progress is called now and then; it may be nil.
+	// Progress is called about every pollInterval; it may be nil.
 	Progress func(Summary)
 }
 
-// Summary of a replay, as far as it has come.
+// Summary is the result of a replay so far.
 type Summary struct {
 	Sent, Bytes uint64
-	Left        uint64 // not chosen
+	Left        uint64 // not selected
 	Shifted     uint64 // sent with other times
-	Failed      uint64 // refused by this host, with the last one's reason in the error of Run
-	// Recorded is the time between the first and the last that were sent, by the recording; Took by the clock here.
+	Failed      uint64 // could not be sent from this host; the error of Run has the last reason
+	// Recorded is the recorded time between the first and the last datagram sent. Took is the time that sending took.
 	Recorded, Took time.Duration
-	// Moved is by how much times were moved on.
+	// Moved is how far times were moved forward.
 	Moved time.Duration
 }
 
-// Run sends until the last datagram has been sent or ctx ends, which is its error then. That some could not be sent is an error too, behind
-// the last.
+// Run sends until the last datagram has been sent or ctx ends. It then returns the error of ctx. If some datagrams
+// could not be sent, it returns an error after the last one.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
 	p := &player{cfg: cfg, begin: time.Now()}
 	p.told = p.begin
@@ -85,8 +87,8 @@ type player struct {
 	first   time.Time // recorded time of the first one sent
 	shift   int64     // seconds
 	waiting []packets.Message
-	failure error // of the last that failed
-	// pause is the last one before a datagram was tried again, and paused all of them since one was sent.
+	failure error // of the last datagram that failed
+	// pause is the last pause before a retry. paused is the sum of such pauses since the last datagram was sent.
 	pause, paused time.Duration
 }
 
@@ -129,7 +131,7 @@ func (p *player) run(ctx context.Context) error {
 	}
 }
 
-// until waits until it is the turn of what was recorded at that time.
+// until waits until it is time to send what was recorded at that time.
 func (p *player) until(ctx context.Context, at time.Time) error {
 	if p.cfg.Speed == 0 {
 		return nil
@@ -151,7 +153,7 @@ func (p *player) until(ctx context.Context, at time.Time) error {
 	}
 }
 
-// flush sends what waits.
+// flush sends the waiting datagrams.
 func (p *player) flush(ctx context.Context) error {
 	for len(p.waiting) > 0 {
 		n, err := p.cfg.Sink.Send(p.waiting)
@@ -169,7 +171,7 @@ func (p *player) flush(ctx context.Context) error {
 				err = io.ErrShortWrite
 			}
 			if p.summary.Failed++; p.summary.Sent == 0 {
-				return fmt.Errorf("send: %w", err) // such as no way there: it won't be otherwise for the next one
+				return fmt.Errorf("send: %w", err) // such as no route: the next one would fail, too
 			}
 			p.failure = err
 			p.waiting = p.waiting[1:]
@@ -190,8 +192,8 @@ func (p *player) flush(ctx context.Context) error {
 	return nil
 }
 
-// again waits before another try, if err is that the queue of the interface is full: it empties while nothing is sent. Once it hasn't for all
-// the time of patience, no later datagram waits either until one gets through.
+// again waits before another try if err says that the queue of the interface is full. The queue empties while nothing
+// is sent. Once patience is used up, later datagrams don't wait either, until one is sent.
 func (p *player) again(ctx context.Context, err error) bool {
 	if !errors.Is(err, packets.ErrFull) || p.paused >= patience {
 		return false
@@ -212,7 +214,7 @@ func (p *player) refused() error {
 	return nil
 }
 
-// listen waits a moment for what the network has to say about the last ones.
+// listen waits a moment for errors of the network about the last datagrams.
 func (p *player) listen(ctx context.Context) error {
 	if p.cfg.Refused == nil || p.summary.Sent == 0 {
 		return nil
@@ -229,7 +231,7 @@ func (p *player) listen(ctx context.Context) error {
 	}
 }
 
-// moved returns the packet with its times moved on, or as it is if it is no good snapshot.
+// moved returns the packet with its times moved forward. It returns other packets than good snapshots unchanged.
 func (p *player) moved(packet []byte) []byte {
 	var ev dialog.Event
 	if bin1.Decode(packet, &ev) != bin1.Dialog || ev.Kind == dialog.Delete {
@@ -241,7 +243,7 @@ func (p *player) moved(packet []byte) []byte {
 	return bin1.Append(nil, ev.Kind, d.AppendPacked(nil))
 }
 
-// later moves a time in Unix seconds. 0 stands for none, and stays.
+// later moves a time in Unix seconds. 0 means no time and stays 0.
 func later(unix uint32, seconds int64) uint32 {
 	if unix == 0 {
 		return 0

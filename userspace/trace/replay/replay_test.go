@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// sink keeps what it is sent, and when.
+// sink records what is sent, and when.
 type sink struct {
 	mu       sync.Mutex
 	sent     [][]byte
@@ -60,7 +60,7 @@ func listOf(list []capture.Datagram) func(*capture.Datagram) error {
 	}
 }
 
-// recorded returns n datagrams with that pause between two.
+// recorded returns n datagrams with this pause between them.
 func recorded(n int, pause time.Duration) (list []capture.Datagram) {
 	for i := range n {
 		list = append(list, capture.Datagram{Time: time.Unix(1_700_000_000, 0).Add(time.Duration(i) * pause), Payload: []byte{byte(i)}})
@@ -68,7 +68,7 @@ func recorded(n int, pause time.Duration) (list []capture.Datagram) {
 	return list
 }
 
-// TestPauses: nothing is sent before its turn, by the speed.
+// TestPauses: with any speed, nothing is sent too early.
 func TestPauses(t *testing.T) {
 	const n, pause, speed = 10, 200 * time.Millisecond, 20
 	s := &sink{}
@@ -95,7 +95,7 @@ func TestWithoutPauses(t *testing.T) {
 	}
 }
 
-// TestStop: a stop in the middle of a pause of years.
+// TestStop stops in the middle of a pause of years.
 func TestStop(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &sink{sentHook: cancel}
@@ -114,7 +114,7 @@ func TestWant(t *testing.T) {
 	}
 }
 
-// TestTrouble: nobody answers, there is no way, the file is broken.
+// TestTrouble: nothing listens, there is no route, the file is broken.
 func TestTrouble(t *testing.T) {
 	if _, err := Run(context.Background(), Config{
 		Next: listOf(recorded(3, 0)), Sink: &sink{}, To: to, Refused: func() bool { return true },
@@ -139,10 +139,10 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
-// full is a sink whose queue is full now and then.
+// full is a sink whose queue is sometimes full.
 type full struct {
 	sink
-	take []int // of each call: how many it takes at most; behind them none
+	take []int // for each call: the maximum that it takes; none after that
 	err  error
 }
 
@@ -158,14 +158,14 @@ func (f *full) Send(m []packets.Message) (int, error) {
 	return n, nil
 }
 
-// TestFullQueue: what the host has no room for is sent when it has, in order. If it has none for long, that is an error, and so is a
-// datagram that can never be sent.
+// TestFullQueue: datagrams that the host has no room for are sent later, in order. If there is no room for long, that
+// is an error. So is a datagram that can never be sent.
 func TestFullQueue(t *testing.T) {
 	for name, tc := range map[string]struct {
 		take         []int
 		err          error
 		sent, failed uint64
-		least, most  time.Duration // that it takes
+		least, most  time.Duration // allowed duration
 	}{
 		"for a moment": {[]int{2, 0, 0, 0, 1, 0, 9}, packets.ErrFull, 5, 0, 8 * time.Millisecond, 8 * time.Millisecond},
 		"for ever":     {[]int{2}, packets.ErrFull, 2, 3, patience, 2 * patience},
@@ -189,7 +189,8 @@ func TestFullQueue(t *testing.T) {
 	}
 }
 
-// TestShift: times of good snapshots move by the same number of seconds, with a right checksum; all else stays.
+// TestShift: the times of good snapshots move by the same number of seconds, with a correct checksum. Everything else
+// stays unchanged.
 func TestShift(t *testing.T) {
 	d := dialog.Details{CallID: "call", FromTag: "f", ToTag: "t", State: dialog.Confirmed, Start: 1_700_000_000, Timeout: 1_700_003_600, Vars: "a#b|"}
 	early := d
