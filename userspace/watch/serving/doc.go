@@ -1,3 +1,3 @@
-// Package serving runs an HTTP server for as long as a context lasts, and no longer: when Until returns, no handler runs any more, so
-// that what the handlers use can be given back.
+// Package serving runs an HTTP server for the lifetime of a context. When Until returns, no handler runs any more, so
+// everything that the handlers use can be closed.
 package serving

@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// grace is how long requests that are being answered may take when the server stops.
+// grace is how long running requests may take when the server stops.
 const grace = time.Second
 
-// Until answers on l with s until ctx ends, then lets running requests end for a second, and waits for their handlers: neither
-// Shutdown nor Close of http.Server waits for those of connections that it cuts. It closes l, and wraps s.Handler. The error is that of
-// http.Server.Serve; an end by ctx is none.
+// Until serves requests on l with s until ctx ends. Then it gives running requests a second and waits for their
+// handlers to return. http.Server doesn't do that: neither Shutdown nor Close waits for the handlers of connections
+// that it cuts. Until closes l and wraps s.Handler. It returns the error of http.Server.Serve, or nil if ctx has ended.
 func Until(ctx context.Context, s *http.Server, l net.Listener) error {
 	var handlers handlers
 	answer := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !handlers.begin() {
-			panic(http.ErrAbortHandler) // closes the connection, without a word in the log
+			panic(http.ErrAbortHandler) // closes the connection without a log line
 		}
 		defer handlers.running.Done()
 		answer.ServeHTTP(w, r)
@@ -45,14 +45,15 @@ func Until(ctx context.Context, s *http.Server, l net.Listener) error {
 	return err
 }
 
-// handlers counts those that run. A connection that has read its request just before it is closed comes late; it is not let in after the end.
+// handlers counts running handlers. A connection may have read its request just before it is closed. Such a late
+// request is refused.
 type handlers struct {
 	mu      sync.Mutex // guards ended, and running against an addition beside Wait
 	ended   bool
 	running sync.WaitGroup
 }
 
-// begin counts one more, unless the end has come.
+// begin counts one more handler. It returns false after the end.
 func (h *handlers) begin() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,7 +64,7 @@ func (h *handlers) begin() bool {
 	return true
 }
 
-// end lets no more begin, and waits for those that run.
+// end refuses new handlers and waits for the running ones.
 func (h *handlers) end() {
 	h.mu.Lock()
 	h.ended = true

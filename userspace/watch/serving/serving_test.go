@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestUntil: when the server has ended, so has the handler of a client that was cut off.
+// TestUntil: when the server has ended, the handler of a disconnected client has ended, too.
 func TestUntil(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +26,7 @@ func TestUntil(t *testing.T) {
 	var ended atomic.Bool
 	s := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
-		<-r.Context().Done() // longer than the grace: the connection is cut
+		<-r.Context().Done() // longer than the grace time, so the connection is cut
 		ended.Store(true)
 	})}
 	client := make(chan error, 1)
@@ -45,11 +45,11 @@ func TestUntil(t *testing.T) {
 		t.Error("a handler is still running")
 	}
 	if err := <-client; err == nil {
-		t.Error("the client that was cut off got an answer")
+		t.Error("the disconnected client got an answer")
 	}
 }
 
-// TestUntilItFails: an end that nobody asked for is an error.
+// TestUntilItFails: an end without a request to end is an error.
 func TestUntilItFails(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,11 +57,11 @@ func TestUntilItFails(t *testing.T) {
 	}
 	l.Close()
 	if err := serving.Until(context.Background(), &http.Server{Handler: http.NotFoundHandler()}, l); err == nil {
-		t.Error("a listener that is closed is no error")
+		t.Error("a closed listener gave no error")
 	}
 }
 
-// TestLateRequest: a connection that comes with its request when the server has ended finds no handler any more, but is closed.
+// TestLateRequest: a request that arrives after the end reaches no handler. Its connection is closed.
 func TestLateRequest(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// AdviseHost judges what concerns every interface. The links are those that the appliance serves.
+// AdviseHost checks everything that concerns all interfaces. links are the interfaces that the appliance serves.
 func AdviseHost(h Host, d Daemon, links []Link) []Finding {
 	var all []Finding
 	if len(h.Governors) > 0 {
@@ -20,16 +20,16 @@ func AdviseHost(h Host, d Daemon, links []Link) []Finding {
 		f := Finding{Check: "governor", Well: true, Value: "performance"}
 		if len(others) > 0 {
 			f.Well, f.Value = false, strings.Join(others, "; ")
-			f.Advice = "should be performance, or a clock that rises late makes packets wait: cpupower frequency-set -g performance"
+			f.Advice = "should be performance: the clock of other governors rises late, so packets wait: cpupower frequency-set -g performance"
 		}
 		all = append(all, f)
 	}
 	if interrupts(links) != nil && h.IRQBalance {
-		f := Finding{Check: "irqbalance", Well: true, Value: "runs, and moves interrupts as it sees fit"}
+		f := Finding{Check: "irqbalance", Well: true, Value: "runs, and may move interrupts"}
 		if len(d.Pinned) > 0 {
 			f.Well = false
-			f.Advice = "consumers have CPUs of their own (--cpus " + formatCPUs(d.Pinned) +
-				"), to which it may move interrupts: systemctl disable --now irqbalance, or ban these CPUs in its configuration"
+			f.Advice = "consumers are bound to CPUs (--cpus " + formatCPUs(d.Pinned) +
+				"), and irqbalance may move interrupts there: systemctl disable --now irqbalance, or ban these CPUs in its configuration"
 		}
 		all = append(all, f)
 	}
@@ -39,7 +39,8 @@ func AdviseHost(h Host, d Daemon, links []Link) []Finding {
 	return all
 }
 
-// adviseConsumers judges where consumers run, beside interrupts and memory. Without interrupts there is nothing to say.
+// adviseConsumers checks where consumers run, relative to interrupts and memory. Without interrupts it has nothing to
+// say.
 func adviseConsumers(h Host, d Daemon, links []Link) (Finding, bool) {
 	busy := interrupts(links)
 	if len(busy) == 0 || len(h.CPUs) < 2 {
@@ -48,32 +49,32 @@ func adviseConsumers(h Host, d Daemon, links []Link) (Finding, bool) {
 	free := without(h.CPUs, busy)
 	for _, l := range links {
 		if local := h.Nodes[l.Node]; len(h.Nodes) > 1 && len(intersection(free, local)) > 0 {
-			free = intersection(free, local) // a ring's memory is best read where the card wrote what it holds
+			free = intersection(free, local) // a ring is read fastest on the node where the card has written it
 		}
 	}
-	f := Finding{Check: "consumers", Well: true, Value: "run where the kernel likes"}
+	f := Finding{Check: "consumers", Well: true, Value: "run on CPUs that the kernel chooses"}
 	take := ""
 	if len(free) > 0 {
 		take = "run --cpus " + formatCPUs(free)
 	}
 	if len(d.Pinned) == 0 {
 		if take != "" {
-			f.Advice = "CPUs that receive no interrupts of the interface are " + formatCPUs(free) + ": " + take + " leaves the others to the XDP program"
+			f.Advice = "these CPUs receive no interrupts of the interface: " + formatCPUs(free) + "; " + take + " leaves the others to the XDP program"
 		}
 		return f, true
 	}
 	f.Value = "run on CPU " + formatCPUs(d.Pinned)
 	if shared := intersection(d.Pinned, busy); len(shared) > 0 && take != "" {
 		f.Well, f.Value = false, f.Value+fmt.Sprintf(", of which %s also receive interrupts of the interface", formatCPUs(shared))
-		f.Advice = "the XDP program runs there and makes them wait: " + take
+		f.Advice = "the XDP program runs on these CPUs and delays the consumers: " + take
 	} else if far := without(d.Pinned, localTo(h, links)); len(far) > 0 && take != "" {
-		f.Well, f.Value = false, f.Value+fmt.Sprintf(", of which %s are of another NUMA node than the interface", formatCPUs(far))
-		f.Advice = "every packet crosses between the nodes: " + take
+		f.Well, f.Value = false, f.Value+fmt.Sprintf(", of which %s are on another NUMA node than the interface", formatCPUs(far))
+		f.Advice = "every packet crosses the nodes: " + take
 	}
 	return f, true
 }
 
-// localTo returns the CPUs of the links' nodes, all if the host has one node or the nodes are unknown.
+// localTo returns the CPUs of the links' nodes. It returns all CPUs if the host has one node or the nodes are unknown.
 func localTo(h Host, links []Link) []int {
 	var local []int
 	for _, l := range links {
@@ -86,7 +87,7 @@ func localTo(h Host, links []Link) []int {
 	return local
 }
 
-// AdviseLink judges an interface. Generic tells that XDP runs in the kernel's stack there, or not at all.
+// AdviseLink checks one interface. generic says that XDP runs there in generic mode, or not at all.
 func AdviseLink(h Host, l Link, v Driver, generic bool) []Finding {
 	var all []Finding
 	if v.Channels > 0 && len(h.CPUs) > 0 {
@@ -101,13 +102,13 @@ func AdviseLink(h Host, l Link, v Driver, generic bool) []Finding {
 		f := Finding{Check: "descriptors", Well: true, Value: fmt.Sprintf("%d of at most %d for each receive queue", v.Ring, v.MaxRing)}
 		if want := min(v.MaxRing, wantDescriptors); v.Ring < want {
 			f.Well = false
-			f.Advice = fmt.Sprintf("should be %d, or bursts are lost before the XDP program sees them: ethtool -G %s rx %d", want, l.Name, want)
+			f.Advice = fmt.Sprintf("should be %d, so that bursts are not lost before the XDP program sees them: ethtool -G %s rx %d", want, l.Name, want)
 		}
 		all = append(all, f)
 	}
 	if len(v.Merging) > 0 {
 		f := Finding{Check: "offloads", Value: "on: " + strings.Join(v.Merging, ", ")}
-		f.Advice = "should be off: the card merges frames, with which many drivers refuse native XDP: ethtool -K " + l.Name
+		f.Advice = "should be off: the card merges frames, and then many drivers refuse native XDP: ethtool -K " + l.Name
 		for _, name := range v.Merging {
 			f.Advice += " " + name + " off"
 		}
@@ -118,10 +119,11 @@ func AdviseLink(h Host, l Link, v Driver, generic bool) []Finding {
 	return all
 }
 
-// wantDescriptors of each queue hold a millisecond at four million packets a second.
+// wantDescriptors in each queue hold a millisecond of traffic at four million packets a second.
 const wantDescriptors = 4096
 
-// adviseIRQs judges on which CPUs a link's interrupts arrive: each should have one of its own as long as there are any.
+// adviseIRQs checks on which CPUs a link's interrupts arrive. Each interrupt should have its own CPU if there are
+// enough.
 func adviseIRQs(h Host, l Link) []Finding {
 	if len(l.IRQs) == 0 {
 		return nil
@@ -137,31 +139,32 @@ func adviseIRQs(h Host, l Link) []Finding {
 			commands = append(commands, "and so on")
 		}
 		f.Well = false
-		f.Advice = fmt.Sprintf("should be on %d CPUs, for as many run the XDP program at a time: ", want) + strings.Join(commands, "; ")
+		f.Advice = fmt.Sprintf("should be on %d CPUs, so that as many run the XDP program in parallel: ", want) + strings.Join(commands, "; ")
 	}
 	return []Finding{f}
 }
 
-// adviseSpread judges what the kernel does where there are fewer queues than CPUs (RPS), and from which queue a CPU sends (XPS).
+// adviseSpread checks two settings of the kernel: how it spreads received packets if there are fewer queues than CPUs
+// (RPS), and which queue a CPU sends from (XPS).
 func adviseSpread(h Host, l Link, generic bool) []Finding {
 	var all []Finding
 	if l.HasDevice && generic && l.Receive > 0 && l.Receive < len(h.CPUs) {
 		f := Finding{Check: "rps", Well: true, Value: "on CPU " + formatCPUs(l.RPS)}
 		if len(l.RPS) == 0 {
 			f.Well, f.Value = false, fmt.Sprintf("off, with %d of %d CPUs receiving", l.Receive, len(h.CPUs))
-			f.Advice = fmt.Sprintf("without native XDP it spreads the packets of several proxies over CPUs: echo %s | tee /sys/class/net/%s/queues/rx-*/rps_cpus",
+			f.Advice = fmt.Sprintf("without native XDP, RPS spreads the packets of several proxies over the CPUs: echo %s | tee /sys/class/net/%s/queues/rx-*/rps_cpus",
 				formatMask(h.CPUs), l.Name)
 		}
 		all = append(all, f)
 	} else if len(l.RPS) > 0 && !generic {
 		all = append(all, Finding{
-			Check: "rps", Well: true, Value: "on CPU " + formatCPUs(l.RPS) + "; of no use to native XDP, which runs before it, and no hindrance",
+			Check: "rps", Well: true, Value: "on CPU " + formatCPUs(l.RPS) + "; native XDP runs before RPS, so it has no effect on it",
 		})
 	}
 	if l.HasDevice && l.Send > 1 && l.Send >= len(h.CPUs) {
 		f := Finding{Check: "xps", Well: true, Value: fmt.Sprintf("%d of %d send queues have CPUs", l.XPS, l.Send)}
 		if l.XPS == 0 {
-			f.Advice = "with --replicate-to, a queue for each CPU spares locks: echo 1 >/sys/class/net/" + l.Name +
+			f.Advice = "with --replicate-to, a queue for each CPU avoids locks: echo 1 >/sys/class/net/" + l.Name +
 				"/queues/tx-0/xps_cpus, 2 for tx-1, 4 for tx-2 and so on"
 		}
 		all = append(all, f)

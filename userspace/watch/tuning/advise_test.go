@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// eight is a host with eight CPUs, in two nodes, on which all is well.
+// eight is a host with eight CPUs in two nodes, on which every setting is good.
 func eight() Host {
 	return Host{
 		CPUs:      []int{0, 1, 2, 3, 4, 5, 6, 7},
@@ -23,7 +23,7 @@ func card() Link {
 	}
 }
 
-// check looks for one finding, and that whatever isn't well has advice.
+// check finds one finding and compares it. It also checks that every bad finding has advice.
 func check(t *testing.T, name string, all []Finding, check string, well bool, text string) {
 	t.Helper()
 	found := false
@@ -56,7 +56,7 @@ func TestAdviseHost(t *testing.T) {
 		{"sound", func(*Host, *Daemon, *Link) {}, "governor", true, "performance"},
 		{"saves power", func(h *Host, _ *Daemon, _ *Link) {
 			h.Governors = map[string][]int{"performance": {0}, "powersave": {1, 2, 3, 5}}
-		}, "governor", false, "powersave on CPU 1-3,5\nshould be performance, or a clock that rises late makes packets wait: cpupower frequency-set -g performance"},
+		}, "governor", false, "powersave on CPU 1-3,5\nshould be performance: the clock of other governors rises late, so packets wait: cpupower frequency-set -g performance"},
 		{"saves power in two ways", func(h *Host, _ *Daemon, _ *Link) {
 			h.Governors = map[string][]int{"performance": {0}, "powersave": {1, 2}, "ondemand": {3, 5}}
 		}, "governor", false, "ondemand on CPU 3,5; powersave on CPU 1-2\nshould be performance"},
@@ -70,8 +70,8 @@ func TestAdviseHost(t *testing.T) {
 		{"a veth, pinned", func(_ *Host, d *Daemon, l *Link) { *l, d.Pinned = Link{Name: "veth0", Node: -1}, []int{0} }, "consumers", true, ""},
 		{"not pinned", func(*Host, *Daemon, *Link) {}, "consumers", true, "run --cpus 2-3 leaves"},
 		{"pinned well", func(_ *Host, d *Daemon, _ *Link) { d.Pinned = []int{2, 3} }, "consumers", true, "on CPU 2-3"},
-		{"pinned to interrupts", func(_ *Host, d *Daemon, _ *Link) { d.Pinned = []int{1, 2} }, "consumers", false, "of which 1 also receive interrupts of the interface\nthe XDP program runs there and makes them wait: run --cpus 2-3"},
-		{"pinned far away", func(_ *Host, d *Daemon, _ *Link) { d.Pinned = []int{3, 4} }, "consumers", false, "of which 4 are of another NUMA node"},
+		{"pinned to interrupts", func(_ *Host, d *Daemon, _ *Link) { d.Pinned = []int{1, 2} }, "consumers", false, "of which 1 also receive interrupts of the interface\nthe XDP program runs on these CPUs and delays the consumers: run --cpus 2-3"},
+		{"pinned far away", func(_ *Host, d *Daemon, _ *Link) { d.Pinned = []int{3, 4} }, "consumers", false, "of which 4 are on another NUMA node"},
 		{"no nodes", func(h *Host, d *Daemon, l *Link) { h.Nodes, l.Node, d.Pinned = nil, -1, []int{6, 7} }, "consumers", true, "on CPU 6-7"},
 		{"interrupts everywhere", func(h *Host, d *Daemon, l *Link) {
 			h.CPUs, d.Pinned = []int{0, 1}, []int{0, 1}
@@ -103,10 +103,10 @@ func TestAdviseLink(t *testing.T) {
 		{"not merging", func(*Link, *Driver) {}, false, "offloads", true, ""},
 		{"interrupts apart", func(*Link, *Driver) {}, false, "irq_affinity", true, "2 of receive queues, on CPU 0-1"},
 		{"interrupts together", func(l *Link, _ *Driver) { l.IRQs[1].CPUs = []int{0} }, false, "irq_affinity", false,
-			"should be on 2 CPUs, for as many run the XDP program at a time: echo 0 >/proc/irq/45/smp_affinity_list; echo 1 >/proc/irq/46/smp_affinity_list"},
-		{"interrupts of nobody", func(l *Link, _ *Driver) { l.IRQs = nil }, false, "irq_affinity", true, ""},
+			"should be on 2 CPUs, so that as many run the XDP program in parallel: echo 0 >/proc/irq/45/smp_affinity_list; echo 1 >/proc/irq/46/smp_affinity_list"},
+		{"no interrupts", func(l *Link, _ *Driver) { l.IRQs = nil }, false, "irq_affinity", true, ""},
 		{"no RPS, native", func(*Link, *Driver) {}, false, "rps", true, ""},
-		{"RPS, native", func(l *Link, _ *Driver) { l.RPS = []int{0, 1} }, false, "rps", true, "of no use to native XDP"},
+		{"RPS, native", func(l *Link, _ *Driver) { l.RPS = []int{0, 1} }, false, "rps", true, "native XDP runs before RPS"},
 		{"no RPS, generic", func(*Link, *Driver) {}, true, "rps", false, "echo ff | tee /sys/class/net/eth0/queues/rx-*/rps_cpus"},
 		{"RPS, generic", func(l *Link, _ *Driver) { l.RPS = []int{2, 3} }, true, "rps", true, "on CPU 2-3"},
 		{"a queue for each CPU", func(l *Link, _ *Driver) { l.Receive = 8 }, true, "rps", true, ""},
@@ -135,9 +135,9 @@ func TestAdviseRings(t *testing.T) {
 		{"none", Daemon{}, true, ""},
 		{"of unknown size", Daemon{Rings: []Ring{{64 * mib, 0}, {0, 0}}, Rate: 100_000, RecordBytes: 512}, true, ""},
 		{"nothing came", Daemon{Rings: []Ring{{64 * mib, 0}}, RecordBytes: 512}, true, "1 of 64 MiB, at most 0 % were in use"},
-		// 100,000 times 512 bytes are 49 MiB a second, half of that in each ring.
+		// 100,000 times 512 bytes are 49 MiB a second; each ring gets half of that.
 		{"enough", Daemon{Rings: []Ring{{64 * mib, mib}, {64 * mib, 0}}, Rate: 100_000, RecordBytes: 512}, true, "they hold 2.621s"},
-		{"too small for a standstill", Daemon{Rings: []Ring{{8 * mib, 0}, {8 * mib, 0}}, Rate: 100_000, RecordBytes: 512}, false, "should hold 2s: run --ring-size 64MiB"},
+		{"too small for a pause", Daemon{Rings: []Ring{{8 * mib, 0}, {8 * mib, 0}}, Rate: 100_000, RecordBytes: 512}, false, "should hold 2s: run --ring-size 64MiB"},
 		{"was nearly full", Daemon{Rings: []Ring{{64 * mib, 60 * mib}, {64 * mib, 0}}, Rate: 10, RecordBytes: 512}, false, "at most 94 % were in use; at 10 events"},
 		{"was nearly full: advice", Daemon{Rings: []Ring{{64 * mib, 60 * mib}}}, false, "run --ring-size 128MiB, or more --rings"},
 		{"no end", Daemon{Rings: []Ring{{64 * mib, 0}}, Rate: 1e9, RecordBytes: 512}, false, "--ring-size 1GiB"},

@@ -24,7 +24,7 @@ func intersection(a, b []int) []int {
 	return slices.DeleteFunc(slices.Clone(a), func(cpu int) bool { return !slices.Contains(b, cpu) })
 }
 
-// formatCPUs writes a sorted list in the form of cpuset(7), which --cpus takes.
+// formatCPUs formats a sorted list in the format of cpuset(7), as --cpus takes it.
 func formatCPUs(cpus []int) string {
 	var parts []string
 	for i := 0; i < len(cpus); {
@@ -43,7 +43,7 @@ func formatCPUs(cpus []int) string {
 	return strings.Join(parts, ",")
 }
 
-// formatMask writes a list as rps_cpus takes it: hexadecimal, in groups of 32 bits, the highest first.
+// formatMask formats a list as rps_cpus takes it: hexadecimal, in groups of 32 bits, the highest first.
 func formatMask(cpus []int) string {
 	if len(cpus) == 0 {
 		return "0"

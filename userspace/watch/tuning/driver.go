@@ -2,8 +2,8 @@ package tuning
 
 import "github.com/safchain/ethtool"
 
-// AskDriver asks the driver of an interface in this thread's network namespace. What it doesn't answer stays zero: most virtual
-// drivers have only some of it.
+// AskDriver asks the driver of an interface in the network namespace of the calling thread. Values that the driver
+// doesn't report stay zero; most virtual drivers report only some.
 func AskDriver(name string) Driver {
 	var d Driver
 	e, err := ethtool.NewEthtool()
@@ -12,7 +12,7 @@ func AskDriver(name string) Driver {
 	}
 	defer e.Close()
 	if c, err := e.GetChannels(name); err == nil {
-		// Those with both kinds have one of them in use for receiving.
+		// If a driver has both kinds of channels, it uses one of them for receiving.
 		if c.MaxCombined > 0 && c.CombinedCount > 0 {
 			d.Kind, d.Channels, d.MaxChannels = "combined", int(c.CombinedCount), int(c.MaxCombined)
 		} else if c.MaxRx > 0 {
@@ -23,7 +23,7 @@ func AskDriver(name string) Driver {
 		d.Ring, d.MaxRing = int(r.RxPending), int(r.RxMaxPending)
 	}
 	if features, err := e.Features(name); err == nil {
-		// As the kernel names them, and as ethtool -K takes them.
+		// The names in the kernel, and those of ethtool -K.
 		for _, f := range [...]struct{ kernel, option string }{{"rx-lro", "lro"}, {"rx-gro-hw", "rx-gro-hw"}} {
 			if features[f.kernel] {
 				d.Merging = append(d.Merging, f.option)

@@ -11,7 +11,7 @@ import (
 	"binrepd/userspace/in/thread"
 )
 
-// ReadHost reads what is below root, the root of the file system.
+// ReadHost reads the files below root, the root of the file system.
 func ReadHost(root fs.FS) Host {
 	h := Host{Governors: map[string][]int{}, Nodes: map[int][]int{}, CPUs: readList(root, "sys/devices/system/cpu/online")}
 	for _, cpu := range h.CPUs {
@@ -29,8 +29,8 @@ func ReadHost(root fs.FS) Host {
 	return h
 }
 
-// ReadLink reads about the interface of that name and number. Where sysfs shows another network namespace, which it does if it was
-// mounted there, only the name is set.
+// ReadLink reads about the interface with this name and index. sysfs may show another network namespace, if it was
+// mounted there. Then only the name is set.
 func ReadLink(root fs.FS, name string, index int) Link {
 	l := Link{Name: name, Node: -1}
 	dir := path.Join("sys/class/net", name)
@@ -59,9 +59,9 @@ func ReadLink(root fs.FS, name string, index int) Link {
 	return l
 }
 
-// readIRQs finds the interrupts of the interface's receive queues by their names in /proc/interrupts: those of hardware have the name
-// of the interface in theirs, eth0-TxRx-0, those of virtio that of the device, virtio2-input.0. Interrupts that only tell that something
-// was sent or configured are left out.
+// readIRQs finds the interrupts of the interface's receive queues by their names in /proc/interrupts. Hardware
+// interrupts contain the name of the interface, as in eth0-TxRx-0. Those of virtio contain the name of the device, as
+// in virtio2-input.0. Interrupts that are only for sending or configuration are left out.
 func (l *Link) readIRQs(root fs.FS, dir string) {
 	device := ""
 	if target, err := fs.ReadLink(root, dir+"/device"); err == nil {
@@ -80,7 +80,7 @@ func (l *Link) readIRQs(root fs.FS, dir string) {
 			continue
 		}
 		cpus := readList(root, fmt.Sprintf("proc/irq/%d/effective_affinity_list", n))
-		if len(cpus) == 0 { // not every interrupt controller tells
+		if len(cpus) == 0 { // not every interrupt controller reports it
 			cpus = readList(root, fmt.Sprintf("proc/irq/%d/smp_affinity_list", n))
 		}
 		if len(cpus) > 0 {
@@ -89,7 +89,8 @@ func (l *Link) readIRQs(root fs.FS, dir string) {
 	}
 }
 
-// belongs tells whether the interrupt has the name of the owner in its own as a word: eth0-rx-1 and mlx5_comp0@eth0 have eth0, eth01 has not.
+// belongs reports whether the name of the interrupt contains the name of the owner as a word. eth0-rx-1 and
+// mlx5_comp0@eth0 contain eth0, but eth01 doesn't.
 func belongs(irq, owner string) bool {
 	for i := strings.Index(irq, owner); i >= 0; {
 		end := i + len(owner)
@@ -109,7 +110,7 @@ func wordy(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
 }
 
-// receives tells whether an interrupt of that name may be one of a receive queue.
+// receives reports whether an interrupt with this name may belong to a receive queue.
 func receives(name string) bool {
 	lower := strings.ToLower(name)
 	if strings.Contains(lower, "rx") || strings.Contains(lower, "input") {
@@ -123,7 +124,7 @@ func receives(name string) bool {
 	return true
 }
 
-// readLine returns a file's text without white space around it, "" if it can't be read.
+// readLine returns a file's text without surrounding white space, or "" if it can't be read.
 func readLine(root fs.FS, name string) string {
 	b, err := fs.ReadFile(root, name)
 	if err != nil {
@@ -132,7 +133,7 @@ func readLine(root fs.FS, name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// readList reads numbers and ranges, 0-3,8, sorted; nil if there is no such file.
+// readList reads numbers and ranges such as 0-3,8 and sorts them. It returns nil if there is no such file.
 func readList(root fs.FS, name string) []int {
 	list, err := thread.ParseCPUs(readLine(root, name))
 	if err != nil {
@@ -166,8 +167,9 @@ func union(a, b []int) []int {
 	return slices.Compact(all)
 }
 
-// ReadPinned returns the CPUs to which threads of a process are bound by themselves: those that may run on fewer than the freest of them.
-// The first thread tells nothing of the others, for it may be one that is bound.
+// ReadPinned returns the CPUs to which single threads of a process are bound. A thread counts as bound if it may run on
+// fewer CPUs than the least restricted thread. The first thread can't serve as the reference, since it may be bound
+// itself.
 func ReadPinned(root fs.FS, pid int) (cpus []int) {
 	files, _ := fs.Glob(root, fmt.Sprintf("proc/%d/task/*/status", pid))
 	threads, most := make([][]int, len(files)), 0
@@ -183,7 +185,7 @@ func ReadPinned(root fs.FS, pid int) (cpus []int) {
 	return cpus
 }
 
-// allowed reads the line Cpus_allowed_list of a status file of proc(5).
+// allowed reads the line Cpus_allowed_list in a status file of proc(5).
 func allowed(root fs.FS, name string) []int {
 	for line := range strings.SplitSeq(readLine(root, name), "\n") {
 		if list, found := strings.CutPrefix(line, "Cpus_allowed_list:"); found {

@@ -9,7 +9,7 @@ import (
 	"testing/fstest"
 )
 
-// tree makes a file system of names and texts; what begins with "-> " is a symbolic link.
+// tree makes a file system from names and texts. A text that begins with "-> " is a symbolic link.
 func tree(files map[string]string) fs.FS {
 	root := fstest.MapFS{}
 	for name, text := range files {
@@ -28,7 +28,7 @@ func TestReadHost(t *testing.T) {
 		"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "performance",
 		"sys/devices/system/cpu/cpu1/cpufreq/scaling_governor": "schedutil",
 		"sys/devices/system/cpu/cpu2/cpufreq/scaling_governor": "schedutil",
-		"sys/devices/system/cpu/cpu3/cpufreq/scaling_governor": "powersave", // of a CPU that is off
+		"sys/devices/system/cpu/cpu3/cpufreq/scaling_governor": "powersave", // of a CPU that is offline
 		"sys/devices/system/node/online":                       "0-1",
 		"sys/devices/system/node/node0/cpulist":                "0-2",
 		"sys/devices/system/node/node1/cpulist":                "4",
@@ -49,7 +49,7 @@ func TestReadHost(t *testing.T) {
 	}
 }
 
-// hardware is a card with two queues of its own and a driver that tells little.
+// hardware is a card with two queues and a driver that reports little.
 func hardware() map[string]string {
 	return map[string]string{
 		"sys/class/net/eth0/ifindex":              "3",
@@ -86,7 +86,7 @@ func TestReadLink(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	// In another network namespace an interface of that name is another one.
+	// In another network namespace, an interface with this name is a different one.
 	if got := ReadLink(tree(hardware()), "eth0", 4); !reflect.DeepEqual(got, Link{Name: "eth0", Node: -1}) {
 		t.Errorf("of another namespace: %+v", got)
 	}
@@ -99,7 +99,7 @@ func TestReadLink(t *testing.T) {
 	}
 }
 
-// TestReadVirtio: its interrupts have the device's name, and its files for NUMA are absent.
+// TestReadVirtio: the interrupts of virtio have the device's name, and it has no files for NUMA.
 func TestReadVirtio(t *testing.T) {
 	got := ReadLink(tree(map[string]string{
 		"sys/class/net/eth0/ifindex":              "2",
@@ -127,7 +127,7 @@ func TestReadPinned(t *testing.T) {
 	if got := ReadPinned(root, 9); !reflect.DeepEqual(got, []int{2, 3}) {
 		t.Errorf("%v", got)
 	}
-	// The first thread, of which proc/PID/status tells, is a bound one.
+	// The first thread, which proc/PID/status describes, is a bound one.
 	root = tree(map[string]string{
 		"proc/9/status": "Cpus_allowed_list:\t1", "proc/9/task/9/status": "Cpus_allowed_list:\t1",
 		"proc/9/task/10/status": "Cpus_allowed_list:\t0-1", "proc/9/task/11/status": "Cpus_allowed_list:\t0",
@@ -140,7 +140,7 @@ func TestReadPinned(t *testing.T) {
 	}
 }
 
-// TestThisHost reads the host that runs the test: it has CPUs, and lo has neither device nor interrupts.
+// TestThisHost reads the host that runs the test. It has CPUs, and lo has neither a device nor interrupts.
 func TestThisHost(t *testing.T) {
 	root := os.DirFS("/")
 	if h := ReadHost(root); len(h.CPUs) == 0 {

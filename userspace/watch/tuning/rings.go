@@ -7,12 +7,13 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// largestRing is what no advice exceeds: longer than this holds, a standstill is a trouble of its own.
+// largestRing is the largest size that is advised. A pause that is longer than such a ring holds is a problem of its
+// own.
 const largestRing = 1 << 30
 
-// AdviseRings judges the rings of a running appliance by the rate at which events come and the fullest that a ring ever was: each should
-// hold what comes while its consumer stands still for so long.
-func AdviseRings(d Daemon, standstill time.Duration) []Finding {
+// AdviseRings checks the rings of a running appliance against the rate of events and the highest use of a ring so far.
+// Each ring should hold all events that come while its consumer pauses for this time.
+func AdviseRings(d Daemon, pause time.Duration) []Finding {
 	if len(d.Rings) == 0 {
 		return nil
 	}
@@ -24,7 +25,7 @@ func AdviseRings(d Daemon, standstill time.Duration) []Finding {
 		}
 	}
 	if size == 0 {
-		return nil // unknown, and no doubling of it would ever be enough
+		return nil // unknown, and doubling it would never be enough
 	}
 	f := Finding{
 		Check: "ring_size", Well: true,
@@ -36,13 +37,13 @@ func AdviseRings(d Daemon, standstill time.Duration) []Finding {
 		f.Value += fmt.Sprintf("; at %.0f events a second they hold %s", d.Rate, time.Duration(float64(size)/share*float64(time.Second)).Round(time.Millisecond))
 	}
 	want := size
-	for float64(want) < share*standstill.Seconds() && want < largestRing {
+	for float64(want) < share*pause.Seconds() && want < largestRing {
 		want *= 2
 	}
 	switch {
 	case want > size:
 		f.Well = false
-		f.Advice = fmt.Sprintf("should hold %s: run --ring-size %s", standstill, flagSize(want))
+		f.Advice = fmt.Sprintf("should hold %s: run --ring-size %s", pause, flagSize(want))
 	case fullest > 0.5 && size < largestRing:
 		f.Well = false
 		f.Advice = fmt.Sprintf("should stay half empty: run --ring-size %s, or more --rings where there are CPUs for their consumers", flagSize(2*size))
@@ -50,7 +51,7 @@ func AdviseRings(d Daemon, standstill time.Duration) []Finding {
 	return []Finding{f}
 }
 
-// flagSize writes a power of two as --ring-size takes it.
+// flagSize formats a power of two as --ring-size takes it.
 func flagSize(n uint64) string {
 	switch {
 	case n >= 1<<30:
