@@ -5,23 +5,23 @@ import (
 	"net/http"
 )
 
-// AllowRequest changes the list of those who may speak. Both lists are of prefixes or addresses.
+// AllowRequest changes the list of allowed sources. Both fields have prefixes or addresses.
 type AllowRequest struct {
 	Add    []string `json:"add,omitempty"`
 	Remove []string `json:"remove,omitempty"`
 }
 
-// AllowList is who may speak: prefixes, sorted. None: everyone.
+// AllowList is the sorted list of allowed prefixes. An empty list allows every source.
 type AllowList struct {
 	Allow []string `json:"allow"`
 }
 
-// Allowed asks who may speak.
+// Allowed gets the list of allowed sources.
 func (c *Client) Allowed(ctx context.Context) (list AllowList, err error) {
 	return list, c.get(ctx, "/v1/allow", nil, &list)
 }
 
-// Allow changes the list, as a whole or not at all, and returns what it is then.
+// Allow changes the list completely or not at all, and returns the new list.
 func (c *Client) Allow(ctx context.Context, req AllowRequest) (list AllowList, err error) {
 	return list, c.post(ctx, "/v1/allow", req, &list)
 }
@@ -30,7 +30,7 @@ func (b *Backend) allowed(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, b.Allowed())
 }
 
-// RefusedSource is how many datagrams of a source were turned away.
+// RefusedSource is how many datagrams of a source were refused.
 type RefusedSource struct {
 	Address   string `json:"address"`
 	Datagrams uint64 `json:"datagrams"`

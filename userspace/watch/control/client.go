@@ -14,7 +14,8 @@ import (
 	"syscall"
 )
 
-// maxLine bounds one line of a list: a dialog of the largest packet, every byte of it escaped as \udcXX, and the keys.
+// maxLine is the maximum length of one line of a list: a dialog of the largest packet with every byte escaped as
+// \udcXX, and the keys.
 const maxLine = 1 << 20
 
 // Client talks to the appliance that listens at a socket.
@@ -23,7 +24,7 @@ type Client struct {
 	http http.Client
 }
 
-// NewClient returns a client for the socket at path; nothing is connected yet.
+// NewClient returns a client for the socket at path. It doesn't connect yet.
 func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
@@ -32,21 +33,22 @@ func NewClient(path string) *Client {
 	return &Client{path: path, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
-// Status asks for the status.
+// Status gets the status.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
 	err := c.get(ctx, "/v1/status", nil, &s)
 	return s, err
 }
 
-// Count asks how many dialogs f chooses.
+// Count returns how many dialogs match f.
 func (c *Client) Count(ctx context.Context, f Filter) (uint64, error) {
 	var n Count
 	err := c.get(ctx, "/v1/dialogs/count", f.Query(), &n)
 	return n.Dialogs, err
 }
 
-// Dialogs calls each for every dialog that f chooses, with its line of JSON as it came, which is valid until each returns.
+// Dialogs calls each for every dialog that matches f, with its line of JSON as received. The line is valid until each
+// returns.
 func (c *Client) Dialogs(ctx context.Context, f Filter, each func(line []byte) error) error {
 	resp, err := c.do(ctx, "/v1/dialogs", f.Query())
 	if err != nil {

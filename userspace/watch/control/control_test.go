@@ -30,7 +30,7 @@ const testNow = 1_800_000_000
 
 var steering = packets.Steering{K0: 3, K1: 4}
 
-// apply puts payloads into the table, as from origin 1.
+// apply puts payloads into the table, with origin 1.
 func apply(t *testing.T, table *dialog.Table, payloads ...[]byte) {
 	t.Helper()
 	for _, p := range payloads {
@@ -84,7 +84,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestListHasTheKeysOfDlgList compares with what the sender of the captures printed, key by key and type by type.
+// TestListHasTheKeysOfDlgList compares with the output of the sender of the captures, key by key and type by type.
 func TestListHasTheKeysOfDlgList(t *testing.T) {
 	for _, capture := range bin1test.Captures(t) {
 		t.Run(capture.Name, func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestWrongFiltersAreRefused(t *testing.T) {
 	}
 }
 
-// TestLargeListIsComplete lists more dialogs than one step of a scan holds.
+// TestLargeListIsComplete lists more dialogs than one step of a scan visits.
 func TestLargeListIsComplete(t *testing.T) {
 	c, table := serve(t)
 	proxy := bin1test.NewProxy(1, bin1test.Realistic(testNow, 1))
@@ -226,7 +226,7 @@ func TestLargeListIsComplete(t *testing.T) {
 	}
 }
 
-// TestClientThatStopsReading: the list of a client that reads nothing holds up nobody else.
+// TestClientThatStopsReading: a client that reads nothing doesn't delay other clients.
 func TestClientThatStopsReading(t *testing.T) {
 	c, table := serve(t)
 	proxy := bin1test.NewProxy(1, bin1test.Realistic(testNow, 1))
@@ -281,7 +281,7 @@ func TestSocketFile(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- first.Serve(ctx) }()
-	if _, err := Listen(path, backend, log); err == nil || !strings.Contains(err.Error(), "another binrepd answers") {
+	if _, err := Listen(path, backend, log); err == nil || !strings.Contains(err.Error(), "another binrepd listens") {
 		t.Errorf("a second server on a live socket: %v", err)
 	}
 	cancel()
@@ -289,7 +289,7 @@ func TestSocketFile(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A socket file that a dead process left.
+	// A socket file of a dead process.
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +305,7 @@ func TestSocketFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(path, backend, log); err == nil || !strings.Contains(err.Error(), "is no socket") {
+	if _, err := Listen(path, backend, log); err == nil || !strings.Contains(err.Error(), "is not a socket") {
 		t.Errorf("an ordinary file: %v", err)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
@@ -313,7 +313,7 @@ func TestSocketFile(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNoServer(t *testing.T) {
 	_, err := NewClient(filepath.Join(t.TempDir(), "none.sock")).Status(context.Background())
 	if err == nil || !strings.Contains(err.Error(), "binrepd run") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %v", err)
@@ -337,11 +337,11 @@ func TestTextKeepsEveryByte(t *testing.T) {
 		t.Fatalf("%s: %v", got, err)
 	}
 	if n := strings.Count(string(got), `\udc`); n != 128 {
-		t.Errorf("%d escaped bytes, want the 128 that are no UTF-8", n)
+		t.Errorf("%d escaped bytes, want the 128 that are not UTF-8", n)
 	}
 }
 
-// TestShutdownDoesNotHang: a connection that never ends doesn't keep the server alive beyond its grace.
+// TestShutdownDoesNotHang: a connection that never ends doesn't keep the server alive after its grace time.
 func TestShutdownDoesNotHang(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	s, err := Listen(path, Backend{Status: func() Status { return Status{} }}, slog.New(slog.DiscardHandler))

@@ -10,8 +10,8 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// Dialog is one line of `binrepd dialogs list --json`. Keys and their types are those of OpenSIPS's dlg_list, and behind
-// them what dlg_list does not show.
+// Dialog is one line of `binrepd dialogs list --json`. It has the keys and types of OpenSIPS's dlg_list, followed by
+// fields that dlg_list doesn't have.
 type Dialog struct {
 	CallID         Text     `json:"callid"`
 	FromURI        Text     `json:"from_uri"`
@@ -31,15 +31,15 @@ type Dialog struct {
 	Flags       uint32          `json:"flags"`
 	Vars        map[string]Text `json:"vars"`
 	Profiles    []Profile       `json:"profiles"`
-	RawVars     Text            `json:"vars_raw,omitempty"`     // instead of vars, if they can't be read or a name isn't UTF-8
-	RawProfiles Text            `json:"profiles_raw,omitempty"` // instead of profiles, likewise
+	RawVars     Text            `json:"vars_raw,omitempty"`     // instead of vars, if unreadable or a name isn't UTF-8
+	RawProfiles Text            `json:"profiles_raw,omitempty"` // instead of profiles, for the same reasons
 	MangledFrom Text            `json:"mangled_from_uri"`
 	MangledTo   Text            `json:"mangled_to_uri"`
 	Origin      string          `json:"origin"`  // source address and port of the last change
 	Updated     uint32          `json:"updated"` // Unix seconds of the last change here
 }
 
-// Callee is the callee's side of a dialog. BIN carries one, the one that answered.
+// Callee is the callee's side of a dialog. BIN carries only the callee that answered.
 type Callee struct {
 	Tag        Text `json:"callee_tag"`
 	Contact    Text `json:"callee_contact"`
@@ -54,8 +54,8 @@ type Profile struct {
 	Value Text `json:"value,omitempty"`
 }
 
-// newDialog renders a dialog. The two CSeq fields are crossed: dlg_list names the side that sends the requests, the wire
-// the side that they go to.
+// newDialog renders a dialog. The two CSeq fields are swapped: dlg_list names the side that sends the requests, and the
+// wire format names the side that receives them.
 func newDialog(v *dialog.View, origin netip.AddrPort) Dialog {
 	d := v.Body().Details()
 	out := Dialog{
@@ -92,9 +92,9 @@ func senderName(s packets.Sender) string {
 	return s.String()
 }
 
-// variables reads a list of variables. Of two of one name the last counts, as in OpenSIPS. A list that breaks the grammar
-// comes back as it is; so does one with a name that isn't UTF-8, because keys of JSON objects have no place for other bytes, and two
-// names would look the same.
+// variables parses a list of variables. If a name occurs twice, the last value counts, as in OpenSIPS. A list with
+// wrong syntax is returned raw. So is a list with a name that isn't UTF-8: keys of JSON objects can't hold other bytes,
+// and two different names could look the same.
 func variables(list string) (vars map[string]Text, raw Text) {
 	vars = map[string]Text{}
 	p := bin1.PairsOf([]byte(list))
@@ -110,7 +110,7 @@ func variables(list string) (vars map[string]Text, raw Text) {
 	return vars, ""
 }
 
-// profiles reads a list of profiles, in which a name may stand several times with different values.
+// profiles parses a list of profiles. A name may occur several times with different values.
 func profiles(list string) (out []Profile, raw Text) {
 	out = []Profile{}
 	p := bin1.PairsOf([]byte(list))

@@ -8,14 +8,14 @@ import (
 	"net/http"
 )
 
-// FileRequest names the file of a save or load, by a path that is good in the appliance's process.
+// FileRequest names the file to save or load. The path is that of the appliance's process.
 type FileRequest struct {
 	Path string `json:"path"`
-	// Everything saves calls being set up and ends that are remembered, too.
+	// Everything means that early dialogs and remembered ends are saved, too.
 	Everything bool `json:"everything,omitempty"`
 }
 
-// SaveSummary tells what was saved.
+// SaveSummary is the result of a save.
 type SaveSummary struct {
 	Path    string  `json:"path"`
 	Dialogs uint64  `json:"dialogs"`
@@ -25,25 +25,25 @@ type SaveSummary struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// LoadSummary tells what was loaded.
+// LoadSummary is the result of a load.
 type LoadSummary struct {
 	Path    string `json:"path"`
 	Records uint64 `json:"records"` // in the file
-	// Changed records changed the table; the others told nothing new, or of calls that have ended since.
+	// Changed is how many records changed the table. The others were not new, or their calls have ended since.
 	Changed  uint64            `json:"changed"`
 	Outcomes map[string]uint64 `json:"outcomes"`
-	Expired  uint64            `json:"expired"` // passed over, because their time is over
+	Expired  uint64            `json:"expired"` // skipped, because their timeout has passed
 	// Skipped counts records that this version doesn't know and that the file allows to skip, by kind.
 	Skipped map[string]uint64 `json:"skipped,omitempty"`
 	Seconds float64           `json:"seconds"`
 }
 
-// Save has the appliance save its table.
+// Save makes the appliance save its table.
 func (c *Client) Save(ctx context.Context, req FileRequest) (s SaveSummary, err error) {
 	return s, c.post(ctx, "/v1/save", req, &s)
 }
 
-// Load has the appliance load a file.
+// Load makes the appliance load a file.
 func (c *Client) Load(ctx context.Context, req FileRequest) (s LoadSummary, err error) {
 	return s, c.post(ctx, "/v1/load", req, &s)
 }
@@ -61,7 +61,7 @@ func (c *Client) post(ctx context.Context, path string, req, out any) error {
 	return c.decode(resp, out)
 }
 
-// call makes the handler of a request that is answered by one object.
+// call returns the handler of a request that is answered by one object.
 func call[Request, Answer any](do func(context.Context, Request) (Answer, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var req Request

@@ -3,21 +3,21 @@ package control
 import "time"
 
 const (
-	// fillWindow is what the growth of the table is averaged over: longer than the ups and downs of a minute, and
-	// short enough to show a flood while there is time to do something.
+	// fillWindow is the time over which the growth of the table is averaged. It is longer than the variations within a
+	// minute, and short enough to show a flood while there is time to act.
 	fillWindow = 5 * time.Minute
 	fillEvery  = 10 * time.Second
-	// fillLeast is how long the table must have been watched for a prediction.
+	// fillLeast is how long the table must have been watched before a prediction is made.
 	fillLeast = 30 * time.Second
 )
 
-// fill is how full the table was at a time.
+// fill is how full the table was at one time.
 type fill struct {
 	at              time.Time
 	memory, dialogs uint64
 }
 
-// fills are the last minutes, oldest first, one each ten seconds.
+// fills are the samples of the last minutes, one every ten seconds, oldest first.
 type fills []fill
 
 func (f *fills) sample(now time.Time, s *Status) {
@@ -32,8 +32,8 @@ func (f *fills) sample(now time.Time, s *Status) {
 	*f = list
 }
 
-// fullIn predicts in how many seconds the table is full if it goes on growing as in the last minutes; nil if it doesn't
-// grow, has no limit, or hasn't been watched for long enough.
+// fullIn predicts in how many seconds the table is full if it grows on as in the last minutes. It returns nil if the
+// table doesn't grow, has no limit, or hasn't been watched long enough.
 func (f fills) fullIn(now time.Time, s *Status) *float64 {
 	if len(f) == 0 {
 		return nil

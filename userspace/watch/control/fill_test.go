@@ -8,7 +8,7 @@ import (
 func TestFullIn(t *testing.T) {
 	start := time.Unix(testNow, 0)
 	const gib = 1 << 30
-	// status at a second, with so many bytes of 1 GiB and so many dialogs of 10,000
+	// at is a status with this much memory of 1 GiB and this many dialogs of 10,000.
 	at := func(memory, dialogs uint64) *Status {
 		return &Status{Memory: Memory{Used: memory, Limit: gib}, Dialogs: dialogs, MaxDialogs: 10_000}
 	}

@@ -12,17 +12,17 @@ import (
 	"binrepd/dialog"
 )
 
-// Filter chooses dialogs. The zero value chooses the live ones.
+// Filter selects dialogs. The zero value selects the live ones.
 type Filter struct {
 	CallID string         // exactly this Call-ID
 	States []dialog.State // any of these; none: the live ones
 	From   string         // part of the caller's URI
 	To     string         // part of the callee's URI
 	Origin string         // source: an address, or an address and a port
-	Limit  int            // at most so many; 0: all
+	Limit  int            // maximum number; 0: all
 }
 
-// ParseStates reads a list of states by name or number, and "live" and "all".
+// ParseStates parses a list of states by name or number, and "live" and "all".
 func ParseStates(list []string) ([]dialog.State, error) {
 	var states []dialog.State
 	for _, s := range list {
@@ -68,7 +68,7 @@ func (f Filter) Query() url.Values {
 	return q
 }
 
-// ParseFilter reads what Query wrote.
+// ParseFilter parses the result of Query.
 func ParseFilter(q url.Values) (Filter, error) {
 	f := Filter{CallID: q.Get("callid"), From: q.Get("from"), To: q.Get("to"), Origin: q.Get("origin")}
 	states, err := ParseStates(q["state"])
@@ -97,12 +97,12 @@ func validOrigin(s string) bool {
 	return err == nil || s == "other"
 }
 
-// matches tells whether the filter chooses v. It runs under a shard lock: the cheap tests come first.
+// matches reports whether the filter selects v. It runs under a shard lock, so the cheap tests come first.
 func (f *Filter) matches(v *dialog.View, origin func(uint16) netip.AddrPort) bool {
 	return !v.Tombstone() && f.Chooses(v.State(), v.Body(), origin(v.Origin()))
 }
 
-// Chooses tells whether the filter chooses a dialog in that state from that source.
+// Chooses reports whether the filter selects a dialog with this state, body and source.
 func (f *Filter) Chooses(state dialog.State, body dialog.Packed, origin netip.AddrPort) bool {
 	if len(f.States) == 0 {
 		if !state.Live() {
@@ -123,8 +123,8 @@ func (f *Filter) Chooses(state dialog.State, body dialog.Packed, origin netip.Ad
 		bytes.Contains(fields.Bytes(dialog.ToURI), []byte(f.To))
 }
 
-// ChoosesEnd tells whether the filter may have chosen a dialog that has ended, of which only the key is known: URIs and state, which
-// are not, count as chosen, because telling of an end does no harm.
+// ChoosesEnd reports whether the filter may have selected a dialog that has ended. Only its key is known. Its URIs and
+// state are not known, and count as selected, because sending an end too many does no harm.
 func (f *Filter) ChoosesEnd(key dialog.Packed, origin netip.AddrPort) bool {
 	if f.CallID != "" {
 		if callID, _ := key.Part(); string(callID) != f.CallID {

@@ -9,7 +9,8 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// TestFind: every dialog of the Call-ID in any state, none that has ended, none of another Call-ID, and no more than were asked for.
+// TestFind returns every dialog of the Call-ID in any state, none that has ended, none of another Call-ID, and no more
+// than requested.
 func TestFind(t *testing.T) {
 	table, err := dialog.NewTable(dialog.Config{Shards: 4})
 	if err != nil {

@@ -21,10 +21,10 @@ import (
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
-// touched counts what requests have had a backend do.
+// touched counts the calls of a backend's functions.
 type touched struct{ sync, end, allow, save, load int }
 
-// fuzzBackend has a few dialogs, and does nothing but count.
+// fuzzBackend has a few dialogs and only counts calls.
 func fuzzBackend(tb testing.TB, did *touched) *Backend {
 	tb.Helper()
 	table, err := dialog.NewTable(dialog.Config{Shards: 2})
@@ -79,9 +79,9 @@ func fuzzBackend(tb testing.TB, did *touched) *Backend {
 	}
 }
 
-// FuzzRequests sends any request to the API, from who may change things and from who may not. It must answer with a status
-// that it knows and whole JSON, an error in one object, and change nothing by a request that asks, or for someone who may only
-// look.
+// FuzzRequests sends any request to the API, with and without the permission to change things. The server must answer
+// with a known status and complete JSON, with an error in one object. A request that only reads, or that has no
+// permission, must change nothing.
 func FuzzRequests(f *testing.F) {
 	for _, target := range []string{
 		"/v1/status", "/v1/dialogs", "/v1/dialogs/count", "/v1/ghosts", "/v1/allow", "/v1/sync", "/v1/save", "/v1/load", "/", "/v1/../v1//status",
@@ -134,7 +134,7 @@ type readCloser struct{ *bytes.Reader }
 
 func (readCloser) Close() error { return nil }
 
-// checkAnswer reads an answer as a client does.
+// checkAnswer parses an answer as a client does.
 func checkAnswer(t *testing.T, w *httptest.ResponseRecorder) {
 	t.Helper()
 	ours := strings.HasPrefix(w.Header().Get("Content-Type"), "application/")
@@ -146,7 +146,7 @@ func checkAnswer(t *testing.T, w *httptest.ResponseRecorder) {
 			t.Fatalf("status %d with %q: %v", w.Code, w.Body, err)
 		}
 		if w.Code == http.StatusInternalServerError && !strings.Contains(said.Error, "no such file") {
-			t.Fatalf("an error of ours: %s", said.Error)
+			t.Fatalf("an internal error: %s", said.Error)
 		}
 		return
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusMovedPermanently, http.StatusTemporaryRedirect:

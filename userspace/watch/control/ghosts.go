@@ -18,22 +18,22 @@ import (
 	"binrepd/dialog"
 )
 
-// Why a live dialog is suspected to be a ghost: a call that has ended, and whose deletion was lost.
+// Reasons to suspect that a live dialog is a ghost: a call that has ended but whose deletion was lost.
 const (
-	GhostSilent     = "silent"      // no event for many times as long as calls last
-	GhostTimeout    = "timeout"     // past its timeout, and not expired only because of the grace
+	GhostSilent     = "silent"      // no event for many times the usual length of a call
+	GhostTimeout    = "timeout"     // past its timeout, and kept only because of the grace time
 	GhostTwoSources = "two_sources" // another live dialog of the same Call-ID comes from another source
 )
 
 const (
-	// ghostLeast is how long a dialog must at least be silent to be suspect, whatever the others' age: shortly after the start all
-	// are young.
+	// ghostLeast is the minimum time without an event for a suspect, whatever the median age is. Shortly after the
+	// start all dialogs are young.
 	ghostLeast = 5 * time.Minute
-	// ghostSample is how many ages the median is taken of, chosen at random.
+	// ghostSample is how many ages, chosen at random, the median is computed from.
 	ghostSample = 1 << 16
 )
 
-// Ghost is a suspect.
+// Ghost is a suspected ghost.
 type Ghost struct {
 	CallID    Text     `json:"callid"`
 	CallerTag Text     `json:"caller_tag"`
@@ -44,19 +44,20 @@ type Ghost struct {
 	Updated   uint32   `json:"updated"`
 	Origin    string   `json:"origin"`
 	Reasons   []string `json:"reasons"`
-	// Removed: it was ended, as by a deletion. False with Remove if an event came just then.
+	// Removed is true if the dialog was ended, as by a deletion. With remove it is false if an event came at the last
+	// moment.
 	Removed bool `json:"removed"`
 
 	key dialog.Packed
 }
 
-// GhostSummary tells what was looked at.
+// GhostSummary is the result of a search for ghosts.
 type GhostSummary struct {
 	Dialogs   uint64  `json:"dialogs"` // live ones
 	Suspects  uint64  `json:"suspects"`
 	Removed   uint64  `json:"removed"`
 	MedianAge float64 `json:"median_age_seconds"` // of the live dialogs
-	Silent    float64 `json:"silent_seconds"`     // without an event for so long is suspect
+	Silent    float64 `json:"silent_seconds"`     // a dialog without an event for this long is a suspect
 }
 
 type ghostLine struct {
@@ -64,8 +65,8 @@ type ghostLine struct {
 	Summary *GhostSummary `json:"summary,omitempty"`
 }
 
-// Ghosts calls each for every suspect: a live dialog without an event for times as long as the median dialog is old, or with another
-// reason. With remove it ends them, in the appliance and at its backups.
+// Ghosts calls each for every suspect: a live dialog that had no event for times the median age of a dialog, or that
+// has another reason. With remove it ends them, in the appliance and at its backups.
 func (c *Client) Ghosts(ctx context.Context, times float64, remove bool, each func(*Ghost) error) (s GhostSummary, err error) {
 	method := http.MethodGet
 	if remove {
@@ -106,12 +107,12 @@ func (b *Backend) ghosts(w http.ResponseWriter, r *http.Request) {
 	if b.Now != nil {
 		now = b.Now
 	}
-	h := hunt{backend: b, now: now().Unix()}
+	h := ghostSearch{backend: b, now: now().Unix()}
 	if h.measure(r.Context(), times) != nil {
 		return
 	}
 	out := newLines(w)
-	// An error means that the client is gone: there is nobody to tell, and nothing more is removed.
+	// An error means that the client has disconnected. Then nothing more is removed.
 	err = h.run(r.Context(), func(g *Ghost) error {
 		if r.Method == http.MethodPost {
 			was := g.Updated
@@ -126,30 +127,30 @@ func (b *Backend) ghosts(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// hunt looks for ghosts.
-type hunt struct {
+// ghostSearch is one search for ghosts.
+type ghostSearch struct {
 	backend *Backend
 	now     int64
 	summary GhostSummary
 
 	found []*Ghost
-	// The Call-ID of the dialog visited last, whose source that was, and whether it is in mixed. A scan visits the dialogs of a Call-ID
-	// one behind the other.
+	// callID is the Call-ID of the last visited dialog, origin its source, and noted whether it is in mixed. A scan
+	// visits the dialogs of a Call-ID one after another.
 	callID []byte
 	origin uint16
 	noted  bool
 	mixed  []string // Call-IDs with dialogs from several sources
 }
 
-// measure finds out how long is too long.
-func (h *hunt) measure(ctx context.Context, times float64) error {
+// measure computes how long a silence is suspicious.
+func (h *ghostSearch) measure(ctx context.Context, times float64) error {
 	var ages []int64
 	n := 0
 	err := h.eachLive(ctx, func(v *dialog.View) {
 		age := max(h.now-int64(v.Start()), 0)
 		if n++; len(ages) < ghostSample {
 			ages = append(ages, age)
-		} else if i := rand.IntN(n); i < ghostSample { // so every age has the same chance to be in the sample
+		} else if i := rand.IntN(n); i < ghostSample { // gives every age the same chance to be in the sample
 			ages[i] = age
 		}
 	}, func() error { return nil })
@@ -162,8 +163,8 @@ func (h *hunt) measure(ctx context.Context, times float64) error {
 	return err
 }
 
-// run calls each for every suspect, without a lock.
-func (h *hunt) run(ctx context.Context, each func(*Ghost) error) error {
+// run calls each for every suspect, without holding a lock.
+func (h *ghostSearch) run(ctx context.Context, each func(*Ghost) error) error {
 	return h.eachLive(ctx, h.look, func() error {
 		for _, callID := range h.mixed {
 			h.compare(callID)
@@ -179,8 +180,8 @@ func (h *hunt) run(ctx context.Context, each func(*Ghost) error) error {
 	})
 }
 
-// look judges one live dialog, under its shard's lock.
-func (h *hunt) look(v *dialog.View) {
+// look checks one live dialog, under its shard's lock.
+func (h *ghostSearch) look(v *dialog.View) {
 	if reasons := h.judge(v); len(reasons) > 0 {
 		h.found = append(h.found, h.render(v, reasons))
 	}
@@ -193,7 +194,7 @@ func (h *hunt) look(v *dialog.View) {
 	}
 }
 
-func (h *hunt) judge(v *dialog.View) (reasons []string) {
+func (h *ghostSearch) judge(v *dialog.View) (reasons []string) {
 	if float64(h.now-int64(v.Updated())) > h.summary.Silent {
 		reasons = append(reasons, GhostSilent)
 	}
@@ -203,9 +204,9 @@ func (h *hunt) judge(v *dialog.View) (reasons []string) {
 	return reasons
 }
 
-// compare looks at the dialogs of a Call-ID that come from several sources. The one that was heard of last is the call; those
-// from other sources are what it left behind.
-func (h *hunt) compare(callID string) {
+// compare checks the dialogs of a Call-ID that come from several sources. The one with the latest event is the real
+// call. Those from other sources are left over from before.
+func (h *ghostSearch) compare(callID string) {
 	var family []*Ghost
 	h.backend.Table.Get(h.backend.Steering.CallID([]byte(callID)), []byte(callID), func(v *dialog.View) bool {
 		if v.State().Live() {
@@ -230,7 +231,7 @@ func (h *hunt) compare(callID string) {
 	}
 }
 
-func (h *hunt) render(v *dialog.View, reasons []string) *Ghost {
+func (h *ghostSearch) render(v *dialog.View, reasons []string) *Ghost {
 	callID, rest := v.Key().Part()
 	from, rest := rest.Part()
 	to, _ := rest.Part()
@@ -241,8 +242,9 @@ func (h *hunt) render(v *dialog.View, reasons []string) *Ghost {
 	}
 }
 
-// eachLive shows visit every live dialog, under a shard lock, and calls between without one, every few hundred entries.
-func (h *hunt) eachLive(ctx context.Context, visit func(*dialog.View), between func() error) error {
+// eachLive calls visit for every live dialog, under a shard lock, and calls between without a lock, every few hundred
+// entries.
+func (h *ghostSearch) eachLive(ctx context.Context, visit func(*dialog.View), between func() error) error {
 	var cur dialog.Cursor
 	for more := true; more; {
 		more = h.backend.Table.Scan(&cur, func(v *dialog.View) {

@@ -46,7 +46,7 @@ func serveBackend(t *testing.T, b *Backend) (*Client, *dialog.Table) {
 	return NewClient(path), table
 }
 
-// applyFrom applies a snapshot of a dialog at a time, as from a source.
+// applyFrom applies a snapshot of a dialog at a time, as if from a source.
 func applyFrom(t *testing.T, table *dialog.Table, d dialog.Details, origin uint16, now int64) {
 	t.Helper()
 	var ev dialog.Event
@@ -87,14 +87,14 @@ func TestGhosts(t *testing.T) {
 			CallerSocket: "udp:192.0.2.1:5060", CalleeSocket: "udp:192.0.2.1:5060",
 		}
 	}
-	// 999 ordinary calls of 1 to 199 s: the median is about 100 s, and 10 times that 1,000 s.
+	// 999 ordinary calls of 1 to 199 s. The median is about 100 s, and 10 times that is 1,000 s.
 	for i := range 999 {
 		age := uint32(1 + i%199)
 		applyFrom(t, table, call(fmt.Sprintf("ordinary %d", i), "a", age), 1, testNow-int64(age))
 	}
 	applyFrom(t, table, call("silent", "a", 5000), 1, testNow-5000)
 	applyFrom(t, table, call("nearly silent", "a", 900), 1, testNow-900)
-	applyFrom(t, table, call("old, but heard of", "a", 50_000), 1, testNow-10)
+	applyFrom(t, table, call("old, but with a recent event", "a", 50_000), 1, testNow-10)
 	over := call("over", "a", 300)
 	over.Timeout = testNow - 30
 	applyFrom(t, table, over, 1, testNow-300)
@@ -141,7 +141,7 @@ func TestGhosts(t *testing.T) {
 	}
 }
 
-// TestNoGhostsWhenAllAreYoung: shortly after the start a median says nothing.
+// TestNoGhostsWhenAllAreYoung: shortly after the start the median says nothing.
 func TestNoGhostsWhenAllAreYoung(t *testing.T) {
 	backend := Backend{Now: func() time.Time { return time.Unix(testNow, 0) }, Origin: func(uint16) netip.AddrPort { return netip.AddrPort{} }}
 	c, table := serveBackend(t, &backend)

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// lines writes JSON objects, one a line. A client that reads slowly, a person with a pager, is waited for; the end of its connection
-// ends the writing.
+// lines writes JSON objects, one per line. It waits for a client that reads slowly, such as a person with a pager. It
+// stops when the connection ends.
 type lines struct {
 	http  *http.ResponseController
 	json  *json.Encoder
@@ -20,12 +20,12 @@ func newLines(w http.ResponseWriter) *lines {
 	return out
 }
 
-// write writes one object and sends it off.
+// write writes one object and flushes it.
 func (l *lines) write(v any) error {
 	return errors.Join(l.writeAll(1, func(int) any { return v }), l.http.Flush())
 }
 
-// writeAll writes n objects, without sending them off: that happens when the buffer is full, and at the end.
+// writeAll writes n objects without flushing. They are sent when the buffer is full, and at the end.
 func (l *lines) writeAll(n int, object func(i int) any) error {
 	l.begun = true
 	for i := range n {

@@ -13,20 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer is the process at the other end of a connection, as the kernel saw it when it connected.
+// peer is the process at the other end of a connection, as the kernel recorded it on connect.
 type peer struct {
 	uid    uint32
 	groups []uint32
 }
 
-// peerKey is where a request's context has the *peer.
+// peerKey is the key of the *peer in a request's context.
 type peerKey struct{}
 
 // withPeer is http.Server.ConnContext.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	p, err := peerOf(c.(*net.UnixConn))
 	if err != nil {
-		return ctx // who can't be identified may only look
+		return ctx // an unidentified peer may only read
 	}
 	return context.WithValue(ctx, peerKey{}, p)
 }
@@ -50,13 +50,14 @@ func peerOf(c *net.UnixConn) (*peer, error) {
 	return p, errors.Join(err, failed)
 }
 
-// mayChange tells whether p may change things in an appliance that runs as self and whose socket belongs to group.
+// mayChange reports whether p may change things in an appliance that runs as user self and whose socket belongs to
+// group.
 func (p *peer) mayChange(self, group uint32) bool {
 	return p != nil && (p.uid == 0 || p.uid == self || slices.Contains(p.groups, group))
 }
 
-// changing guards a handler of requests that change something. The mode of the socket keeps others out by itself; this
-// holds as well where somebody has opened it for all to look.
+// changing protects a handler that changes something. The mode of the socket already excludes others. This check also
+// holds if somebody has opened the socket for everybody to read.
 func changing(path string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p, _ := r.Context().Value(peerKey{}).(*peer)

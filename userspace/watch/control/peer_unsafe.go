@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerGroups returns the supplementary groups of the peer of a Unix socket. x/sys has no wrapper for SO_PEERGROUPS, which Linux
-// has since 4.13.
+// peerGroups returns the supplementary groups of the peer of a Unix socket. x/sys has no wrapper for SO_PEERGROUPS,
+// which Linux has had since 4.13.
 func peerGroups(fd uintptr) ([]uint32, error) {
 	for room := 32; ; {
 		groups := make([]uint32, room)

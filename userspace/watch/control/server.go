@@ -20,46 +20,48 @@ import (
 	"binrepd/userspace/watch/serving"
 )
 
-// socketMode lets the owner and the group of the socket in.
+// socketMode gives access to the owner and the group of the socket.
 const socketMode = 0o660
 
-// headerTimeout ends a connection that doesn't ask for anything.
+// headerTimeout ends a connection that doesn't send a request.
 const headerTimeout = 30 * time.Second
 
-// Backend is what the server shows. Its functions may be called at any time, from several goroutines.
+// Backend provides what the server shows. Its functions may be called at any time, from several goroutines.
 type Backend struct {
 	Status func() Status
 	Table  *dialog.Table
 	// Steering finds the shard of a Call-ID.
 	Steering packets.Steering
-	// Origin names the source behind a dialog's origin number.
+	// Origin returns the source that belongs to a dialog's origin number.
 	Origin func(uint16) netip.AddrPort
-	// Sync sends the table to a standby until it is done or ctx ends, and calls progress now and then. An error of the
-	// request is a *RequestError.
+	// Sync sends the table to a standby until it is done or ctx ends, and calls progress regularly. If the request is
+	// wrong, the error is a *RequestError.
 	Sync func(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error)
-	// End ends the live dialog of that key, as a deletion would, here and at the backups, if the function still agrees, and tells
-	// whether it did.
+	// End ends the live dialog with this key, as a deletion would, here and at the backups, if still returns true for
+	// it. It reports whether it did.
 	End func(key dialog.Packed, still func(*dialog.View) bool) bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Allowed tells who may speak, and Allow changes that. An error of the request is a *RequestError.
+	// Allowed returns the list of allowed sources, and Allow changes it. If the request is wrong, the error is a
+	// *RequestError.
 	Allowed func() AllowList
 	Allow   func(context.Context, AllowRequest) (AllowList, error)
-	// Save writes the table to a file, Load applies one.
+	// Save writes the table to a file. Load applies a file.
 	Save func(context.Context, FileRequest) (SaveSummary, error)
 	Load func(context.Context, FileRequest) (LoadSummary, error)
 }
 
-// Server answers on a Unix socket.
+// Server serves the API on a Unix socket.
 type Server struct {
 	http     http.Server
 	listener *net.UnixListener
 }
 
-// Listen takes the socket at path, which it replaces if nobody answers there. Its folder is made if missing.
+// Listen opens the socket at path. It replaces an existing socket that no process listens on. It makes the folder if it
+// is missing.
 func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("control socket: %w: choose a place that may be written by --control", err)
+		return nil, fmt.Errorf("control socket: %w: choose a writable place with --control", err)
 	}
 	if err := clearStale(path); err != nil {
 		return nil, err
@@ -82,7 +84,7 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// routes is the API. path is that of the socket, whose group may change things.
+// routes returns the handler of the API. path is the path of the socket; its group may change things.
 func (b *Backend) routes(path string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", b.status)
@@ -98,7 +100,7 @@ func (b *Backend) routes(path string) http.Handler {
 	return mux
 }
 
-// clearStale removes a socket file that a process left behind, and nothing else.
+// clearStale removes a socket file that a process left behind. It never removes anything else.
 func clearStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -108,12 +110,12 @@ func clearStale(path string) error {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("control socket: %s exists and is no socket: remove it or choose another --control", path)
+		return fmt.Errorf("control socket: %s exists and is not a socket: remove it or choose another --control", path)
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {
 		conn.Close()
-		return fmt.Errorf("control socket: another binrepd answers at %s: stop it or choose another --control", path)
+		return fmt.Errorf("control socket: another binrepd listens at %s: stop it or choose another --control", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("control socket: %w", err)
@@ -124,7 +126,7 @@ func clearStale(path string) error {
 	return nil
 }
 
-// Serve answers until ctx ends, then lets running requests end for a second, and removes the socket.
+// Serve serves requests until ctx ends. Then it gives running requests a second to end, and removes the socket.
 func (s *Server) Serve(ctx context.Context) error {
 	if err := serving.Until(ctx, &s.http, s.listener); err != nil {
 		return fmt.Errorf("control socket: %w", err)
@@ -132,7 +134,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// Close frees the socket of a server that was never served.
+// Close closes the socket of a server that was never served.
 func (s *Server) Close() error { return s.listener.Close() }
 
 func (b *Backend) status(w http.ResponseWriter, _ *http.Request) {
@@ -166,7 +168,7 @@ func (b *Backend) dialogs(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := newLines(w)
 	var found []Dialog
-	// An error means that the client is gone: there is nobody to tell.
+	// An error means that the client has disconnected.
 	_ = b.walk(r.Context(), f, func(v *dialog.View) {
 		found = append(found, newDialog(v, b.Origin(v.Origin())))
 	}, func() error {
@@ -178,8 +180,8 @@ func (b *Backend) dialogs(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// walk shows visit every dialog that f chooses, under a shard lock, and calls between without one, every few hundred dialogs
-// and at the end.
+// walk calls visit for every dialog that matches f, under a shard lock. It calls between without a lock, every few
+// hundred dialogs and at the end.
 func (b *Backend) walk(ctx context.Context, f Filter, visit func(*dialog.View), between func() error) error {
 	left := f.Limit
 	choose := func(v *dialog.View) bool {
@@ -212,7 +214,7 @@ func (b *Backend) walk(ctx context.Context, f Filter, visit func(*dialog.View), 
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	// An error means that the client is gone.
+	// An error means that the client has disconnected.
 	_ = json.NewEncoder(w).Encode(v)
 }
 

@@ -8,21 +8,22 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// Status is what `binrepd status --json` prints. Counters count since the start.
+// Status is what `binrepd status --json` prints. Counters count from the start of the process.
 type Status struct {
-	// Word says how the whole stands, and Reason why it is not READY.
+	// Word is the overall state. Reason is why it is not READY.
 	Word    Word      `json:"word"`
 	Reason  string    `json:"reason"`
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
-	// Mode in force: "xdp-native", "xdp-generic" or "socket"; with several interfaces the slowest of them.
+	// Mode is the mode in force: "xdp-native", "xdp-generic" or "socket". With several interfaces it is the slowest of
+	// them.
 	Mode string `json:"mode"`
-	// FallbackReason says why the mode is not a better one; empty if it is the best or was asked for.
+	// FallbackReason is why the mode is not a better one. It is empty if the mode is the best one or was requested.
 	FallbackReason string            `json:"fallback_reason"`
 	Interfaces     []InterfaceStatus `json:"interfaces"`
 
-	// Dialogs is the number of live ones, answered and confirmed.
+	// Dialogs is the number of live dialogs: answered and confirmed.
 	Dialogs    uint64  `json:"dialogs"`
 	Answered   uint64  `json:"answered"`
 	Confirmed  uint64  `json:"confirmed"`
@@ -30,29 +31,32 @@ type Status struct {
 	Tombstones uint64  `json:"tombstones"`
 	Memory     Memory  `json:"memory"`
 	Expired    Expired `json:"expired"`
-	// MaxDialogs is how many dialogs, live and early, the table takes; 0: no limit.
+	// MaxDialogs is the maximum number of dialogs, live and early, in the table; 0: no limit.
 	MaxDialogs uint64 `json:"max_dialogs"`
-	// FullIn is in how many seconds the table is full if it goes on growing as in the last minutes; null if that isn't in sight.
+	// FullIn is in how many seconds the table is full if it grows on as in the last minutes. It is null if that is not
+	// in sight.
 	FullIn *float64 `json:"full_in_seconds"`
 
-	// ClampedTimeouts counts snapshots whose timeout is more than 20 years ahead: their dialogs expire then.
+	// ClampedTimeouts counts snapshots whose timeout is more than 20 years ahead. Their dialogs expire after 20 years.
 	ClampedTimeouts uint64 `json:"clamped_timeouts"`
-	// ClockAhead is how many seconds the wall clock is ahead of the clock that expiry goes by, which follows it slowly when it jumps.
+	// ClockAhead is how many seconds the wall clock is ahead of the clock used for expiry. When the wall clock jumps,
+	// that clock follows slowly.
 	ClockAhead float64 `json:"clock_ahead_seconds"`
 
-	// Well-formed events received, whatever became of them, under the names of OpenSIPS's statistics.
+	// Well-formed events received, whatever their outcome, under the names of OpenSIPS's statistics.
 	CreateRecv uint64 `json:"create_recv"`
 	UpdateRecv uint64 `json:"update_recv"`
 	DeleteRecv uint64 `json:"delete_recv"`
-	// Events handed on to backups, one each, however many backups there are.
+	// Events passed on to backups. Each counts once, however many backups there are.
 	CreateSent uint64 `json:"create_sent"`
 	UpdateSent uint64 `json:"update_sent"`
 	DeleteSent uint64 `json:"delete_sent"`
 
 	Account
-	// Allow is who may speak, none: everyone. Denied and RateLimited are who was turned away most, up to ten each.
+	// Allow lists the allowed sources; if it is empty, every source is allowed. Denied and RateLimited list the sources
+	// refused most, up to ten each.
 	Allow        []string            `json:"allow"`
-	SourceRate   int                 `json:"source_rate"` // datagrams a second that each source address may send, 0: no limit
+	SourceRate   int                 `json:"source_rate"` // datagrams a second for each source address, 0: no limit
 	Denied       []RefusedSource     `json:"denied_sources"`
 	RateLimited  []RefusedSource     `json:"rate_limited_sources"`
 	Listeners    []ListenerStatus    `json:"listeners"`
@@ -73,30 +77,30 @@ type Memory struct {
 	Records uint64 `json:"records"` // headers and packed dialogs
 	Used    uint64 `json:"used"`    // parts in use for records and indexes
 	Mapped  uint64 `json:"mapped"`  // taken from the system
-	Limit   uint64 `json:"limit"`   // the most that Used can be
+	Limit   uint64 `json:"limit"`   // maximum of Used
 }
 
-// Expired counts what went because its time was over.
+// Expired counts entries that were removed because their time was over.
 type Expired struct {
-	Live       uint64 `json:"live"`       // dialogs whose end nobody told
-	Early      uint64 `json:"early"`      // calls whose answer nobody told
-	Tombstones uint64 `json:"tombstones"` // the ordinary end of one
-	// Ghosts were ended by hand (binrepd dialogs ghosts --remove).
+	Live       uint64 `json:"live"`       // dialogs whose end was never received
+	Early      uint64 `json:"early"`      // calls whose answer was never received
+	Tombstones uint64 `json:"tombstones"` // their normal end
+	// Ghosts were ended by an operator (binrepd dialogs ghosts --remove).
 	Ghosts uint64 `json:"ghosts"`
 }
 
-// InterfaceStatus says how one interface is served.
+// InterfaceStatus is the state of one interface.
 type InterfaceStatus struct {
 	Name   string `json:"name"`
 	Mode   string `json:"mode"`
 	Reason string `json:"reason,omitempty"`
 }
 
-// Account is what became of the datagrams of one listener or of all. At rest
+// Account counts what became of the datagrams of one listener or of all. At rest
 //
 //	seen = applied + duplicate + stale + late + unknown + other_capability + every reason of rejected + every reason of lost
 //
-// where applied includes recovered and early.
+// applied includes recovered and early.
 type Account struct {
 	Seen            uint64            `json:"seen"`
 	Applied         uint64            `json:"applied"`
@@ -111,8 +115,8 @@ type Account struct {
 	Lost            map[string]uint64 `json:"lost"`
 }
 
-// NewAccount renders what the engine counted in a. Seen is what the ways in counted, denied how much of it they turned away because
-// the source may not speak, and lost their losses, by reason.
+// NewAccount renders the account a of the engine. seen is the count of the intakes. denied is how many of these they
+// refused because the source is not allowed. lost is their losses by reason.
 func NewAccount(seen uint64, a *engine.Account, denied uint64, lost map[string]uint64) Account {
 	out := Account{
 		Seen: seen, Applied: a.Applied(),
@@ -132,7 +136,7 @@ func NewAccount(seen uint64, a *engine.Account, denied uint64, lost map[string]u
 	return out
 }
 
-// Sum adds up what became of the datagrams. At rest it equals Seen.
+// Sum adds up all outcomes. At rest it equals Seen.
 func (a *Account) Sum() uint64 {
 	n := a.Applied + a.Duplicate + a.Stale + a.Late + a.Unknown + a.OtherCapability
 	for _, c := range a.Rejected {
@@ -148,60 +152,61 @@ func (a *Account) Sum() uint64 {
 type ListenerStatus struct {
 	Address string `json:"address"`
 	Account
-	// Steered datagrams came through a ring, Socket ones through the plain socket.
+	// Steered datagrams came through a ring, and Socket datagrams through the plain socket.
 	Steered uint64 `json:"steered"`
 	Socket  uint64 `json:"socket"`
-	// Denied datagrams were turned away on either way; they are in Rejected, too.
+	// Denied datagrams were refused on either way. They are also in Rejected.
 	Denied uint64 `json:"denied"`
-	// Passed counts frames that XDP left to the kernel, by reason; their datagrams arrive at the socket.
+	// Passed counts frames that XDP left to the kernel, by reason. Their datagrams arrive at the socket.
 	Passed map[string]uint64 `json:"passed,omitempty"`
-	// ReceiveBuffer of the socket in bytes, as the kernel granted it.
+	// ReceiveBuffer is the size of the socket's receive buffer in bytes, as granted by the kernel.
 	ReceiveBuffer int `json:"receive_buffer"`
-	// Waiting is how many bytes of it are in use now, as the kernel charges them.
+	// Waiting is how many bytes of it are in use now, by the kernel's accounting.
 	Waiting uint64 `json:"receive_buffer_used"`
 }
 
-// SourceStatus is what one source sent.
+// SourceStatus is the state of one source.
 type SourceStatus struct {
 	Address  string    `json:"address"`
 	Events   uint64    `json:"events"`
 	Rejected uint64    `json:"rejected"`
 	Last     time.Time `json:"last"`
-	Rate     float64   `json:"rate"` // events a second, over the last ten
-	// Skew is how many seconds the source's clock is ahead of ours, by its recent creations; null if there were none.
+	Rate     float64   `json:"rate"` // events a second, over the last ten seconds
+	// Skew is how many seconds the source's clock is ahead of ours, measured by its recent creations. It is null if
+	// there were none.
 	Skew *float64 `json:"clock_skew_seconds"`
 }
 
-// DestinationStatus is the account of one backup. At rest, of the events since it was added,
-// forwarded = sent + queued + dropped + own + lost + every reason of held.
+// DestinationStatus is the account of one backup. At rest, for the events since the backup was added, forwarded = sent
+// + queued + dropped + own + lost + every reason of held.
 type DestinationStatus struct {
-	Address  string            `json:"address"`  // as it was named
-	Endpoint string            `json:"endpoint"` // what the name stands for; empty while it is not resolved
+	Address  string            `json:"address"`  // as configured
+	Endpoint string            `json:"endpoint"` // the resolved address; empty while it is not resolved
 	State    string            `json:"state"`    // resolving, up, refused or unreachable
 	Since    time.Time         `json:"since"`
 	Cause    string            `json:"cause,omitempty"` // the last error
-	Rate     int               `json:"rate_limit"`      // packets a second, 0: none
+	Rate     int               `json:"rate_limit"`      // packets a second, 0: no limit
 	Sent     uint64            `json:"sent"`
 	Bytes    uint64            `json:"bytes"`
 	Queued   uint64            `json:"queued"`
 	Dropped  uint64            `json:"dropped"` // overwritten in the queue before they could be sent
-	Own      uint64            `json:"own"`     // came from there and don't go back
-	Lost     uint64            `json:"lost"`    // refused by this host for good
+	Own      uint64            `json:"own"`     // came from there and are not sent back
+	Lost     uint64            `json:"lost"`    // finally refused by this host
 	Held     map[string]uint64 `json:"held"`    // held back by the shield, by reason
-	// Errors are those of sending, those that a repetition cured and those that the network told of later included; Refusals and Unreachables are
-	// parts of them: nobody listened there, and there was no way.
+	// Errors counts errors of sending. It includes those that a retry resolved and those that the network reported
+	// later. Refusals and Unreachables are parts of it: the port was closed, or there was no route.
 	Errors       uint64 `json:"send_errors"`
 	Refusals     uint64 `json:"refusals"`
 	Unreachables uint64 `json:"unreachables"`
 
 	NoSocket  uint64            `json:"no_socket"`
-	Unmatched uint64            `json:"unmatched"`         // dialogs with a socket that no rule names
+	Unmatched uint64            `json:"unmatched"`         // dialogs with a socket that no rule covers
 	Sockets   map[string]uint64 `json:"unmatched_sockets"` // those sockets, up to 32
-	// MoreSockets is how often others than those of Sockets occurred.
+	// MoreSockets counts occurrences of sockets that are not in Sockets.
 	MoreSockets uint64 `json:"more_sockets"`
 }
 
-// NewSource renders what the engine counted of a source.
+// NewSource renders the engine's state of a source.
 func NewSource(s engine.SourceStatus) SourceStatus {
 	out := SourceStatus{Address: senderName(s.Sender), Events: s.Events, Rejected: s.Rejected, Last: s.Last}
 	if s.Skew != nil {
@@ -217,12 +222,12 @@ type RingStatus struct {
 	Size      uint64 `json:"size"`       // bytes
 	Fill      uint64 `json:"fill"`       // bytes waiting now
 	HighWater uint64 `json:"high_water"` // most bytes that ever waited
-	// Refused records and wake-ups that came late are defects; both stay zero.
+	// Refused records and late wake-ups are defects. Both should stay zero.
 	Refused     uint64 `json:"refused"`
 	LateWakeups uint64 `json:"late_wakeups"`
 }
 
-// LatencyStatus tells how long datagrams took from the kernel's receipt to the table, in microseconds.
+// LatencyStatus is how long datagrams took from the kernel's receipt to the table, in microseconds.
 type LatencyStatus struct {
 	P50  float64 `json:"p50_us"`
 	P99  float64 `json:"p99_us"`
@@ -230,7 +235,7 @@ type LatencyStatus struct {
 	Max  float64 `json:"max_us"`
 }
 
-// NewLatency reads the quantiles of h.
+// NewLatency returns the quantiles of h.
 func NewLatency(h *engine.Histogram) LatencyStatus {
 	us := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 	return LatencyStatus{

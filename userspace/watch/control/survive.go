@@ -2,31 +2,32 @@ package control
 
 import "time"
 
-// PinStatus tells what of the kernel's side outlives the process.
+// PinStatus is the state of the rings that outlive the process.
 type PinStatus struct {
 	Dir string `json:"dir"`
-	// Adopted is whether an earlier process's rings were taken over; Reason why not, if there were some.
+	// Adopted is true if an earlier process's rings were taken over. Reason is why existing rings were not.
 	Adopted bool   `json:"adopted"`
 	Reason  string `json:"reason,omitempty"`
-	// Waited is the number of records that were in those rings at the start, and were then applied.
+	// Waited is the number of records that were in those rings at the start. They were then applied.
 	Waited uint64 `json:"waited"`
-	// Unsaved is the number of records that the earlier process had applied after the save that was restored, at most: these are
-	// lost. It is exact but for those that came while that was being saved.
+	// Unsaved is the maximum number of records that the earlier process had applied after the save that was restored.
+	// These are lost. The number is exact, except for records that came during the save.
 	Unsaved uint64 `json:"unsaved"`
-	// Overflowed is the number of datagrams that had found their ring full since that save, at most, and that no process has now: those
-	// went to sockets, which don't outlive a process, or came when there were none.
+	// Overflowed is the maximum number of datagrams since that save that found their ring full and that no process has
+	// now. They went to sockets, which don't outlive a process, or came when there were no sockets.
 	Overflowed uint64 `json:"overflowed"`
 }
 
-// StateStatus tells about the table on disk.
+// StateStatus is the state of the table on disk.
 type StateStatus struct {
 	Dir string `json:"dir"`
-	// What was restored at the start: when it had been saved (zero: nothing was there), from which file, and how many dialogs were live then.
+	// Restored is when the table restored at the start had been saved (zero if there was none), RestoredFrom its file,
+	// and RestoredDialogs its number of live dialogs.
 	Restored        time.Time `json:"restored"`
 	RestoredFrom    string    `json:"restored_from,omitempty"`
 	RestoredDialogs uint64    `json:"restored_dialogs"`
-	Damaged         string    `json:"damaged,omitempty"` // why a newer file was passed over
-	// The last save that succeeded.
+	Damaged         string    `json:"damaged,omitempty"` // why a newer file was skipped
+	// The last successful save.
 	Saved        time.Time `json:"saved"`
 	SavedDialogs uint64    `json:"saved_dialogs"`
 	SavedBytes   uint64    `json:"saved_bytes"`
@@ -36,10 +37,10 @@ type StateStatus struct {
 	Error        string    `json:"error,omitempty"` // of the last save, if it failed
 }
 
-// PrivilegeStatus tells which capabilities the process holds since the start is over, and what each is for.
+// PrivilegeStatus lists the capabilities that the process has kept after the start, and the purpose of each.
 type PrivilegeStatus struct {
 	Kept []KeptCapability `json:"kept"`
-	// NoNewPrivileges is whether it can't get any back.
+	// NoNewPrivileges is true if the process can't gain privileges again.
 	NoNewPrivileges bool `json:"no_new_privileges"`
 	// Reason is why privileges could not be dropped, or empty.
 	Reason string `json:"reason,omitempty"`
@@ -51,16 +52,17 @@ type KeptCapability struct {
 	Why  string `json:"why"`
 }
 
-// RecordStatus tells about the recording of datagrams. At rest, those that the workers have seen since the start = recorded + every reason of dropped.
+// RecordStatus is the state of the recording of datagrams. At rest, the datagrams that the workers have seen since the
+// start = recorded + every reason of dropped.
 type RecordStatus struct {
 	Dir       string            `json:"dir"`
-	Limit     uint64            `json:"limit"`    // bytes of all files
+	Limit     uint64            `json:"limit"`    // maximum bytes of all files
 	Recorded  uint64            `json:"recorded"` // datagrams
 	Bytes     uint64            `json:"bytes"`    // of these, with headers
 	Dropped   map[string]uint64 `json:"dropped"`
-	Files     int               `json:"files"` // those of earlier processes included
+	Files     int               `json:"files"` // includes those of earlier processes
 	FileBytes uint64            `json:"file_bytes"`
 	Oldest    time.Time         `json:"oldest"` // when the oldest was begun; zero without one
 	Errors    uint64            `json:"errors"`
-	Error     string            `json:"error,omitempty"` // that lasts
+	Error     string            `json:"error,omitempty"` // the current one
 }

@@ -14,8 +14,8 @@ import (
 // SyncRequest asks the appliance to send its table to a standby.
 type SyncRequest struct {
 	To     string `json:"to"`     // HOST:PORT
-	Rate   int    `json:"rate"`   // packets a second; 0: as fast as it goes
-	Passes int    `json:"passes"` // 0: chosen by the rate
+	Rate   int    `json:"rate"`   // packets a second; 0: as fast as possible
+	Passes int    `json:"passes"` // 0: depends on the rate
 	// Filter is the query of a Filter; empty: all live dialogs.
 	Filter            string   `json:"filter,omitempty"`
 	Replace           bool     `json:"replace,omitempty"`
@@ -24,46 +24,46 @@ type SyncRequest struct {
 	ClearByeOnTimeout bool     `json:"clear_bye_on_timeout,omitempty"`
 }
 
-// SyncProgress tells how far a sync is.
+// SyncProgress is the progress of a sync.
 type SyncProgress struct {
 	Pass      int     `json:"pass"` // from 1
 	Passes    int     `json:"passes"`
-	Visited   uint64  `json:"visited"` // entries of the table met in this pass
-	Total     uint64  `json:"total"`   // estimate of how many there are
-	Packets   uint64  `json:"packets"` // sent in all
+	Visited   uint64  `json:"visited"` // entries of the table visited in this pass
+	Total     uint64  `json:"total"`   // estimated number of entries
+	Packets   uint64  `json:"packets"` // sent in total
 	Bytes     uint64  `json:"bytes"`
 	Elapsed   float64 `json:"elapsed_seconds"`
 	Remaining float64 `json:"remaining_seconds"` // estimate; 0 if there is none
 }
 
-// SyncSummary tells what a sync did.
+// SyncSummary is the result of a sync.
 type SyncSummary struct {
 	To string `json:"to"`
-	// Complete: everything was sent. Otherwise the summary tells how far it came.
+	// Complete is true if everything was sent. Otherwise the summary shows how much was.
 	Complete bool `json:"complete"`
 	DryRun   bool `json:"dry_run"`
-	Passes   int  `json:"passes"` // finished ones
+	Passes   int  `json:"passes"` // completed ones
 	// Of the last pass:
 	Dialogs   uint64            `json:"dialogs"`           // live ones sent
-	Deletions uint64            `json:"deletions"`         // ends that are remembered, sent
-	Filtered  uint64            `json:"filtered"`          // not chosen
+	Deletions uint64            `json:"deletions"`         // remembered ends sent
+	Filtered  uint64            `json:"filtered"`          // not selected
 	Expired   uint64            `json:"expired"`           // not sent because their timeout has passed
 	Held      map[string]uint64 `json:"held"`              // held back by the shield, by reason
 	NoSocket  uint64            `json:"no_socket"`         // without two sockets: OpenSIPS refuses them
-	Unmatched uint64            `json:"unmatched"`         // with a socket that no rule names
+	Unmatched uint64            `json:"unmatched"`         // with a socket that no rule covers
 	Sockets   map[string]uint64 `json:"unmatched_sockets"` // those sockets, up to 32
-	// MoreSockets is how often others than those of Sockets occurred.
+	// MoreSockets counts occurrences of sockets that are not in Sockets.
 	MoreSockets uint64 `json:"more_sockets"`
 	// Of all passes:
 	Packets     uint64 `json:"packets"`
 	Bytes       uint64 `json:"bytes"`
-	Changes     uint64 `json:"changes"`      // events during the sync, sent behind
+	Changes     uint64 `json:"changes"`      // events during the sync, sent after it
 	ChangesHeld uint64 `json:"changes_held"` // of these, held back by the shield
-	// Of these, snapshots with a socket that no rule names, and the sockets, as above.
+	// Of these, snapshots with a socket that no rule covers, and the sockets, as above.
 	ChangesUnmatched   uint64            `json:"changes_unmatched"`
 	ChangesSockets     map[string]uint64 `json:"changes_unmatched_sockets"`
 	ChangesMoreSockets uint64            `json:"changes_more_sockets"`
-	Lost               uint64            `json:"lost"` // of these, overwritten before they could be sent, and made good by a further pass
+	Lost               uint64            `json:"lost"` // of these, overwritten before sending; a further pass made up for them
 	SendErrors         uint64            `json:"send_errors"`
 	Seconds            float64           `json:"seconds"`
 }
@@ -75,14 +75,15 @@ type SyncStatus struct {
 	SyncProgress
 }
 
-// syncLine is one line of the answer to /v1/sync: progress, and at the end the summary, with an error if it failed.
+// syncLine is one line of the answer to /v1/sync: progress, or at the end the summary, with an error if the sync
+// failed.
 type syncLine struct {
 	Progress *SyncProgress `json:"progress,omitempty"`
 	Summary  *SyncSummary  `json:"summary,omitempty"`
 	Error    string        `json:"error,omitempty"`
 }
 
-// RequestError is an error of the caller's: nothing was begun.
+// RequestError is an error in the request. Nothing was started.
 type RequestError struct{ Err error }
 
 func (e *RequestError) Error() string { return e.Err.Error() }
@@ -94,11 +95,12 @@ func (b *Backend) sync(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	// The session ends when its client goes away: so Ctrl-C stops it, and a connection that was cut leaves nothing running.
+	// The session ends when its client disconnects. So Ctrl-C stops it, and a broken connection leaves nothing running.
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	out := newLines(w)
-	// The session never waits for its client: what is not read in time is overtaken by newer progress.
+	// The session never waits for its client. Progress that the client doesn't read in time is replaced by newer
+	// progress.
 	news, done := make(chan SyncProgress, 1), make(chan struct{})
 	var summary SyncSummary
 	var err error
@@ -131,11 +133,11 @@ func (b *Backend) sync(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		last.Error = err.Error()
 	}
-	_ = out.write(last) // nobody to tell if the client is gone
+	_ = out.write(last) // fails only if the client has disconnected
 }
 
-// Sync has the appliance send its table, and calls progress several times a second until it is done. When ctx ends, so does
-// the sync; the summary then tells how far it came, as far as the appliance could still tell.
+// Sync makes the appliance send its table, and calls progress several times a second until it is done. If ctx ends, the
+// sync stops. The summary then shows the last known progress.
 func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error) {
 	body, err := json.Marshal(req)
 	if err != nil {
@@ -171,7 +173,7 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(SyncPr
 	if ctx.Err() != nil {
 		return partial, ctx.Err()
 	}
-	return partial, fmt.Errorf("the appliance went away during the sync: %w", errors.Join(in.Err(), errCut))
+	return partial, fmt.Errorf("the connection to the appliance was lost during the sync: %w", errors.Join(in.Err(), errCut))
 }
 
 var errCut = errors.New("connection cut off")

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestStoppedSyncHasObjects: the summary of a sync that was stopped, or cut off, has the same keys and types as that of one that was finished.
+// TestStoppedSyncHasObjects: the summary of a stopped or interrupted sync has the same keys and types as that of a
+// complete one.
 func TestStoppedSyncHasObjects(t *testing.T) {
 	c, _ := serveBackend(t, &Backend{
 		Sync: func(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error) {

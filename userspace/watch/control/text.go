@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Text is a string from a SIP message. Such strings may hold any bytes, JSON strings only Unicode: a byte that is part of
-// no UTF-8 character is written as the lone surrogate \udcXX, so that nothing is lost and two Call-IDs never look the same
-// (Python's "surrogateescape"; other readers show a replacement character).
+// Text is a string from a SIP message. Such strings may hold any bytes, but JSON strings only Unicode. A byte that is
+// not part of a UTF-8 character is written as the lone surrogate \udcXX. So nothing is lost, and two different Call-IDs
+// never look the same. This is Python's "surrogateescape"; other readers show a replacement character.
 type Text string
 
 // MarshalJSON implements json.Marshaler.
@@ -36,7 +36,7 @@ func (t Text) MarshalJSON() ([]byte, error) {
 	return append(out, '"'), nil
 }
 
-// Printable makes a string from a packet safe for a terminal: what can't be printed is shown as an escape.
+// Printable makes a string from a packet safe for a terminal. It escapes everything that can't be printed.
 func Printable(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
 		return s

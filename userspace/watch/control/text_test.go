@@ -2,7 +2,7 @@ package control
 
 import "testing"
 
-// TestPrintable: nothing that a terminal acts upon comes through, and what is plain stays as it is.
+// TestPrintable: no control characters for a terminal come through, and plain text stays unchanged.
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{
 		"a1b2@10.0.0.1":    "a1b2@10.0.0.1",

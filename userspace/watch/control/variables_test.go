@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestVariables: nothing that a list of variables holds gets lost in JSON, names that aren't UTF-8 neither.
+// TestVariables: nothing in a list of variables is lost in JSON, including names that aren't UTF-8.
 func TestVariables(t *testing.T) {
 	for _, test := range []struct{ list, vars, raw string }{
 		{"a#1|b#2|a#3|", `{"a":"3","b":"2"}`, `""`},

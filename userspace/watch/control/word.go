@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Word says in one word how the whole stands.
+// Word is the overall state in one word.
 type Word string
 
 const (
@@ -18,7 +18,7 @@ const (
 	Losing Word = "LOSING" // something was lost within the last minute, other than by the limit on a source
 )
 
-// ExitStatus is that of `binrepd status --check`.
+// ExitStatus is the exit status of `binrepd status --check`.
 func (w Word) ExitStatus() int {
 	switch w {
 	case Ready, Idle:
@@ -32,21 +32,23 @@ func (w Word) ExitStatus() int {
 }
 
 const (
-	// lossWindow is how long a loss weighs on the word.
+	// lossWindow is how long a loss affects the word.
 	lossWindow = time.Minute
-	// rateWindow is what rates are averaged over.
+	// rateWindow is the time over which rates are averaged.
 	rateWindow = 10 * time.Second
-	// retired is how long a source must be silent to count as taken out of service: it is no longer missed then.
+	// retired is how long a source must be silent to count as taken out of service. It no longer makes the word STALE
+	// then.
 	retired = 24 * time.Hour
-	// rateLimited is the reason of a loss that doesn't weigh on the word. The limit guards all sources from one, and anybody can exceed it, from
-	// any address: if that made the replica less than ready, one stranger could take it out of service.
+	// rateLimited is a reason of loss that doesn't affect the word. The limit protects all sources from one of them,
+	// and anybody can exceed it, from any address. If this changed the word, a stranger could take the replica out of
+	// service.
 	rateLimited = "rate_limited"
 )
 
-// History remembers the counters of the last minute, so that a Status can tell rates, recent losses and the growth of the table. It is safe for
-// concurrent use.
+// History keeps the counters of the last minute, so that a Status can show rates, recent losses and the growth of the
+// table. It is safe for concurrent use.
 type History struct {
-	// StaleAfter is how long a source may be silent; 0: for ever.
+	// StaleAfter is how long a source may be silent; 0 means for ever.
 	StaleAfter time.Duration
 
 	mu      sync.Mutex
@@ -60,7 +62,7 @@ type sample struct {
 	events map[string]uint64 // by source
 }
 
-// Sample takes over the counters of s. It is to be called about once a second.
+// Sample records the counters of s. Call it about once a second.
 func (h *History) Sample(now time.Time, s *Status) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -69,7 +71,7 @@ func (h *History) Sample(now time.Time, s *Status) {
 		h.samples = append(h.samples, sample{at: s.Started}) // nothing was lost before
 	}
 	h.samples = append(h.samples, newSample(now, s))
-	// One sample older than the window stays, as what the window is compared with.
+	// One sample that is older than the window stays. The window is compared with it.
 	for len(h.samples) > 2 && now.Sub(h.samples[1].at) >= lossWindow {
 		h.samples = h.samples[1:]
 	}
@@ -83,7 +85,7 @@ func newSample(now time.Time, s *Status) sample {
 	return p
 }
 
-// Losses names everything by which the replica, or one of its backups, has become less than whole since the start of the process.
+// Losses returns everything that made the replica or one of its backups incomplete since the start of the process.
 func (s *Status) Losses() map[string]uint64 {
 	sum := map[string]uint64{}
 	for reason, n := range s.Lost {
@@ -99,7 +101,7 @@ func (s *Status) Losses() map[string]uint64 {
 	return sum
 }
 
-// Complete puts rates and the word into s, which was taken at now.
+// Complete sets the rates and the word of s, which was taken at now.
 func (h *History) Complete(now time.Time, s *Status) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,13 +139,13 @@ func (h *History) word(now time.Time, s *Status) (Word, string) {
 	return Ready, ""
 }
 
-// heard tells whether any source has sent a good packet. Sources of which only refused packets came, or which are known from a
-// file, haven't.
+// heard reports whether any source has sent a good packet. Sources that sent only refused packets, or that are known
+// only from a file, don't count.
 func heard(s *Status) bool {
 	return slices.ContainsFunc(s.Sources, func(src SourceStatus) bool { return src.Events > 0 })
 }
 
-// rates fills in the events a second of each source, averaged over the last seconds.
+// rates sets the events a second of each source, averaged over the last seconds.
 func (h *History) rates(now time.Time, s *Status) {
 	if len(h.samples) == 0 {
 		return
@@ -159,7 +161,7 @@ func (h *History) rates(now time.Time, s *Status) {
 	}
 }
 
-// since returns the newest sample that is at least so old, or the oldest.
+// since returns the newest sample that is at least that old, or the oldest one.
 func (h *History) since(now time.Time, age time.Duration) sample {
 	found := h.samples[0]
 	for _, p := range h.samples {

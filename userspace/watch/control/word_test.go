@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// picture is a status at some second, with one source.
-func picture(events uint64, last time.Time) *Status {
+// statusWith is a status with one source, last heard at that time.
+func statusWith(events uint64, last time.Time) *Status {
 	return &Status{Sources: []SourceStatus{{Address: "192.0.2.1:5555", Events: events, Last: last}}}
 }
 
-// TestWordAtStart: what was lost before the first sample counts.
+// TestWordAtStart: losses before the first sample count.
 func TestWordAtStart(t *testing.T) {
 	start := time.Unix(testNow, 0)
-	s := picture(7, start)
+	s := statusWith(7, start)
 	s.Started = start
 	s.Lost = map[string]uint64{"socket_buffer": 3}
 	var h History
@@ -28,24 +28,24 @@ func TestWord(t *testing.T) {
 	start := time.Unix(testNow, 0)
 	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
 	lost := func(n uint64) *Status {
-		s := picture(1, at(100))
+		s := statusWith(1, at(100))
 		s.Lost = map[string]uint64{"socket_buffer": n}
 		return s
 	}
-	refused := picture(1, at(100))
+	refused := statusWith(1, at(100))
 	refused.Rejected = map[string]uint64{"refused_memory": 1, "not_bin": 99}
-	rejected := picture(1, at(100))
+	rejected := statusWith(1, at(100))
 	rejected.Rejected = map[string]uint64{"not_bin": 99}
-	dropped := picture(1, at(100))
+	dropped := statusWith(1, at(100))
 	dropped.Destinations = []DestinationStatus{{Address: "b:1", Dropped: 3}}
 
-	limited := picture(1, at(100))
+	limited := statusWith(1, at(100))
 	limited.Lost = map[string]uint64{"rate_limited": 99, "socket_buffer": 0}
-	// A restart has brought back the dialogs of two sources, and one of them has not been heard since.
-	restored := picture(1, at(100))
+	// A restart has restored the dialogs of two sources, and only one of them has been heard since.
+	restored := statusWith(1, at(100))
 	restored.Sources = append(restored.Sources, SourceStatus{Address: "192.0.2.2:5555", Last: at(40)})
 
-	loaded := picture(0, time.Time{})
+	loaded := statusWith(0, time.Time{})
 	loaded.Started, loaded.Dialogs = at(40), 7
 
 	for _, test := range []struct {
@@ -57,20 +57,20 @@ func TestWord(t *testing.T) {
 		status int
 	}{
 		{"no source", &Status{}, &Status{}, time.Minute, Idle, 0},
-		{"only garbage", &Status{}, picture(0, time.Time{}), time.Minute, Idle, 0},
-		{"loaded, and nobody sends", &Status{}, loaded, time.Minute, Stale, 3},
-		{"sending", picture(1, at(0)), picture(2, at(99)), time.Minute, Ready, 0},
-		{"silent, not for long", picture(1, at(41)), picture(1, at(41)), time.Minute, Ready, 0},
-		{"silent for long", picture(1, at(40)), picture(1, at(40)), time.Minute, Stale, 3},
-		{"silent, and nobody minds", picture(1, at(0)), picture(1, at(0)), 0, Ready, 0},
-		{"out of service", picture(1, at(-100_000)), picture(1, at(-100_000)), time.Minute, Ready, 0},
-		{"one of two is not heard since the restart", picture(1, at(100)), restored, time.Minute, Stale, 3},
-		{"above the limit on a source", picture(1, at(100)), limited, time.Minute, Ready, 0},
+		{"only garbage", &Status{}, statusWith(0, time.Time{}), time.Minute, Idle, 0},
+		{"loaded, and no source sends", &Status{}, loaded, time.Minute, Stale, 3},
+		{"sending", statusWith(1, at(0)), statusWith(2, at(99)), time.Minute, Ready, 0},
+		{"silent, not for long", statusWith(1, at(41)), statusWith(1, at(41)), time.Minute, Ready, 0},
+		{"silent for long", statusWith(1, at(40)), statusWith(1, at(40)), time.Minute, Stale, 3},
+		{"silent, without a limit", statusWith(1, at(0)), statusWith(1, at(0)), 0, Ready, 0},
+		{"out of service", statusWith(1, at(-100_000)), statusWith(1, at(-100_000)), time.Minute, Ready, 0},
+		{"one of two is not heard since the restart", statusWith(1, at(100)), restored, time.Minute, Stale, 3},
+		{"above the limit on a source", statusWith(1, at(100)), limited, time.Minute, Ready, 0},
 		{"lost just now", lost(0), lost(2), time.Minute, Losing, 4},
 		{"lost long ago", lost(2), lost(2), time.Minute, Ready, 0},
-		{"refused for want of memory", picture(1, at(100)), refused, time.Minute, Losing, 4},
-		{"garbage refused", picture(1, at(100)), rejected, time.Minute, Ready, 0},
-		{"a backup that falls behind", picture(1, at(100)), dropped, time.Minute, Losing, 4},
+		{"refused for want of memory", statusWith(1, at(100)), refused, time.Minute, Losing, 4},
+		{"garbage refused", statusWith(1, at(100)), rejected, time.Minute, Ready, 0},
+		{"a backup that falls behind", statusWith(1, at(100)), dropped, time.Minute, Losing, 4},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := History{StaleAfter: test.stale}
@@ -88,11 +88,11 @@ func TestWord(t *testing.T) {
 	}
 }
 
-// TestLossWeighsForAMinute: and no longer.
+// TestLossWeighsForAMinute: a loss affects the word for a minute and no longer.
 func TestLossWeighsForAMinute(t *testing.T) {
 	h := History{}
 	start := time.Unix(testNow, 0)
-	s := picture(1, start)
+	s := statusWith(1, start)
 	s.Lost = map[string]uint64{"socket_buffer": 0}
 	for second := range 200 {
 		now := start.Add(time.Duration(second) * time.Second)
@@ -115,7 +115,7 @@ func TestRates(t *testing.T) {
 	start := time.Unix(testNow, 0)
 	for second := range 30 {
 		now := start.Add(time.Duration(second) * time.Second)
-		s := picture(uint64(100*second), now)
+		s := statusWith(uint64(100*second), now)
 		h.Complete(now, s)
 		if got := s.Sources[0].Rate; second > 0 && got != 100 {
 			t.Errorf("second %d: rate %v, want 100", second, got)
