@@ -159,7 +159,7 @@ func TestHealthMissesWorker(t *testing.T) {
 	check(0, "")
 	check(9*time.Second, "")
 	_, now = h.look()
-	check(10*time.Second, "worker of socket "+h.options.Listen[0].String()+" has stood still for 10s")
+	check(10*time.Second, "worker of socket "+h.options.Listen[0].String()+" has been stuck for 10s")
 	goOn()
 	now = h.await("a worker that goes on", nothingStuck)
 	check(11*time.Second, "")

@@ -10,7 +10,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// large is a picture of as many sources, destinations and rings as have series of their own.
+// large is a snapshot with as many sources, destinations and rings as have their own series.
 func large() Picture {
 	p := fixture()
 	source, destination := p.Sources[0], p.Destinations[0]
@@ -26,7 +26,7 @@ func large() Picture {
 	return p
 }
 
-// BenchmarkScrape answers a scrape of a large appliance, without the network and without taking the picture.
+// BenchmarkScrape answers a scrape of a large appliance, without the network and without taking the snapshot.
 func BenchmarkScrape(b *testing.B) {
 	for name, accept := range map[string]string{
 		"protobuf": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", "text": "text/plain",

@@ -7,31 +7,32 @@ import (
 	"time"
 )
 
-// clients is a listener that lets so many connections be open at a time. When all places are taken and one more client comes, the
-// connection goes that has waited longest for its next request: whoever keeps connections open only to have them can't keep others out. If
-// all are being answered, the one goes that has been at one write for longest, for patience at least: whoever asks and doesn't read can't keep
-// others out either, nor can whoever reads so slowly that one write, of a whole answer often, takes that long. Only if there is none, the client waits.
+// clients is a listener with a maximum number of open connections. When all places are taken and another client comes,
+// one connection is closed: the one that has waited longest for its next request. So clients that keep idle connections
+// can't keep others out. If all connections are being answered, the one that has been in one write for longest is
+// closed, if that write has taken at least patience. So clients that don't read, or that read very slowly, can't keep
+// others out either. If there is no such connection, the new client waits.
 type clients struct {
 	net.Listener
 	most     int
 	patience time.Duration
 
 	mu     sync.Mutex // guards the fields below
-	freed  sync.Cond  // a place may have become free, or can be made so
+	freed  sync.Cond  // a place has become free, or a connection can now be closed
 	open   map[net.Conn]*place
-	turn   uint64 // grows with each that begins to wait
-	ending int    // closed by us, and not yet gone
+	turn   uint64 // grows with each connection that begins to wait
+	ending int    // closed by us, but not gone yet
 	closed bool
 }
 
-// place is what is known of an open connection.
+// place is the state of an open connection.
 type place struct {
 	waiting, ending bool
 	since           uint64    // the turn at which it began to wait
-	sending         time.Time // since when something is being sent; zero: nothing is
+	sending         time.Time // start of the current write; zero: no write
 }
 
-// client is a connection that says when something is being sent.
+// client is a connection that reports when a write begins and ends.
 type client struct {
 	net.Conn
 	clients *clients
@@ -43,8 +44,9 @@ func (c *client) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// CloseWrite lets the client read to the end what it was sent, before the server closes the whole: net/http does so after a request that it didn't
-// read to its end, where else the rest of that would make the kernel throw the answer away.
+// CloseWrite closes the sending half, so that the client can read the rest of its answer before the server closes the
+// connection. net/http does so after a request that it has not read to its end. Otherwise the unread rest of the
+// request would make the kernel discard the answer.
 func (c *client) CloseWrite() error {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok {
@@ -73,7 +75,7 @@ func (p *clients) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// take waits for a place, unless the listener is closed meanwhile.
+// take waits for a place. It returns false if the listener is closed in the meantime.
 func (p *clients) take(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +96,7 @@ func (p *clients) take(c net.Conn) bool {
 	return true
 }
 
-// due is in how long the time of somebody may be over. Whoever begins to send later has until then at least.
+// due returns how long it takes at least until the next write exceeds patience. Writes that begin later take longer.
 func (p *clients) due(now time.Time) time.Duration {
 	in := p.patience
 	for _, at := range p.open {
@@ -105,14 +107,14 @@ func (p *clients) due(now time.Time) time.Duration {
 	return in
 }
 
-// look has those who wait for a place look for one.
+// look wakes those that wait for a place, so that they check again.
 func (p *clients) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.freed.Broadcast()
 }
 
-// sending notes since when something is being sent to a client.
+// sending records when the current write to a client began.
 func (p *clients) sending(c net.Conn, since time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,8 +123,8 @@ func (p *clients) sending(c net.Conn, since time.Time) {
 	}
 }
 
-// clear closes the connection that has waited longest, or if none waits the one that has been at one write for longest. Its place is free when the server has seen that.
-// It tells whether there was one.
+// clear closes the connection that has waited longest, or else the one that has been in one write for longest. Its
+// place becomes free when the server has noticed that. It reports whether there was one.
 func (p *clients) clear() bool {
 	var oldest, deaf net.Conn
 	for c, at := range p.open {
@@ -150,8 +152,8 @@ func (p *clients) clear() bool {
 	return true
 }
 
-// changed is the server's http.Server.ConnState. A connection is new until a whole request has come, so that one which sends
-// its request bit by bit counts as waiting.
+// changed is the server's http.Server.ConnState. A connection stays new until a complete request has come. So one that
+// sends its request bit by bit counts as waiting.
 func (p *clients) changed(c net.Conn, to http.ConnState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,7 +176,7 @@ func (p *clients) changed(c net.Conn, to http.ConnState) {
 	p.freed.Broadcast()
 }
 
-// Close lets Accept end.
+// Close ends Accept.
 func (p *clients) Close() error {
 	p.mu.Lock()
 	p.closed = true

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// TestDeafClientsGiveWay: when those who ask and don't read have taken all places, the next client gets one of them at once, and whoever is
-// only slow to be answered keeps its own.
+// TestDeafClientsGiveWay: clients that ask and don't read have taken all places. The next client gets one of these at
+// once. A client that only waits for a slow answer keeps its place.
 func TestDeafClientsGiveWay(t *testing.T) {
 	b := standard()
-	b.connections, b.write, b.patience = 4, patience, time.Millisecond // the deadline for writing isn't what helps
-	large := strings.Repeat("x", 8<<20)                                // more than the buffers of both sides take
+	b.connections, b.write, b.patience = 4, patience, time.Millisecond // the write deadline isn't what helps
+	large := strings.Repeat("x", 8<<20)                                // more than the buffers of both sides hold
 	asked, release := make(chan struct{}), make(chan struct{})
 	s := started(t, b, func(s *Server) {
 		s.Handle("/large", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +55,7 @@ func TestDeafClientsGiveWay(t *testing.T) {
 	}
 	close(release)
 	if n, err := read(slow); err != nil || n != int64(len("slow")) {
-		t.Errorf("who was slow to be answered got %d bytes, %v", n, err)
+		t.Errorf("the client with the slow answer got %d bytes, %v", n, err)
 	}
 	cut := 0
 	for _, c := range deaf {
@@ -68,7 +68,8 @@ func TestDeafClientsGiveWay(t *testing.T) {
 	}
 }
 
-// TestDue: who waits for a place looks again when the first of those that take nothing is due, not a whole patience later.
+// TestDue: a client that waits for a place checks again when the first of the stuck writes is due, not after a whole
+// patience.
 func TestDue(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	p := newClients(nil, 3, time.Second)
@@ -88,7 +89,8 @@ func TestDue(t *testing.T) {
 	check("the first of two", 200*time.Millisecond)
 }
 
-// TestHalfClose: the server can end what it sends and go on reading, as net/http does when it has refused a request that is still coming.
+// TestHalfClose: the server can close its sending half and go on reading. net/http does this when it has refused a
+// request that is still coming.
 func TestHalfClose(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -106,7 +108,7 @@ func TestHalfClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer here.Close()
-	half, ok := here.(interface{ CloseWrite() error }) // what net/http asks for
+	half, ok := here.(interface{ CloseWrite() error }) // the interface that net/http looks for
 	if !ok {
 		t.Fatal("net/http can't close one half")
 	}

@@ -10,16 +10,16 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// Collector turns pictures into metrics, when it is asked to. Nothing is counted here.
+// Collector turns snapshots into metrics when it is scraped. It counts nothing itself.
 type Collector struct {
 	picture func() *Picture
 	descs   [len(metrics)]*prometheus.Desc
 
 	mu    sync.Mutex
-	names []string // of capabilities with series of their own
+	names []string // names of capabilities with their own series
 }
 
-// NewCollector returns a Collector of what picture returns.
+// NewCollector returns a Collector for the snapshots that picture returns.
 func NewCollector(picture func() *Picture) *Collector {
 	c := &Collector{picture: picture}
 	for i := range metrics {
@@ -28,14 +28,14 @@ func NewCollector(picture func() *Picture) *Collector {
 	return c
 }
 
-// Describe names all metrics.
+// Describe sends the descriptions of all metrics.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		ch <- d
 	}
 }
 
-// Collect sends what the picture of now tells.
+// Collect sends the metrics of the current snapshot.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	s := scrape{Collector: c, ch: ch, Picture: c.picture()}
 	s.whole()
@@ -55,19 +55,19 @@ type scrape struct {
 	ch chan<- prometheus.Metric
 }
 
-// send sends one value of metric number id. The labels are in the order of its description.
+// send sends one value of metric number id. The labels have the order of its description.
 func (s *scrape) send(id int, value float64, labels ...string) {
 	kind := prometheus.GaugeValue
 	if metrics[id].kind == counter {
 		kind = prometheus.CounterValue
 	}
 	for i, l := range labels {
-		labels[i] = strings.ToValidUTF8(l, "?") // as an interface might be called
+		labels[i] = strings.ToValidUTF8(l, "?") // names of interfaces may hold any bytes
 	}
 	s.ch <- prometheus.MustNewConstMetric(s.descs[id], kind, value, labels...)
 }
 
-// count sends a number that only grows.
+// count sends a counter.
 func (s *scrape) count(id int, n uint64, labels ...string) { s.send(id, float64(n), labels...) }
 
 // flag sends 1 or 0.
@@ -79,14 +79,14 @@ func (s *scrape) flag(id int, is bool, labels ...string) {
 	s.send(id, value, labels...)
 }
 
-// moment sends a time, if there is one.
+// moment sends a time, unless it is zero.
 func (s *scrape) moment(id int, t time.Time, labels ...string) {
 	if !t.IsZero() {
 		s.send(id, float64(t.UnixMilli())/1000, labels...)
 	}
 }
 
-// whole tells how the whole stands.
+// whole sends the overall state.
 func (s *scrape) whole() {
 	s.send(buildInfo, 1, s.Version, s.Revision, s.GoVersion)
 	for _, w := range [...]control.Word{control.Ready, control.Idle, control.Stale, control.Losing} {
@@ -100,7 +100,7 @@ func (s *scrape) whole() {
 	s.send(staleAfter, s.StaleAfter.Seconds())
 }
 
-// table tells what is held.
+// table sends the contents and limits of the table.
 func (s *scrape) table() {
 	s.count(dialogs, s.Answered, "answered")
 	s.count(dialogs, s.Confirmed, "confirmed")
@@ -125,7 +125,7 @@ func (s *scrape) table() {
 	}
 }
 
-// survival tells of syncs, saves, and what an earlier process left.
+// survival sends metrics of syncs, of saves, and of what an earlier process left.
 func (s *scrape) survival() {
 	s.send(syncsRunning, float64(len(s.Status.Syncs)))
 	s.count(syncs, s.Picture.Syncs.Complete, "complete")
@@ -154,7 +154,7 @@ func (s *scrape) survival() {
 	}
 }
 
-// recording tells of the flight recorder.
+// recording sends metrics of the flight recorder.
 func (s *scrape) recording() {
 	r := s.Record
 	if r == nil {

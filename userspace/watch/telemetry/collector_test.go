@@ -17,7 +17,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// value returns the one value of a family that has these labels, or NaN.
+// value returns the only value of a family with these labels, or NaN.
 func value(families []*dto.MetricFamily, name string, labels ...string) float64 {
 	for _, f := range families {
 		if f.GetName() != namespace+name {
@@ -40,8 +40,8 @@ func value(families []*dto.MetricFamily, name string, labels ...string) float64 
 	return math.NaN()
 }
 
-// TestSourcesAreBounded: the first have series of their own, whoever sends more later; the rest is counted together, with whoever found
-// no place in the engine's register. Nothing is left out.
+// TestSourcesAreBounded: the first sources have their own series, even if others send more later. All others are
+// counted together, as are those without a place in the engine's register. No source is left out.
 func TestSourcesAreBounded(t *testing.T) {
 	p := fixture()
 	p.Sources = []control.SourceStatus{{Address: other, Events: 5, Rejected: 1, Last: fixedTime}}
@@ -75,8 +75,8 @@ func TestSourcesAreBounded(t *testing.T) {
 	}
 }
 
-// TestCapabilitiesAreBounded: names are the senders' choice. Their number is bounded, one that has a series keeps it, what is no UTF-8
-// does no harm, and "other" is ours.
+// TestCapabilitiesAreBounded: senders choose the names. Their number is bounded, a name with a series keeps it, a name
+// that isn't UTF-8 does no harm, and senders can't use the name "other".
 func TestCapabilitiesAreBounded(t *testing.T) {
 	p := fixture()
 	c := NewCollector(nil)
@@ -98,7 +98,7 @@ func TestCapabilitiesAreBounded(t *testing.T) {
 	}
 }
 
-// TestHistograms: the native buckets are the engine's counts, and the classic ones their sums.
+// TestHistograms: the native buckets are the engine's counts, and the classic ones are their sums.
 func TestHistograms(t *testing.T) {
 	p := fixture()
 	for _, f := range gathered(t, p) {
@@ -146,7 +146,7 @@ func TestHistograms(t *testing.T) {
 	}
 }
 
-// TestAbsent: what isn't there has no series, instead of one that says 0.
+// TestAbsent: missing values have no series, not a series with 0.
 func TestAbsent(t *testing.T) {
 	p := fixture()
 	p.State, p.Pin, p.Record, p.FullIn, p.MaxDialogs = nil, nil, nil, nil, 0
@@ -162,7 +162,7 @@ func TestAbsent(t *testing.T) {
 	}
 }
 
-// TestRecent: however many ask at a time, and by whatever turns the clock, one picture serves them for a while.
+// TestRecent: any number of requests at a time, even with a jumping clock, share one snapshot for a while.
 func TestRecent(t *testing.T) {
 	var mu sync.Mutex
 	now, taken := fixedTime, 0
@@ -186,7 +186,7 @@ func TestRecent(t *testing.T) {
 	}
 }
 
-// TestScrapersShare: however many scrape at a time, and in whatever form, series are made once for all of them.
+// TestScrapersShare: any number of scrapes at a time, in any format, share the same series.
 func TestScrapersShare(t *testing.T) {
 	now, collected := fixedTime, 0
 	p := fixture()
@@ -205,7 +205,7 @@ func TestScrapersShare(t *testing.T) {
 		mu.Lock()
 		now = now.Add(step)
 		mu.Unlock()
-		answers := make([]*httptest.ResponseRecorder, 3*len(forms)) // as many at once as there are places
+		answers := make([]*httptest.ResponseRecorder, 3*len(forms)) // as many at once as allowed
 		for from := 0; from < len(answers); from += maxScrapes {
 			var all sync.WaitGroup
 			for i := from; i < from+maxScrapes; i++ {

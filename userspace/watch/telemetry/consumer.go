@@ -1,24 +1,26 @@
 package telemetry
 
-// Consumer tells how far one is that takes what waits for it.
+// Consumer is the progress of a goroutine that processes waiting work.
 type Consumer struct {
 	Name string
-	// Steps grows when it takes something, or gets on with what it has taken.
+	// Steps grows when it takes work, or makes progress with work that it has taken.
 	Steps uint64
-	// Waits is what waits for it, or what it has in hand; empty: nothing, and then it needn't do a step.
+	// Waits describes the work that waits for it or that it has taken. It is empty if there is none; then no step is
+	// expected.
 	Waits string
 }
 
-// stands tells whether nothing happened since before, although something waited at both looks. Another one in the same place stands never.
-func (c *Consumer) stands(before *Consumer) bool {
+// stuckSince reports whether the consumer did no step since before although work waited both times. A different
+// consumer in the same place doesn't count as stuck.
+func (c *Consumer) stuckSince(before *Consumer) bool {
 	return c.Name == before.Name && c.Steps == before.Steps && c.Waits != "" && before.Waits != ""
 }
 
-// Stuck returns those of now that did no step since before, although something waited for them at both looks. Both list them in
-// the same order; new ones come behind.
+// Stuck returns the consumers of now that did no step since before although work waited both times. Both lists have the
+// same order; new consumers come at the end.
 func Stuck(before, now []Consumer) (list []Consumer) {
 	for i := range min(len(before), len(now)) {
-		if now[i].stands(&before[i]) {
+		if now[i].stuckSince(&before[i]) {
 			list = append(list, now[i])
 		}
 	}

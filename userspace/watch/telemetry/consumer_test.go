@@ -13,7 +13,7 @@ func TestStuck(t *testing.T) {
 		want        []Consumer
 	}{
 		{"nobody", nil, nil, nil},
-		{"the first look", nil, []Consumer{at(5, "x")}, nil},
+		{"the first sample", nil, []Consumer{at(5, "x")}, nil},
 		{"idle", []Consumer{at(5, "")}, []Consumer{at(5, "")}, nil},
 		{"busy", []Consumer{at(5, "x")}, []Consumer{at(6, "x")}, nil},
 		{"just arrived", []Consumer{at(5, "")}, []Consumer{at(5, "x")}, nil},

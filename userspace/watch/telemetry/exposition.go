@@ -13,10 +13,11 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// maxScrapes are put together at once; who comes on top is told to come again (503). Each takes milliseconds: none waits for its client.
+// maxScrapes is the maximum number of scrapes at the same time. More get 503 and may try again. Each takes
+// milliseconds, because none waits for its client.
 const maxScrapes = 4
 
-// Exposition answers scrapes with what c collects, and with what the Go runtime and the kernel tell of this process.
+// Exposition answers scrapes with the metrics of c and with those of the Go runtime and the process.
 func Exposition(log *slog.Logger, c ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(append(c,
@@ -29,13 +30,13 @@ func Exposition(log *slog.Logger, c ...prometheus.Collector) http.Handler {
 func exposition(log *slog.Logger, g prometheus.Gatherer) http.Handler {
 	return apart(promhttp.HandlerFor(g, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		ErrorHandling:       promhttp.ContinueOnError, // the rest is better than nothing
+		ErrorHandling:       promhttp.ContinueOnError, // partial metrics are better than none
 		MaxRequestsInFlight: maxScrapes,
 	}))
 }
 
-// gathering shares the series that were gathered among those who ask at short intervals. They are most of what a scrape costs: a large appliance has
-// thousands, each in several pieces of memory. Nobody changes them: the encoders only read.
+// gathering shares the gathered series among scrapes at short intervals. The series are most of the cost of a scrape: a
+// large appliance has thousands, each in several pieces of memory. They are never changed; the encoders only read them.
 type gathering struct{ shared[series] }
 
 type series struct {
@@ -56,8 +57,8 @@ func (g *gathering) Gather() ([]*dto.MetricFamily, error) {
 	return last.families, last.err
 }
 
-// apart has h put the whole answer together before a byte of it is sent, so that h waits for no client, and doesn't take one that reads
-// nothing for an error of ours. An answer has some ten kilobytes.
+// apart makes h write its complete answer to memory before any byte is sent. So h never waits for a client, and a
+// client that doesn't read doesn't look like an error of the server. An answer has some ten kilobytes.
 func apart(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := answered{ResponseWriter: w, code: http.StatusOK}
@@ -68,7 +69,7 @@ func apart(h http.Handler) http.Handler {
 	})
 }
 
-// answered is an answer that has not been sent yet, but for the header, which nobody sends before the first byte.
+// answered is an answer that has not been sent yet. Its header is sent with the first byte.
 type answered struct {
 	http.ResponseWriter
 	code int

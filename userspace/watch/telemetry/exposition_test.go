@@ -10,7 +10,7 @@ import (
 	"binrepd/userspace/watch/telemetry"
 )
 
-// deaf is a client that takes nothing until it is released.
+// deaf is a client that reads nothing until it is released.
 type deaf struct {
 	*httptest.ResponseRecorder
 	sending chan<- struct{}
@@ -23,7 +23,7 @@ func (d deaf) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestDeafScrapers: clients that ask for the metrics and take nothing keep no place from others.
+// TestDeafScrapers: clients that ask for the metrics and read nothing don't keep others out.
 func TestDeafScrapers(t *testing.T) {
 	page := telemetry.Exposition(slog.New(slog.DiscardHandler))
 	ask := func(w http.ResponseWriter) { page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil)) }

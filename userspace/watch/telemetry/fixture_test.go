@@ -12,10 +12,10 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// fixedTime is when the picture of the tests was taken.
+// fixedTime is the time of the tests' snapshot.
 var fixedTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// fixture is a picture in which everything occurs that has a metric, with numbers that tell where they came from.
+// fixture is a snapshot with a value for every metric. The values show where they came from.
 func fixture() Picture {
 	var a engine.Account
 	a.Received, a.Bytes = 5000, 1_500_000
@@ -74,7 +74,7 @@ func fixtureStatus(account control.Account) control.Status {
 		}},
 		Sources: []control.SourceStatus{
 			{Address: "10.0.0.1:5555", Events: 4000, Rejected: 9, Last: fixedTime.Add(-time.Second), Skew: &skew},
-			{Address: "10.0.0.9:5555"}, // known from a file
+			{Address: "10.0.0.9:5555"}, // known from a saved table
 		},
 		Destinations: []control.DestinationStatus{{
 			Address: "standby.example.net:5556", State: "refused", Sent: 1400, Bytes: 420_000, Queued: 11, Dropped: 5, Own: 3, Lost: 2,
@@ -96,7 +96,7 @@ func fixtureStatus(account control.Account) control.Status {
 			Dropped: map[string]uint64{"slow_disk": 31, "disk_error": 32, "at_stop": 0}, Errors: 33, Error: "no space left on device",
 		},
 	}
-	// More than have series of their own.
+	// More sources than have their own series.
 	for i := range ownSeries {
 		s.Sources = append(s.Sources, control.SourceStatus{
 			Address: fmt.Sprintf("10.1.%d.%d:5555", i/256, i%256), Events: 2, Rejected: 1, Last: fixedTime.Add(-time.Duration(i) * time.Minute),

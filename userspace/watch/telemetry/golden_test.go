@@ -25,7 +25,7 @@ const (
 	document   = "../../../docs/metrics.md"
 )
 
-// gathered returns what a registry makes of a picture, after all its checks.
+// gathered returns the result of a registry for a snapshot, after all its checks.
 func gathered(t *testing.T, p Picture) []*dto.MetricFamily {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
@@ -37,7 +37,7 @@ func gathered(t *testing.T, p Picture) []*dto.MetricFamily {
 	return families
 }
 
-// exposed is the text of a scrape.
+// exposed returns the text of a scrape.
 func exposed(t *testing.T, p Picture) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -49,8 +49,8 @@ func exposed(t *testing.T, p Picture) []byte {
 	return b.Bytes()
 }
 
-// TestGoldenScrape: names, labels, types and values are those that were agreed upon. `go test ./userspace/watch/telemetry -update` writes
-// them anew.
+// TestGoldenScrape: names, labels, types and values are those agreed upon. `go test ./userspace/watch/telemetry
+// -update` writes them again.
 func TestGoldenScrape(t *testing.T) {
 	compare(t, goldenFile, exposed(t, fixture()))
 }
@@ -73,13 +73,13 @@ func compare(t *testing.T, file string, got []byte) {
 	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
 	for i := range g {
 		if i >= len(w) || g[i] != w[i] {
-			t.Fatalf("line %d differs from %s:\n%s\nIf that is meant to be: go test ./userspace/watch/telemetry -update", i+1, file, g[i])
+			t.Fatalf("line %d differs from %s:\n%s\nIf this change is intended: go test ./userspace/watch/telemetry -update", i+1, file, g[i])
 		}
 	}
 	t.Fatalf("%s has %d lines more", file, len(w)-len(g))
 }
 
-// TestEveryMetricOccurs: none is described and never sent, and the types are those described.
+// TestEveryMetricOccurs: every described metric is sent, with the described type.
 func TestEveryMetricOccurs(t *testing.T) {
 	found := map[string]*dto.MetricFamily{}
 	for _, f := range gathered(t, fixture()) {
@@ -91,7 +91,7 @@ func TestEveryMetricOccurs(t *testing.T) {
 		case m.name == "" || m.help == "":
 			t.Errorf("a metric without description, beside %q", m.name)
 		case f == nil:
-			t.Errorf("%s doesn't occur in the picture of the tests", m.name)
+			t.Errorf("%s doesn't occur in the tests' snapshot", m.name)
 		case strings.ToLower(f.GetType().String()) != m.kind.String():
 			t.Errorf("%s is a %s, described as %s", m.name, f.GetType(), m.kind)
 		}
@@ -101,7 +101,7 @@ func TestEveryMetricOccurs(t *testing.T) {
 	}
 }
 
-// TestLint is what Prometheus's own linter says, in this version and in that of promtool.
+// TestLint runs Prometheus's own linter, in this version and in that of promtool.
 func TestLint(t *testing.T) {
 	text := exposed(t, fixture())
 	problems, err := promlint.New(bytes.NewReader(text)).Lint()
@@ -121,10 +121,10 @@ func TestLint(t *testing.T) {
 	})
 }
 
-// table is the part of the document that is made of the descriptions.
+// table is the part of the document that is generated from the descriptions.
 var table = regexp.MustCompile(`(?s)(<!-- metrics -->\n).*(<!-- end -->\n)`)
 
-// TestDocument: docs/metrics.md lists every metric as it is.
+// TestDocument: docs/metrics.md lists every metric.
 func TestDocument(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")

@@ -9,26 +9,26 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// hung is how long nothing may move where something waits. A worker takes a batch in milliseconds; this allows for a host that
-// is short of processor time.
+// hung is how long a consumer may do no step while work waits. A worker takes a batch in milliseconds. The rest allows
+// for a host that is short of processor time.
 const hung = 10 * time.Second
 
-// Health tells whether the process works. It looks at nothing itself and so waits for nobody: somebody calls Sample about once a
-// second, and when those calls cease, that is a sign, too.
+// Health reports whether the process works. It reads nothing itself, so it never waits for a lock. Sample is called
+// about once a second. If these calls stop, that is a sign of trouble, too.
 type Health struct {
 	mu        sync.Mutex
 	at        time.Time // of the last sample
-	consumers []standing
+	consumers []consumerState
 	stopping  bool
 }
 
-// standing is a consumer, and since when it has done no step although something waits for it.
-type standing struct {
+// consumerState is a consumer, and since when it has been stuck.
+type consumerState struct {
 	Consumer
 	since time.Time
 }
 
-// Sample takes over how far the consumers are. They come in the same order each time, new ones behind.
+// Sample records the progress of the consumers. Their order is the same each time; new ones come at the end.
 func (h *Health) Sample(now time.Time, consumers []Consumer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -36,25 +36,25 @@ func (h *Health) Sample(now time.Time, consumers []Consumer) {
 	h.consumers = h.consumers[:min(len(h.consumers), len(consumers))]
 	for i, c := range consumers {
 		if i == len(h.consumers) {
-			h.consumers = append(h.consumers, standing{c, now})
+			h.consumers = append(h.consumers, consumerState{c, now})
 			continue
 		}
 		s := &h.consumers[i]
-		if !c.stands(&s.Consumer) {
+		if !c.stuckSince(&s.Consumer) {
 			s.since = now
 		}
 		s.Consumer = c
 	}
 }
 
-// Stopping says that the end has begun. Rings may then be left unread, for the next process.
+// Stopping says that the shutdown has begun. Rings may then be left unread, for the next process.
 func (h *Health) Stopping() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stopping = true
 }
 
-// Check returns what is wrong, or nil.
+// Check returns the problem, or nil.
 func (h *Health) Check(now time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -66,13 +66,13 @@ func (h *Health) Check(now time.Time) error {
 	}
 	for _, c := range h.consumers {
 		if since := h.at.Sub(c.since); since >= hung {
-			return fmt.Errorf("%s has stood still for %s: %s", c.Name, since.Truncate(time.Second), c.Waits)
+			return fmt.Errorf("%s has been stuck for %s: %s", c.Name, since.Truncate(time.Second), c.Waits)
 		}
 	}
 	return nil
 }
 
-// ServeHTTP answers 200 and ok, or 503 and what is wrong.
+// ServeHTTP answers 200 and ok, or 503 and the problem.
 func (h *Health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	if err := h.Check(time.Now()); err != nil {
 		answer(w, http.StatusServiceUnavailable, err.Error())
@@ -81,8 +81,8 @@ func (h *Health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, "ok")
 }
 
-// Readiness answers with the word of status: 200 for those with which scripts go on, 503 with the reason for the others, and
-// 503 while the process stops.
+// Readiness answers with the word of status: 200 if its exit status is 0, and 503 with the reason otherwise. While the
+// process stops it answers 503.
 func (h *Health) Readiness(status func() control.Status) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h.mu.Lock()

@@ -24,22 +24,22 @@ func TestHealth(t *testing.T) {
 			t.Errorf("after %d s: %v, want %q", seconds, err, want)
 		}
 	}
-	check(100, "") // nothing is known yet
+	check(100, "") // no sample yet
 	h.Sample(at(100), look(5, 7, "", "100 bytes"))
 	check(101, "")
 	h.Sample(at(105), look(5, 8, "", "100 bytes"))
 	h.Sample(at(114), look(5, 8, "", "900 bytes"))
-	check(114, "") // where nothing waits nothing moves, and the other has stood for 9 s
+	check(114, "") // ring 0 has no work, so it needs no step; ring 1 has been stuck for 9 s
 	h.Sample(at(116), look(5, 8, "", "900 bytes"))
-	check(116, "ring 1 has stood still for 11s: 900 bytes")
+	check(116, "ring 1 has been stuck for 11s: 900 bytes")
 	h.Sample(at(117), append(look(6, 9, "50 bytes", "900 bytes"), Consumer{Name: "expiry", Waits: "a round"}))
 	check(117, "")
 	h.Sample(at(127), append(look(7, 10, "50 bytes", ""), Consumer{Name: "expiry", Waits: "a round"}))
-	check(127, "expiry has stood still for 10s: a round")
+	check(127, "expiry has been stuck for 10s: a round")
 	h.Sample(at(128), look(7, 10, "50 bytes", ""))
-	check(128, "") // who has gone hangs no more
+	check(128, "") // a consumer that is gone is not stuck
 	h.Sample(at(117), look(7, 11, "50 bytes", ""))
-	// The watch itself hangs.
+	// The sampling itself is stuck.
 	check(126, "")
 	check(127, "could not be read for 10s")
 	h.Stopping()
@@ -78,7 +78,7 @@ func TestProbes(t *testing.T) {
 	check("healthz", &h, http.StatusOK, "ok")
 	h.Sample(time.Now().Add(-time.Hour), nil)
 	if code, _ := ask(&h); code != http.StatusServiceUnavailable {
-		t.Errorf("healthz of one that hangs: %d", code)
+		t.Errorf("healthz of a stuck process: %d", code)
 	}
 	h.Stopping()
 	s.Word, s.Reason = control.Ready, ""

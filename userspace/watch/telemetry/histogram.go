@@ -9,18 +9,18 @@ import (
 	"binrepd/userspace/state/engine"
 )
 
-// bounds2 are the ends, as powers of two, of the range that classic buckets cover.
+// bounds2 is the range of the classic buckets, as powers of two.
 type bounds2 struct{ first, last int }
 
-// Classic buckets double. Native ones need no bounds.
+// Classic buckets double in size. Native ones need no bounds.
 var (
 	latencyBounds = bounds2{-18, 3} // 4 us to 8 s
 	syncBounds    = bounds2{-5, 12} // 31 ms to 68 min
 	batchBounds   = bounds2{0, 10}  // 1 to 1024, above engine.DefaultBatch
 )
 
-// histogramOf is a native histogram that has classic buckets, too, for scrapers that know no others. Both are exact: each classic bound is
-// one of the native ones.
+// histogramOf is a native histogram with additional classic buckets, for scrapers that know only these. Both are exact,
+// because each classic bound is also a native one.
 type histogramOf struct {
 	prometheus.Metric
 	classic []*dto.Bucket
@@ -35,7 +35,7 @@ func (h *histogramOf) Write(out *dto.Metric) error {
 	return nil
 }
 
-// durations sends a histogram of the engine, which counts nanoseconds, in seconds.
+// durations sends a histogram of the engine. It counts nanoseconds; the metric is in seconds.
 func (s *scrape) durations(id int, h *engine.Histogram, classic bounds2) {
 	s.histogram(id, h.Counts[:], engine.HistogramFirst, engine.HistogramSchema, float64(h.Sum)/1e9, classic)
 }
@@ -45,8 +45,8 @@ func (s *scrape) sizes(id int, h *engine.Sizes) {
 	s.histogram(id, h.Counts[:], 0, 0, float64(h.Sum), batchBounds)
 }
 
-// histogram sends counts, of which the first is that of bucket number first in the schema. Of durations that one has only zeros, which
-// don't belong into any of a native histogram's buckets but into the zero bucket.
+// histogram sends counts. The first of them is bucket number first in the schema. For durations that bucket has only
+// zeros, which belong in the zero bucket of a native histogram.
 func (s *scrape) histogram(id int, counts []uint64, first int, schema int32, sum float64, classic bounds2) {
 	var zeros, total uint64
 	threshold := 0.0

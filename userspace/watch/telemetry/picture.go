@@ -8,22 +8,22 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// Picture is what the appliance shows of itself at one time.
+// Picture is a snapshot of the appliance at one time.
 type Picture struct {
 	control.Status
-	// Engine has what Status leaves out: outcomes by kind, and whole histograms.
+	// Engine has what Status leaves out: outcomes by kind, and complete histograms.
 	Engine engine.Status
 	Syncs  Syncs
 	Settings
 }
 
-// Syncs counts the syncs that have ended.
+// Syncs counts completed syncs.
 type Syncs struct {
 	Complete, Failed uint64
 	Duration         engine.Histogram // of complete ones
 }
 
-// Settings are what counters are compared with, and don't change.
+// Settings are constants that counters are compared with.
 type Settings struct {
 	Revision     string // of the source; empty if unknown
 	GoVersion    string
@@ -31,27 +31,27 @@ type Settings struct {
 	SaveInterval time.Duration
 }
 
-// fresh is for how long what was found out for one serves all who ask. It bounds what any number of them costs the appliance: four pictures a second,
-// and as many times that series are made of one.
+// fresh is how long a result is shared by all clients. It limits what any number of them costs the appliance: four
+// snapshots a second, and as often the series made from one.
 const fresh = 250 * time.Millisecond
 
-// Recent takes pictures, at most four a second.
+// Recent takes snapshots, at most four a second.
 type Recent struct{ shared[*Picture] }
 
-// NewRecent returns a Recent that takes pictures by take.
+// NewRecent returns a Recent that calls take for a new snapshot.
 func NewRecent(take func() Picture) *Recent {
 	return &Recent{shared[*Picture]{now: time.Now, take: func() *Picture { p := take(); return &p }}}
 }
 
-// Picture returns one that is fresh. It is shared: nobody may change it.
+// Picture returns a recent snapshot. It is shared, so don't change it.
 func (r *Recent) Picture() *Picture { return r.get() }
 
-// shared is something that is taken when somebody asks for it and the last one isn't fresh any more.
+// shared is a value that is computed on request if the last one is too old.
 type shared[T any] struct {
 	take func() T
 	now  func() time.Time
 
-	mu    sync.Mutex // guards what is below, and lets one take it for all
+	mu    sync.Mutex // guards the fields below; one caller computes the value for all
 	taken bool
 	at    time.Time
 	last  T

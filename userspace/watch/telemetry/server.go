@@ -14,33 +14,33 @@ import (
 	"binrepd/userspace/watch/serving"
 )
 
-// bounds are what clients can take.
+// bounds are the limits for clients.
 type bounds struct {
-	connections               int // for one more, the longest idle one is closed
+	connections               int // for one more, the one idle longest is closed
 	header, read, write, idle time.Duration
-	patience                  time.Duration // with a client that takes nothing, if another one needs its place
+	patience                  time.Duration // for a client that reads nothing, if another one needs its place
 	headerBytes               int
 }
 
-// standard are the bounds in service. A Prometheus server keeps one connection, and asks each 15 to 60 seconds; a page in a browser keeps
-// up to six.
+// standard returns the limits in production. A Prometheus server keeps one connection and scrapes every 15 to 60
+// seconds. A page in a browser keeps up to six connections.
 func standard() bounds {
 	return bounds{
 		connections: 64, headerBytes: 16 << 10,
 		header: 5 * time.Second, read: 10 * time.Second, write: 30 * time.Second,
-		patience: time.Second,     // a scraper gives up after ten
-		idle:     2 * time.Minute, // above the usual interval of scrapes, so that they find their connection open
+		patience: time.Second,     // a scraper gives up after ten seconds
+		idle:     2 * time.Minute, // above the usual interval of scrapes, so that their connection stays open
 	}
 }
 
-// Server is the HTTP server of the metrics address. It has the pages that were added by Handle.
+// Server is the HTTP server of the metrics address. It serves the pages that Handle has added.
 type Server struct {
 	http     http.Server
 	mux      *http.ServeMux
 	listener net.Listener
 }
 
-// Listen takes the address, but doesn't answer before Serve. Errors are those of net.ListenConfig.Listen.
+// Listen opens the address. It serves nothing before Serve. Errors are those of net.ListenConfig.Listen.
 func Listen(ctx context.Context, address netip.AddrPort, log *slog.Logger) (*Server, error) {
 	return listen(ctx, address, standard(), log)
 }
@@ -61,14 +61,14 @@ func listen(ctx context.Context, address netip.AddrPort, b bounds, log *slog.Log
 		IdleTimeout:       b.idle,
 		MaxHeaderBytes:    b.headerBytes,
 		ConnState:         p.changed,
-		// What clients do wrong must not fill the log.
+		// Errors of clients must not fill the log.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
 }
 
-// Handle adds a page for a pattern of http.ServeMux. All are added before Serve. A page that takes longer than 30 seconds to
-// send moves its own deadline (http.ResponseController).
+// Handle adds a page for a pattern of http.ServeMux. Call it before Serve. A page that takes longer than 30 seconds to
+// send must extend its own deadline (http.ResponseController).
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
 
 // HandleProfiles adds the profiles of the Go runtime under /debug/pprof/.
@@ -80,10 +80,10 @@ func (s *Server) HandleProfiles() {
 	s.mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
-// Address is where the server listens.
+// Address returns the listen address.
 func (s *Server) Address() net.Addr { return s.listener.Addr() }
 
-// Serve answers until ctx ends, then lets running requests end for a second.
+// Serve serves requests until ctx ends. Then it gives running requests a second to end.
 func (s *Server) Serve(ctx context.Context) error {
 	if err := serving.Until(ctx, &s.http, s.listener); err != nil {
 		return fmt.Errorf("metrics server: %w", err)
@@ -91,7 +91,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// Close frees the address if Serve was never called. A nil Server has none.
+// Close closes the address if Serve was never called. A nil Server is allowed.
 func (s *Server) Close() error {
 	if s == nil {
 		return nil

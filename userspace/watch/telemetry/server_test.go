@@ -20,12 +20,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds waiting that would otherwise never end. It is no measure of speed.
+// patience bounds waiting that would otherwise never end. It is not a measure of speed.
 const patience = time.Minute
 
 var anyPort = netip.MustParseAddrPort("127.0.0.1:0")
 
-// started starts a server with these bounds, to which pages adds what it shows. It ends with the test.
+// started starts a server with these limits and pages. It ends with the test.
 func started(t *testing.T, b bounds, pages func(*Server)) *Server {
 	t.Helper()
 	s, err := listen(t.Context(), anyPort, b, slog.New(slog.DiscardHandler))
@@ -45,7 +45,7 @@ func started(t *testing.T, b bounds, pages func(*Server)) *Server {
 	return s
 }
 
-// get asks for a page over a connection of its own.
+// get requests a page over a new connection.
 func get(t *testing.T, s *Server, path string) (status int, body string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -106,10 +106,10 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// TestSilentClients: connections that say nothing fill the server's places, and are thrown out.
+// TestSilentClients: connections without a request fill the server's places, and are closed.
 func TestSilentClients(t *testing.T) {
 	b := standard()
-	b.connections, b.header = 4, patience // not what throws them out
+	b.connections, b.header = 4, patience // not the reason that they are closed
 	s := started(t, b, func(s *Server) { s.Handle("/", page("here")) })
 	for range 3 * b.connections {
 		connect(t, s)
@@ -119,7 +119,8 @@ func TestSilentClients(t *testing.T) {
 	}
 }
 
-// TestIdleClients: whoever asked once and keeps the connection gives way to the next client, the longest idle one first.
+// TestIdleClients: clients that asked once and keep their connection make room for the next client, the one idle
+// longest first.
 func TestIdleClients(t *testing.T) {
 	b := standard()
 	b.connections, b.idle = 4, patience
@@ -157,15 +158,15 @@ func TestIdleClients(t *testing.T) {
 	}
 }
 
-// TestDeafClient: who asks without end and reads nothing is thrown out; meanwhile others are served.
+// TestDeafClient: a client that asks for a large page and reads nothing is disconnected. Meanwhile others are served.
 func TestDeafClient(t *testing.T) {
 	b := standard()
 	b.connections, b.write = 2, 100*time.Millisecond
-	large := strings.Repeat("x", 8<<20) // more than the buffers of both sides take
+	large := strings.Repeat("x", 8<<20) // more than the buffers of both sides hold
 	s := started(t, b, func(s *Server) {
 		s.Handle("/large", page(large))
 		s.Handle("/small", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// Only the deaf one is to meet the bound, however busy this machine is.
+			// Only this client should meet the limit, however busy the machine is.
 			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)); err != nil {
 				t.Error(err)
 			}
@@ -181,7 +182,7 @@ func TestDeafClient(t *testing.T) {
 			t.Errorf("%d %q", status, body)
 		}
 	}
-	// It is known to be cut off when what it gets is less than what it asked for.
+	// It was cut off if it got less than it asked for.
 	r, err := http.ReadResponse(bufio.NewReader(waitThenRead(t, deaf, 4*b.write)), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +193,7 @@ func TestDeafClient(t *testing.T) {
 	}
 }
 
-// waitThenRead returns what is read from c, but not before the server's deadline for writing is over: this client is slow.
+// waitThenRead reads from c after a pause that is longer than the server's write deadline. It plays a slow client.
 func waitThenRead(t *testing.T, c net.Conn, pause time.Duration) io.Reader {
 	t.Helper()
 	timer := time.NewTimer(pause)
@@ -201,7 +202,7 @@ func waitThenRead(t *testing.T, c net.Conn, pause time.Duration) io.Reader {
 	return c
 }
 
-// TestStop: a request that doesn't end doesn't keep the server from ending, and no handler outlives Serve.
+// TestStop: an endless request doesn't keep the server from ending, and no handler outlives Serve.
 func TestStop(t *testing.T) {
 	s, err := Listen(t.Context(), anyPort, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// ownSeries is how many sources have series of their own. They are those that came first, not those that sent most: a series
-	// that comes and goes, and takes its counts from "other" and back, can't be added up.
+	// ownSeries is how many sources have their own series. These are the first sources, not those that send most. A
+	// series that comes and goes, and moves its counts to "other" and back, can't be added up.
 	ownSeries = 128
-	// ownCapabilities is the same for names of other capabilities, of which one is known: ul, of registrations.
+	// ownCapabilities is the same for names of other capabilities. Only one is known: ul, of registrations.
 	ownCapabilities = 16
 	other           = "other"
 )
 
-// traffic tells what came, and what became of it.
+// traffic sends metrics of the received packets and their outcomes.
 func (s *scrape) traffic() {
 	total := s.Engine.Total()
 	for k := dialog.Create; k <= dialog.Delete; k++ {
@@ -39,7 +39,7 @@ func (s *scrape) traffic() {
 	s.losses()
 }
 
-// otherCapabilities sends the counts of packets of other capabilities, n in all, by name.
+// otherCapabilities sends the counts of packets of other capabilities by name. n is their total.
 func (s *scrape) otherCapabilities(n uint64) {
 	for _, name := range s.named(s.Capabilities) {
 		s.count(events, s.Capabilities[name], name, "any", "ignored")
@@ -48,8 +48,8 @@ func (s *scrape) otherCapabilities(n uint64) {
 	s.count(events, n, other, "any", "ignored")
 }
 
-// named returns the names that have series of their own, which are remembered. Names are whatever somebody sent: those that are no text
-// have none, as two of them might look the same.
+// named returns the names that have their own series, and remembers them. Senders choose the names. Names that are not
+// valid text have no series, since two of them might look the same.
 func (c *Collector) named(counts map[string]uint64) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +62,7 @@ func (c *Collector) named(counts map[string]uint64) []string {
 	return slices.Clone(c.names)
 }
 
-// listener tells of one listen address.
+// listener sends the metrics of one listen address.
 func (s *scrape) listener(l *control.ListenerStatus, bytes uint64) {
 	s.count(seen, l.Seen, l.Address)
 	s.count(received, l.Steered, l.Address, "ring")
@@ -83,17 +83,18 @@ func (s *scrape) listener(l *control.ListenerStatus, bytes uint64) {
 	s.count(receiveBufferUsed, l.Waiting, l.Address)
 }
 
-// refusedByTable tells of events that status lists with the rejected datagrams, and that are events here.
+// refusedByTable reports whether status lists this reason with the rejected datagrams although the metrics count it as
+// an event.
 func refusedByTable(reason string) bool {
 	return reason == dialog.RefusedMemory.String() || reason == dialog.RefusedCall.String()
 }
 
-// places are where a datagram can be lost, by reason.
+// places maps the reasons of loss to the places where datagrams are lost.
 var places = [...]struct{ reason, place string }{
 	{"socket_buffer", "kernel"}, {"truncated", "socket"}, {"rate_limited", "gate"},
 }
 
-// losses adds up what control.Status.Losses has.
+// losses sends the sums of what control.Status.Losses has.
 func (s *scrape) losses() {
 	for _, p := range places {
 		s.count(losses, s.Lost[p.reason], p.place, p.reason)
@@ -110,7 +111,7 @@ func (s *scrape) losses() {
 	s.count(losses, unsent, "sending", "refused_by_host")
 }
 
-// rings tells of the rings and those who read them.
+// rings sends metrics of the rings and their consumers.
 func (s *scrape) rings() {
 	for i := range s.Rings {
 		r, number := &s.Rings[i], strconv.Itoa(i)
@@ -125,7 +126,7 @@ func (s *scrape) rings() {
 	s.sizes(batch, &s.Engine.Batches)
 }
 
-// bySource tells of each source, up to a number of them.
+// bySource sends the metrics of each source, up to ownSeries of them.
 func (s *scrape) bySource() {
 	n, rest := 0, control.SourceStatus{Address: other}
 	for i := range s.Sources {
@@ -158,7 +159,7 @@ func (s *scrape) source(src *control.SourceStatus) {
 // destinationStates are those of control.DestinationStatus.
 var destinationStates = [...]string{"resolving", "up", "refused", "unreachable"}
 
-// byDestination tells of each backup.
+// byDestination sends the metrics of each backup.
 func (s *scrape) byDestination() {
 	for i := range s.Destinations {
 		d := &s.Destinations[i]
