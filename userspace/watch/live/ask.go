@@ -11,23 +11,23 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// Appliance is what answers; control.Client is one.
+// Appliance is the interface to the appliance. control.Client implements it.
 type Appliance interface {
 	Status(ctx context.Context) (control.Status, error)
 	Dialogs(ctx context.Context, f control.Filter, each func(line []byte) error) error
 }
 
-// patience is how long an answer may take before there is none: a busy appliance answers within milliseconds.
+// patience is how long to wait for an answer. Even a busy appliance answers within milliseconds.
 const patience = 5 * time.Second
 
-// status asks for the status.
+// status requests the status.
 func status(ctx context.Context, a Appliance) (control.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return a.Status(ctx)
 }
 
-// dialogs asks for all dialogs of a Call-ID.
+// dialogs requests all dialogs of a Call-ID.
 func dialogs(ctx context.Context, a Appliance, callID string) (found []control.Dialog, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -43,22 +43,22 @@ func dialogs(ctx context.Context, a Appliance, callID string) (found []control.D
 	return found, err
 }
 
-// Config is what the ways to show the view have in common.
+// Config is the configuration that all ways to show the view share.
 type Config struct {
 	Appliance Appliance
-	Interval  time.Duration // between two looks
+	Interval  time.Duration // between two updates
 	Unicode   bool
 	Color     bool
 	Width     int // of a plain frame, in cells
 }
 
-// Once writes one frame, with the rates between two looks.
+// Once writes one frame, with the rates between two samples.
 func Once(ctx context.Context, c Config, out io.Writer) error { return plain(ctx, c, out, 1) }
 
-// Stream writes frame after frame, one below the other, until ctx ends: for terminals that can do no more.
+// Stream writes one frame below the other until ctx ends, for terminals without cursor control.
 func Stream(ctx context.Context, c Config, out io.Writer) error { return plain(ctx, c, out, 0) }
 
-// plain writes n frames, or frames without end for 0.
+// plain writes n frames, or frames without end if n is 0.
 func plain(ctx context.Context, c Config, out io.Writer, n int) error {
 	m := New(Options{Unicode: c.Unicode, Whole: true})
 	s, err := status(ctx, c.Appliance)

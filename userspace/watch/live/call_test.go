@@ -8,7 +8,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// someDialog has every field.
+// someDialog has a value in every field.
 func someDialog() control.Dialog {
 	start := uint32(noon().Unix() - 75)
 	return control.Dialog{
@@ -50,16 +50,16 @@ func TestCall(t *testing.T) {
 	checkFrame(t, f, 120, 70)
 	golden(t, "call_120x70", f.Text())
 
-	// The end of a call doesn't take away what was known of it.
+	// When a call ends, its last known state stays on the page.
 	m.Found(end(9), "call@example.org", nil, nil)
-	if text := m.Frame(80, 24, end(9)).Text(); !strings.Contains(text, "no longer in the table; as it was 4s ago") || !strings.Contains(text, "sip:alice") {
+	if text := m.Frame(80, 24, end(9)).Text(); !strings.Contains(text, "no longer in the table; last seen 4s ago") || !strings.Contains(text, "sip:alice") {
 		t.Error(text)
 	}
 	m.Found(end(10), "call@example.org", nil, errors.New("gone\x1b"))
 	if text := m.Frame(80, 24, end(10)).Text(); !strings.Contains(text, `gone\x1b`) {
 		t.Error(text)
 	}
-	// All of it can be reached.
+	// Every row can be reached by scrolling.
 	m.Frame(80, 24, end(10))
 	press(m, KeyEnd)
 	if text := m.Frame(80, 24, end(10)).Text(); !strings.Contains(text, "profile           all") {
@@ -68,7 +68,7 @@ func TestCall(t *testing.T) {
 	if press(m, KeyEscape); m.CallID() != "" || m.page != overview {
 		t.Error("Esc doesn't leave the page")
 	}
-	// The one before comes by Up.
+	// Up recalls the last one.
 	if press(m, "/", KeyUp, KeyEnter); m.CallID() != "call@example.org" {
 		t.Errorf("asks for %q", m.CallID())
 	}
@@ -83,7 +83,7 @@ func TestNoCall(t *testing.T) {
 	}
 }
 
-// TestPrompt: it can be left in every way, and takes characters only.
+// TestPrompt: every way to leave the prompt works, and it takes only characters.
 func TestPrompt(t *testing.T) {
 	m := after(Options{}, 1, healthy)
 	for _, keys := range [][]string{{KeyEscape}, {KeyBackspace}, {KeyEnter}, {"a", KeyCtrlU, KeyBackspace}} {
@@ -99,14 +99,14 @@ func TestPrompt(t *testing.T) {
 	if press(m, KeyCtrlC) != Quit {
 		t.Error("Ctrl-C must quit everywhere")
 	}
-	// What is longer than the row shows its end.
+	// For a text longer than the row, its end is shown.
 	typeText(m, strings.Repeat("0123456789", 20)+"end")
 	if last := rows(m, end(1))[23]; len(last) != 79 || !strings.HasSuffix(last, "789end") || !strings.HasPrefix(last, "Call-ID: ~") {
 		t.Errorf("%d: %q", len(last), last)
 	}
 }
 
-// TestCallWhilePaused: a call can be looked up while the view stands still; it then does, too.
+// TestCallWhilePaused: a call can be looked up while the view is paused. Then it is paused, too.
 func TestCallWhilePaused(t *testing.T) {
 	m := after(Options{}, 1, healthy)
 	if press(m, "p", "/", "x", KeyEnter); m.CallID() != "x" {

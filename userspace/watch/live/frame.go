@@ -6,20 +6,20 @@ import (
 	"unicode"
 )
 
-// Style says what a piece of text means. How that looks is up to who draws it.
+// Style is the meaning of a piece of text. The output decides how it looks.
 type Style uint8
 
 const (
 	Plain   Style = iota
-	Faint         // labels, and what is old
-	Strong        // numbers that matter most
+	Faint         // labels, and outdated values
+	Strong        // the most important numbers
 	Good          // all is well
 	Warning       // look at it
 	Bad           // something is lost
-	Alarm         // the same, as a word on coloured ground
+	Alarm         // the same, as a word on a coloured background
 	Line          // bars and sparklines
 	Heading       // the head of a table
-	Focused       // the head of the table that keys act upon
+	Focused       // the head of the table that the keys control
 	styles
 )
 
@@ -29,10 +29,10 @@ type Cell struct {
 	Style Style
 }
 
-// Frame is a picture of the view: rows of cells, each rune one cell wide.
+// Frame is one image of the view: rows of cells, with one rune per cell.
 type Frame struct {
 	Width, Height int
-	// CursorX and CursorY are where text is typed; negative: nowhere.
+	// CursorX and CursorY are where text is typed; negative if no text is typed.
 	CursorX, CursorY int
 
 	glyphs *glyphs
@@ -57,16 +57,16 @@ func (f *Frame) set(x, y int, r rune, s Style) {
 	}
 }
 
-// fill gives a part of a row a style.
+// fill sets the style of a part of a row.
 func (f *Frame) fill(x, y, end int, s Style) {
 	for ; x < end; x++ {
 		f.set(x, y, ' ', s)
 	}
 }
 
-// put writes text from column x up to end, and returns the column behind it. What doesn't fit is cut, and the cut is marked.
-// This is the only way text gets into a frame, and it lets through only runes that are one cell wide and nothing but a picture: so
-// nothing that came over the wire reaches the terminal as a command.
+// put writes text from column x up to end, and returns the column after it. If the text doesn't fit, it is cut and the
+// cut is marked. This is the only way for text into a frame. It accepts only printable runes that are one cell wide, so
+// nothing from the wire can control the terminal.
 func (f *Frame) put(x, y, end int, s Style, text string) int {
 	end = min(end, f.Width)
 	for i, r := range text {
@@ -88,7 +88,7 @@ func (f *Frame) put(x, y, end int, s Style, text string) int {
 // Text returns the frame as lines without colours, spaces at their ends, and empty lines at the end.
 func (f *Frame) Text() string { return f.render(func(Style) string { return "" }) }
 
-// ANSI returns the same with the escape sequences that colour it.
+// ANSI returns the same with colour escape sequences.
 func (f *Frame) ANSI() string { return f.render(sgr) }
 
 func (f *Frame) render(code func(Style) string) string {
@@ -120,8 +120,8 @@ func (f *Frame) render(code func(Style) string) string {
 	return strings.TrimRight(out.String(), "\n") + "\n"
 }
 
-// sgr is the parameter of ECMA-48's SELECT GRAPHIC RENDITION for a style. Only the eight basic colours are used: every
-// terminal has them, and people choose how they look.
+// sgr returns the parameter of ECMA-48's SELECT GRAPHIC RENDITION for a style. It uses only the eight basic colours:
+// every terminal has them, and users can choose how they look.
 func sgr(s Style) string {
 	codes := [styles]string{
 		Faint: "2", Strong: "1", Good: "32", Warning: "33", Bad: "1;31", Alarm: "1;37;41", Line: "36", Heading: "2;7", Focused: "1;7",
@@ -129,14 +129,14 @@ func sgr(s Style) string {
 	return codes[s]
 }
 
-// glyphs are the characters that aren't letters.
+// glyphs are the non-letter characters of a frame.
 type glyphs struct {
 	spark    []rune // least first
-	zero     rune   // nothing happened
+	zero     rune   // zero events
 	full     rune   // of a bar
 	rest     rune
 	ellipsis rune
-	down, up rune // sorted by this, the greatest or the least first
+	down, up rune // sort order: highest or lowest first
 	ascii    bool
 }
 
@@ -147,10 +147,10 @@ func newGlyphs(unicode bool) *glyphs {
 	return &glyphs{spark: []rune(":-=+*#%@"), zero: '.', full: '#', rest: '.', ellipsis: '~', down: 'v', up: '^', ascii: true}
 }
 
-// firstWide is where scripts begin whose letters may be wide, join each other, or run from right to left.
+// firstWide is the first code point of scripts whose letters may be wide, join each other, or run from right to left.
 const firstWide = 0x530
 
-// shows tells whether r may stand in a frame: it is printed in one cell, from left to right.
+// shows reports whether a frame may contain r: it takes one cell and runs from left to right.
 func (g *glyphs) shows(r rune) bool {
 	switch {
 	case r >= ' ' && r <= '~':

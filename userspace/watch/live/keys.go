@@ -8,7 +8,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// Keys that aren't characters, as Press takes them. Characters stand for themselves.
+// Names of keys that aren't characters, for Press. A character is its own name.
 const (
 	KeyUp        = "Up"
 	KeyDown      = "Down"
@@ -27,24 +27,24 @@ const (
 	KeyCtrlZ     = "Ctrl-Z"
 )
 
-// Action is what a key wants of the one who runs the view, beyond drawing it anew.
+// Action is what a key asks of the caller, besides drawing again.
 type Action uint8
 
 const (
 	None    Action = iota
 	Quit           // end
-	LookUp         // ask for the dialogs of CallID
+	LookUp         // request the dialogs of CallID
 	Repaint        // draw everything: something else wrote to the terminal
 	Suspend        // let the shell have the terminal
 )
 
-// maxCallID bounds what can be typed; a datagram holds no longer one.
+// maxCallID is the maximum length of a typed Call-ID. No datagram has room for a longer one.
 const maxCallID = 64 << 10
 
-// prompt is the line in which a Call-ID is typed.
+// prompt is the input line for a Call-ID.
 type prompt struct{ text []rune }
 
-// Press acts upon a key.
+// Press handles a key.
 func (m *Model) Press(key string) Action {
 	switch {
 	case key == KeyCtrlC:
@@ -106,7 +106,7 @@ func (m *Model) pressCall(key string) {
 	}
 }
 
-// typed is a key while a Call-ID is typed.
+// typed handles a key while a Call-ID is typed.
 func (m *Model) typed(key string) Action {
 	p := m.prompt
 	switch key {
@@ -126,7 +126,7 @@ func (m *Model) typed(key string) Action {
 		}
 	case KeyCtrlU:
 		p.text = nil
-	case KeyUp: // the one before
+	case KeyUp: // the previous one
 		if m.call.id != "" {
 			p.text = []rune(m.call.id)
 		}
@@ -138,7 +138,7 @@ func (m *Model) typed(key string) Action {
 	return None
 }
 
-// CallID is the Call-ID whose dialogs are shown, and so are to be asked for with each status; empty if there is none.
+// CallID returns the Call-ID whose dialogs are shown and must be requested with each status, or "".
 func (m *Model) CallID() string {
 	if m.page == callPage && (m.frozen == nil || m.call.at.IsZero()) {
 		return m.call.id
@@ -146,10 +146,11 @@ func (m *Model) CallID() string {
 	return ""
 }
 
-// scroller is a list of rows that may be longer than its place. The frame tells it how many there are, and how many it shows.
+// scroller is a list of rows that may be longer than its space. The frame sets how many rows there are and how many it
+// shows.
 type scroller struct{ offset, rows, page int }
 
-// scroll acts upon a key, and tells whether it knew it.
+// scroll handles a key. It returns false for an unknown key.
 func (s *scroller) scroll(key string) bool {
 	switch key {
 	case KeyUp, "k":
@@ -173,7 +174,7 @@ func (s *scroller) scroll(key string) bool {
 
 func (s *scroller) clamp() { s.offset = max(min(s.offset, s.rows-s.page), 0) }
 
-// fit notes how many rows there are and how many are shown, and returns the first and the one behind the last of these.
+// fit sets the number of rows and the space, and returns the first row shown and the one after the last.
 func (s *scroller) fit(rows, page int) (from, to int) {
 	s.rows, s.page = rows, max(page, 0)
 	s.clamp()
@@ -190,7 +191,7 @@ type call struct {
 	err     error
 }
 
-// Found takes over the answer about a Call-ID that was asked for at a time.
+// Found takes the answer to a request for a Call-ID. at is the time of the request.
 func (m *Model) Found(at time.Time, id string, dialogs []control.Dialog, err error) {
 	c := &m.call
 	if id != c.id || m.frozen != nil && !c.at.IsZero() {
@@ -198,7 +199,7 @@ func (m *Model) Found(at time.Time, id string, dialogs []control.Dialog, err err
 	}
 	c.at, c.err = at, err
 	if err == nil && len(dialogs) > 0 {
-		// The same order each time: the table has none.
+		// The table has no order, so sort them.
 		slices.SortFunc(dialogs, func(a, b control.Dialog) int { return compareDialogs(&a, &b) })
 		c.dialogs, c.seen = dialogs, at
 	}

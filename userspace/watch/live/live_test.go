@@ -19,10 +19,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing them")
 
-// noon is when the tests happen.
+// noon is the time of the tests.
 func noon() time.Time { return time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC) }
 
-// healthy is a status of an ordinary day, after so many seconds.
+// healthy is the status of a normal day after this many seconds.
 func healthy(seconds int) control.Status {
 	at := noon().Add(time.Duration(seconds) * time.Second)
 	n := uint64(seconds)
@@ -57,7 +57,7 @@ func healthy(seconds int) control.Status {
 	return s
 }
 
-// losing is a status of a bad day.
+// losing is the status of a bad day.
 func losing(seconds int) control.Status {
 	s := healthy(seconds)
 	n := uint64(seconds)
@@ -81,7 +81,7 @@ func losing(seconds int) control.Status {
 	return s
 }
 
-// many is a status with more than fits.
+// many is a status with more rows than fit.
 func many(seconds int) control.Status {
 	s := healthy(seconds)
 	s.Sources, s.Rings, s.Destinations = nil, nil, nil
@@ -110,7 +110,7 @@ func ipv6(seconds int) control.Status {
 	return s
 }
 
-// evil holds what nobody may let a terminal see.
+// evil contains sequences that no terminal may receive.
 const evil = "\x1b[2J\x1b]0;owned\x07\u009b31m\u202eabc\r\n\x00\xff日本\u0301"
 
 func hostile(seconds int) control.Status {
@@ -125,7 +125,7 @@ func hostile(seconds int) control.Status {
 	return s
 }
 
-// after returns a model that has seen a status each second.
+// after returns a model that has got a status every second.
 func after(o Options, seconds int, of func(int) control.Status) *Model {
 	m := New(o)
 	for i := 0; i <= seconds; i++ {
@@ -134,7 +134,7 @@ func after(o Options, seconds int, of func(int) control.Status) *Model {
 	return m
 }
 
-// end is when the last status was taken.
+// end is the time of the last status.
 func end(seconds int) time.Time { return noon().Add(time.Duration(seconds) * time.Second) }
 
 // golden compares text with a file.
@@ -152,11 +152,11 @@ func golden(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 	if text != string(want) {
-		t.Errorf("%s differs (go test ./userspace/watch/live -update writes it anew):\n%s\nwant\n%s", name, text, want)
+		t.Errorf("%s differs (go test ./userspace/watch/live -update writes it again):\n%s\nwant\n%s", name, text, want)
 	}
 }
 
-// checkFrame checks what is true of every frame.
+// checkFrame checks the properties that every frame must have.
 func checkFrame(t *testing.T, f *Frame, width, height int) {
 	t.Helper()
 	if f.Width != width || f.Height != height || len(f.cells) != width*height {
@@ -207,7 +207,7 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// TestEverySize draws everything at every size, small ones too: nothing may lie outside, and nothing may stop it.
+// TestEverySize draws everything at every size, including tiny ones. It must not write outside the frame or panic.
 func TestEverySize(t *testing.T) {
 	for _, of := range []func(int) control.Status{healthy, losing, many, ipv6, hostile, func(int) control.Status { return control.Status{} }} {
 		m := after(Options{Unicode: true}, 30, of)

@@ -8,11 +8,11 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// Options are what a Model is told once.
+// Options are the constant settings of a Model.
 type Options struct {
-	// Unicode: the terminal shows more than ASCII.
+	// Unicode is true if the terminal can show more than ASCII.
 	Unicode bool
-	// Whole: there are as many rows as it takes, and no keys to tell of.
+	// Whole is true for output without keys and with as many rows as needed.
 	Whole bool
 }
 
@@ -25,7 +25,7 @@ const (
 	helpPage
 )
 
-// Model is what the view knows: pure, and for one goroutine.
+// Model is the state of the view. It is pure, and for use by one goroutine.
 type Model struct {
 	glyphs *glyphs
 	whole  bool
@@ -33,7 +33,7 @@ type Model struct {
 	now    data  // newest
 	frozen *data // shown instead while the view is paused
 
-	// err is why there is no answer, since failing.
+	// err is why there is no answer. failing is since when.
 	err     error
 	failing time.Time
 
@@ -45,20 +45,20 @@ type Model struct {
 	help   scroller
 }
 
-// data is what the appliance told.
+// data is the data from the appliance.
 type data struct {
 	status control.Status
 	at     time.Time // zero: nothing yet
 
 	events [3]series // creates, updates, deletes
 	lost   series
-	// Events of each source and packets sent to each backup.
+	// Events of each source, and packets sent to each backup.
 	sources, backups map[string]series
-	// grew is when a loss was last seen to grow, by reason.
+	// grew is when each loss was last seen to grow, by reason.
 	grew map[string]time.Time
 }
 
-// New returns a model that knows nothing yet.
+// New returns a model without data.
 func New(o Options) *Model {
 	return &Model{
 		glyphs: newGlyphs(o.Unicode), whole: o.Whole,
@@ -67,7 +67,7 @@ func New(o Options) *Model {
 	}
 }
 
-// Take takes over a status that was asked for at a time.
+// Take stores a status. at is when it was requested.
 func (m *Model) Take(at time.Time, s control.Status) {
 	m.err = nil
 	m.now.take(at, s)
@@ -75,7 +75,7 @@ func (m *Model) Take(at time.Time, s control.Status) {
 
 func (d *data) take(at time.Time, s control.Status) {
 	was := &d.status
-	// Counters of another process say nothing about what happened since.
+	// The counters of another process say nothing about the time in between.
 	same := !d.at.IsZero() && was.PID == s.PID && was.Started.Equal(s.Started) && at.After(d.at)
 	grow := func(old series, before, after uint64) series {
 		if same {
@@ -118,7 +118,7 @@ func (d *data) take(at time.Time, s control.Status) {
 	d.status, d.at = s, at
 }
 
-// Fail notes that there was no answer.
+// Fail records that there was no answer.
 func (m *Model) Fail(at time.Time, err error) {
 	if m.err == nil {
 		m.failing = at
@@ -126,7 +126,7 @@ func (m *Model) Fail(at time.Time, err error) {
 	m.err = err
 }
 
-// shown is what the frame shows: the newest, or what was the newest when the view was paused.
+// shown returns the data that the frame shows: the newest, or the data at the time of the pause.
 func (m *Model) shown() *data {
 	if m.frozen != nil {
 		return m.frozen
@@ -134,14 +134,14 @@ func (m *Model) shown() *data {
 	return &m.now
 }
 
-// pause freezes the view, or lets it go on. What comes meanwhile is remembered.
+// pause freezes the view, or resumes it. New data is stored meanwhile.
 func (m *Model) pause() {
 	if m.frozen != nil {
 		m.frozen = nil
 		return
 	}
 	d := m.now
-	// The maps of series are made anew for each status; only this one is changed.
+	// The maps of series are new for each status. Only this map is modified in place.
 	d.grew = maps.Clone(d.grew)
 	m.frozen = &d
 }
@@ -153,7 +153,7 @@ func total(counts map[string]uint64) (n uint64) {
 	return n
 }
 
-// reasons lists the names of counts that aren't zero, the greatest first.
+// reasons returns the names of the nonzero counts, the highest count first.
 func reasons(counts map[string]uint64) []string {
 	names := slices.Sorted(maps.Keys(counts))
 	names = slices.DeleteFunc(names, func(n string) bool { return counts[n] == 0 })

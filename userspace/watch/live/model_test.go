@@ -11,7 +11,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// press gives a model keys, one by one, and returns the last action.
+// press passes keys to a model one by one and returns the last action.
 func press(m *Model, keys ...string) (a Action) {
 	for _, k := range keys {
 		a = m.Press(k)
@@ -19,7 +19,7 @@ func press(m *Model, keys ...string) (a Action) {
 	return a
 }
 
-// typeText gives a model a text.
+// typeText passes a text to a model.
 func typeText(m *Model, text string) {
 	for _, r := range text {
 		m.Press(string(r))
@@ -29,7 +29,7 @@ func typeText(m *Model, text string) {
 // rows returns the lines of a frame of 80x24.
 func rows(m *Model, now time.Time) []string { return strings.Split(m.Frame(80, 24, now).Text(), "\n") }
 
-// firstWords returns the first word of the rows of the table that begins with that name.
+// firstWords returns the first words of the rows of the table with this name.
 func firstWords(m *Model, table string) (words []string) {
 	found := false
 	for _, row := range rows(m, end(5)) {
@@ -50,12 +50,12 @@ func TestSorting(t *testing.T) {
 	m := after(Options{Unicode: true}, 5, healthy)
 	for _, test := range []struct{ keys, want string }{
 		{"", "10.99.0.3:5555 10.99.0.2:5555 10.99.0.1:5555"},          // by rate
-		{"r", "10.99.0.1:5555 10.99.0.2:5555 10.99.0.3:5555"},         // the least first
+		{"r", "10.99.0.1:5555 10.99.0.2:5555 10.99.0.3:5555"},         // the lowest first
 		{"r s", "10.99.0.3:5555 10.99.0.2:5555 10.99.0.1:5555"},       // events
-		{"s", "10.99.0.1:5555 10.99.0.2:5555 10.99.0.3:5555"},         // rejected: all the same, so by name
+		{"s", "10.99.0.1:5555 10.99.0.2:5555 10.99.0.3:5555"},         // rejected: all equal, so by name
 		{"S S S", "10.99.0.1:5555 10.99.0.2:5555 10.99.0.3:5555"},     // back to the first column
-		{"r", "10.99.0.3:5555 10.99.0.2:5555 10.99.0.1:5555"},         // the other way round
-		{"Tab s Tab", "10.99.0.3:5555 10.99.0.2:5555 10.99.0.1:5555"}, // the other table's business
+		{"r", "10.99.0.3:5555 10.99.0.2:5555 10.99.0.1:5555"},         // reversed
+		{"Tab s Tab", "10.99.0.3:5555 10.99.0.2:5555 10.99.0.1:5555"}, // keys for the other table
 		{"S S S S S S", "10.99.0.1:5555 10.99.0.2:5555 10.99.0.3:5555"},
 	} {
 		press(m, strings.Fields(test.keys)...)
@@ -65,7 +65,7 @@ func TestSorting(t *testing.T) {
 	}
 }
 
-// TestNumbersNotText: addresses are ordered as numbers, and a column knows what isn't known.
+// TestNumbersNotText: addresses are ordered as numbers, and unknown values are handled.
 func TestNumbersNotText(t *testing.T) {
 	for _, test := range []struct {
 		a, b string
@@ -88,14 +88,14 @@ func TestNumbersNotText(t *testing.T) {
 func TestScrolling(t *testing.T) {
 	m := after(Options{Unicode: true}, 5, many)
 	first := func() string { return firstWords(m, "SOURCE")[0] }
-	m.Frame(80, 24, end(5)) // now it knows how many rows there are
+	m.Frame(80, 24, end(5)) // now it knows the number of rows
 	page := m.tables[0].page
 	if page < 3 || page > 10 {
 		t.Fatalf("%d rows", page)
 	}
 	for _, test := range []struct {
 		key  string
-		want int // the rate of the first row is 119 less this
+		want int // the rate of the first row is 119 minus this
 	}{
 		{KeyUp, 0}, {KeyDown, 1}, {"j", 2}, {"k", 1}, {KeyPageDown, 1 + page}, {KeyPageUp, 1}, {KeyEnd, 120 - page}, {KeyDown, 120 - page},
 		{KeyHome, 0}, {"G", 120 - page}, {"g", 0},
@@ -110,7 +110,7 @@ func TestScrolling(t *testing.T) {
 	if got := firstWords(m, "BACKUP")[0]; got != "10.1.0.1:5556" {
 		t.Errorf("the other table begins with %s", got)
 	}
-	// A table that shrinks below the place that is shown shows its end.
+	// A table that shrinks below the scrolled position shows its end.
 	press(m, KeyTab, KeyEnd)
 	m.Take(end(6), healthy(6))
 	if got := firstWords(m, "SOURCE"); len(got) != 3 {
@@ -118,7 +118,7 @@ func TestScrolling(t *testing.T) {
 	}
 }
 
-// TestPause: what is shown stands still, and what came meanwhile is there afterwards.
+// TestPause: the view is frozen during the pause. New data is shown afterwards.
 func TestPause(t *testing.T) {
 	m := after(Options{Unicode: true}, 5, healthy)
 	before := m.Frame(80, 24, end(5)).Text()
@@ -128,7 +128,7 @@ func TestPause(t *testing.T) {
 		m.Take(end(i), losing(i))
 	}
 	if got := m.Frame(80, 24, end(40)).Text(); got != paused || !strings.Contains(got, "PAUSED") || strings.Contains(got, "LOSING") {
-		t.Errorf("it didn't stand still:\n%s\nwas\n%s", got, paused)
+		t.Errorf("the view was not frozen:\n%s\nwas\n%s", got, paused)
 	}
 	if strings.Replace(paused, "PAUSED", "      ", 1) != before {
 		t.Errorf("pausing changed more than it says:\n%s\nwas\n%s", paused, before)
@@ -140,18 +140,18 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestLostAndFound: no answer is told with its age and greys the rest; then it goes on.
+// TestLostAndFound: without an answer the age of the data is shown and the rest is grey. Then the view recovers.
 func TestLostAndFound(t *testing.T) {
 	m := after(Options{Unicode: true}, 5, healthy)
 	m.Fail(end(8), errors.New("first"))
 	m.Fail(end(9), errors.New("connection refused\x1b[2J"))
 	f := m.Frame(80, 24, end(20))
 	text := f.Text()
-	if !strings.HasPrefix(text, ` NO ANSWER  for 12s: connection refused\x1b[2J`) || !strings.Contains(text, "data 15s old, of 12:00:05") {
+	if !strings.HasPrefix(text, ` NO ANSWER  for 12s: connection refused\x1b[2J`) || !strings.Contains(text, "data is 15s old, from 12:00:05") {
 		t.Error(text)
 	}
 	if c := f.At(12, 4); c.Style != Faint {
-		t.Errorf("what is old looks new: %q in %d", c.Rune, c.Style)
+		t.Errorf("outdated data looks new: %q in %d", c.Rune, c.Style)
 	}
 	m.Take(end(21), healthy(21))
 	if text := m.Frame(80, 24, end(21)).Text(); !strings.HasPrefix(text, "READY") || len(m.now.events[0].points) != 5 {
@@ -162,7 +162,7 @@ func TestLostAndFound(t *testing.T) {
 	}
 }
 
-// TestRestart: the counters of another process are no rates, and its losses are not growth.
+// TestRestart: the counters of another process don't count as rates, nor its losses as growth.
 func TestRestart(t *testing.T) {
 	m := after(Options{Unicode: true}, 5, losing)
 	if len(m.now.grew) == 0 {
@@ -182,7 +182,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRedWhileItGrows: a loss is red for a minute after it grew, and then only told.
+// TestRedWhileItGrows: a loss is red for a minute after it grew. Then it is shown in the plain style.
 func TestRedWhileItGrows(t *testing.T) {
 	status := func(lost uint64) control.Status {
 		s := healthy(1)
@@ -237,7 +237,7 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// TestHelpFits: at 80x24 the help is whole.
+// TestHelpFits: the help page fits into 80x24.
 func TestHelpFits(t *testing.T) {
 	m := after(Options{Unicode: true}, 1, healthy)
 	press(m, "?")
@@ -253,7 +253,7 @@ func TestHelpFits(t *testing.T) {
 	golden(t, "help_80x24", text)
 }
 
-// TestNotes: what is out of order but in no counter is told in a line of its own, and nothing if all is well.
+// TestNotes: problems that no counter shows have their own line. If all is well, there is none.
 func TestNotes(t *testing.T) {
 	for _, test := range []struct {
 		change func(*control.Status)
@@ -265,10 +265,10 @@ func TestNotes(t *testing.T) {
 			`recording fails: write record/1: no space left\x1b[2J`},
 		{func(s *control.Status) {
 			s.Record = &control.RecordStatus{Dropped: map[string]uint64{"slow_disk": 1200, "disk_error": 0}}
-		}, "the recording lacks 1,200 datagrams: slow_disk"},
+		}, "the recording misses 1,200 datagrams: slow_disk"},
 		{func(s *control.Status) { s.Record = &control.RecordStatus{Recorded: 5} }, ""},
 		{func(s *control.Status) { s.Pin = &control.PinStatus{Overflowed: 31, Unsaved: 7} },
-			"7 events applied since its last save and 31 that overflowed are lost"},
+			"at most 7 events applied after its last save, and 31 that overflowed"},
 		{func(s *control.Status) { s.Pin = &control.PinStatus{Adopted: true, Waited: 9} }, ""},
 	} {
 		s := healthy(5)

@@ -11,7 +11,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// From these heights on there is room for more than the least.
+// From these heights on there is room for more than the minimum.
 const (
 	tall    = 32
 	taller  = 45
@@ -21,7 +21,7 @@ const (
 	barSize = 20
 )
 
-// Frame draws the view into so many cells. It also notes how many rows there was room for, which keys that scroll go by.
+// Frame draws the view. It also records how many rows fit, for the keys that scroll.
 func (m *Model) Frame(width, height int, now time.Time) *Frame {
 	if m.whole {
 		height = m.rows()
@@ -47,7 +47,7 @@ func (m *Model) Frame(width, height int, now time.Time) *Frame {
 		m.drawOverview(f, d, y, bottom)
 	}
 	if m.err != nil && m.page == overview {
-		for i := y * width; i < bottom*width; i++ { // it is no longer true
+		for i := y * width; i < bottom*width; i++ { // the data is outdated
 			if c := &f.cells[i]; c.Style != Heading && c.Style != Focused {
 				c.Style = Faint
 			}
@@ -56,7 +56,7 @@ func (m *Model) Frame(width, height int, now time.Time) *Frame {
 	return f
 }
 
-// rows is how many rows everything takes, where there is no limit.
+// rows returns how many rows everything needs if there is no limit.
 func (m *Model) rows() int {
 	d := m.shown()
 	n := tall + len(d.status.Rings) + len(d.status.Syncs)
@@ -66,7 +66,7 @@ func (m *Model) rows() int {
 	return n
 }
 
-// drawHead draws how the whole stands, and returns the row below.
+// drawHead draws the overall state and returns the next row.
 func (m *Model) drawHead(f *Frame, d *data, now time.Time) int {
 	word, reason, style := string(d.status.Word), d.status.Reason, Alarm
 	switch d.status.Word {
@@ -93,7 +93,7 @@ func (m *Model) drawHead(f *Frame, d *data, now time.Time) int {
 		mark = "PAUSED "
 	}
 	if m.err != nil && !d.at.IsZero() {
-		mark += fmt.Sprintf("data %s old, of ", span(d.at, now))
+		mark += fmt.Sprintf("data is %s old, from ", span(d.at, now))
 	}
 	right := f.Width - cells(mark+clock)
 	f.put(f.put(right, 0, f.Width, Warning, mark), 0, f.Width, Faint, clock)
@@ -105,7 +105,7 @@ func (m *Model) drawHead(f *Frame, d *data, now time.Time) int {
 		x = f.put(x, 0, right, style, word) + 2
 	}
 	y := 1
-	// The reason is told in full, on rows of its own if it must be.
+	// The reason is shown completely, on its own rows if necessary.
 	if reason = m.glyphs.clean(reason); x+cells(reason) < right {
 		f.put(x, 0, right-1, Strong, reason)
 	} else if f.Height >= leastY {
@@ -128,7 +128,7 @@ func (m *Model) drawHead(f *Frame, d *data, now time.Time) int {
 	return f.notes(y, d)
 }
 
-// notes draws what is out of order but in no counter, and returns the row below.
+// notes draws problems that no counter shows, and returns the next row.
 func (f *Frame) notes(y int, d *data) int {
 	s := &d.status
 	if s.FallbackReason != "" {
@@ -143,15 +143,15 @@ func (f *Frame) notes(y int, d *data) int {
 		case r.Error != "":
 			y = f.wrap(0, y, f.Width, 2, Bad, f.glyphs.clean("recording fails: "+r.Error))
 		case dropped > 0:
-			y = f.wrap(0, y, f.Width, 1, Warning, f.glyphs.clean(fmt.Sprintf("the recording lacks %s datagrams: %s", count(dropped), strings.Join(reasons(r.Dropped), ", "))))
+			y = f.wrap(0, y, f.Width, 1, Warning, f.glyphs.clean(fmt.Sprintf("the recording misses %s datagrams: %s", count(dropped), strings.Join(reasons(r.Dropped), ", "))))
 		}
 	}
 	if s.Pin != nil && s.Pin.Unsaved+s.Pin.Overflowed > 0 {
-		y = f.wrap(0, y, f.Width, 1, Warning, fmt.Sprintf("of the process before, %s events applied since its last save and %s that overflowed are lost, at most",
+		y = f.wrap(0, y, f.Width, 1, Warning, fmt.Sprintf("the previous process lost at most %s events applied after its last save, and %s that overflowed",
 			count(s.Pin.Unsaved), count(s.Pin.Overflowed)))
 	}
 	if math.Abs(s.ClockAhead) >= 1 {
-		y = f.wrap(0, y, f.Width, 1, Warning, fmt.Sprintf("the wall clock has jumped: it is %+.0f s from the clock of expiry", s.ClockAhead))
+		y = f.wrap(0, y, f.Width, 1, Warning, fmt.Sprintf("the wall clock has jumped: it differs by %+.0f s from the clock used for expiry", s.ClockAhead))
 	}
 	return y
 }
@@ -162,7 +162,7 @@ type part struct {
 	text  string
 }
 
-// parts writes pieces with two spaces between, as many whole ones as fit.
+// parts writes pieces with two spaces between them. Pieces that don't fit are left out.
 func (f *Frame) parts(x, y int, parts []part) {
 	for i, p := range parts {
 		text := f.glyphs.clean(p.text)
@@ -176,7 +176,7 @@ func (f *Frame) parts(x, y int, parts []part) {
 	}
 }
 
-// wrap writes text into at most so many rows, and returns the row below.
+// wrap writes text into at most this many rows and returns the next row.
 func (f *Frame) wrap(x, y, end, rows int, s Style, text string) int {
 	for ; rows > 1 && cells(text) > end-x; rows-- {
 		r := []rune(text)
@@ -192,7 +192,7 @@ func (f *Frame) wrap(x, y, end, rows int, s Style, text string) int {
 	return y + 1
 }
 
-// drawOverview draws everything about the appliance into the rows from y to bottom.
+// drawOverview draws the overview into the rows from y to bottom.
 func (m *Model) drawOverview(f *Frame, d *data, y, bottom int) {
 	if d.at.IsZero() {
 		return
@@ -240,7 +240,7 @@ func (f *Frame) drawTable(y int, d *data) int {
 		}
 	}
 	parts := []part{{level(share), f.glyphs.bar(share, barSize)}, {level(share), percent(share)}, {Plain, of}}
-	if s.FullIn != nil && *s.FullIn < (30*24*time.Hour).Seconds() { // what takes longer than a month is no growth
+	if s.FullIn != nil && *s.FullIn < (30*24*time.Hour).Seconds() { // more than a month is not shown
 		at := time.Duration(*s.FullIn * float64(time.Second))
 		p := part{Warning, "full in " + span(d.at, d.at.Add(at))}
 		if at < time.Hour {
@@ -255,7 +255,7 @@ func (f *Frame) drawTable(y int, d *data) int {
 	return y + 1
 }
 
-// level is the style of something that is full to a share.
+// level returns the style for a fill level.
 func level(share float64) Style {
 	switch {
 	case share >= 0.9:
@@ -266,7 +266,7 @@ func level(share float64) Style {
 	return Line
 }
 
-// drawAccount draws what became of all that was seen.
+// drawAccount draws the outcomes of all datagrams.
 func (f *Frame) drawAccount(y int, d *data) int {
 	s := &d.status
 	f.label(y, "account")

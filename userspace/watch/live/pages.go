@@ -10,13 +10,13 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// drawFoot draws the last row: the keys, or what is typed.
+// drawFoot draws the last row: the keys, or the input line.
 func (m *Model) drawFoot(f *Frame) {
 	y := f.Height - 1
 	if p := m.prompt; p != nil {
 		x := f.put(0, y, f.Width, Strong, "Call-ID: ")
 		text := []rune(m.glyphs.clean(string(p.text)))
-		if room := f.Width - x - 1; len(text) > room { // the end is where one types
+		if room := f.Width - x - 1; len(text) > room { // show the end, where the user types
 			text = append([]rune{m.glyphs.ellipsis}, text[len(text)-room+1:]...)
 		}
 		f.CursorX, f.CursorY = f.put(x, y, f.Width, Plain, string(text)), y
@@ -41,28 +41,28 @@ func (m *Model) drawFoot(f *Frame) {
 	}
 }
 
-// helpText is the page of help, keys in front.
+// helpText is the help page, with the keys first.
 var helpText = [...][2]string{
 	{"q, Ctrl-C", "quit"},
-	{"/", "type a Call-ID and see its dialogs; Up brings the one before"},
-	{"Tab", "sources or backups: the table that the next keys are for"},
-	{"s, S", "sort by the next, the previous column"},
+	{"/", "type a Call-ID to see its dialogs; Up recalls the last one"},
+	{"Tab", "sources or backups: choose the table for the next keys"},
+	{"s, S", "sort by the next or the previous column"},
 	{"r", "reverse the order"},
 	{"Up, Down, k, j", "scroll by one; PgUp, PgDn by a page; Home, End"},
-	{"p, Space", "pause; what happens meanwhile is there afterwards"},
+	{"p, Space", "pause; data goes on being collected"},
 	{"Ctrl-L", "draw everything again"},
 	{"", ""},
-	{"READY", "sources send, and nothing was lost within a minute"},
+	{"READY", "sources send, and nothing was lost in the last minute"},
 	{"IDLE", "no source has been seen yet"},
-	{"STALE", "a source that had been sending is silent"},
-	{"LOSING", "something was lost within the last minute; red: what it was"},
-	{"NO ANSWER", "no appliance answers; what is shown is as old as it says"},
+	{"STALE", "a source that was sending is silent"},
+	{"LOSING", "something was lost in the last minute; red shows what"},
+	{"NO ANSWER", "the appliance doesn't answer; the data shown has that age"},
 	{"", ""},
 	{"losses", "of packets here, and of events on the way to backups"},
-	{"memory", "of the table; \"full in\" if it goes on growing like that"},
+	{"memory", "of the table; \"full in\": time left at the current growth"},
 	{"latency", "from the kernel's receipt to the table, since the start"},
-	{"rings", "what waits there now, and the most that ever waited"},
-	{"CLOCK, HELD", "ahead of ours by; held back, as it would harm an OpenSIPS"},
+	{"rings", "how full they are now, and at most since the start"},
+	{"CLOCK, HELD", "how far ahead of ours; held back to protect OpenSIPS"},
 }
 
 func (m *Model) drawHelp(f *Frame, y, bottom int) {
@@ -81,7 +81,7 @@ type line struct {
 	style        Style
 }
 
-// drawCall draws the dialogs of a Call-ID. Values are shown whole, on as many rows as they take.
+// drawCall draws the dialogs of a Call-ID. Values are shown completely, on as many rows as they need.
 func (m *Model) drawCall(f *Frame, y, bottom int, now time.Time) {
 	c := &m.call
 	y = f.wrap(0, y, f.Width, 3, Strong, "Call-ID "+m.glyphs.clean(c.id))
@@ -93,7 +93,7 @@ func (m *Model) drawCall(f *Frame, y, bottom int, now time.Time) {
 	case c.seen.IsZero():
 		state = part{Warning, "no dialog has this Call-ID"}
 	case c.seen.Before(c.at):
-		state = part{Warning, fmt.Sprintf("no longer in the table; as it was %s ago", span(c.seen, c.at))}
+		state = part{Warning, fmt.Sprintf("no longer in the table; last seen %s ago", span(c.seen, c.at))}
 	case len(c.dialogs) == 1:
 		state = part{Good, "1 dialog"}
 	default:
@@ -141,7 +141,7 @@ func (m *Model) describe(d *control.Dialog, now time.Time) []line {
 			return t.Format(time.DateTime) + ", " + span(t, now) + " ago"
 		}
 		if t.Before(now) {
-			return t.Format(time.DateTime) + ", over since " + span(t, now)
+			return t.Format(time.DateTime) + ", expired for " + span(t, now)
 		}
 		return t.Format(time.DateTime) + ", in " + span(now, t)
 	}
@@ -192,7 +192,7 @@ func (m *Model) describe(d *control.Dialog, now time.Time) []line {
 	return rows
 }
 
-// compareDialogs orders the dialogs of a Call-ID by their start and their tags.
+// compareDialogs orders the dialogs of a Call-ID by start and tags.
 func compareDialogs(a, b *control.Dialog) int {
 	tag := func(d *control.Dialog) control.Text {
 		if len(d.Callees) == 0 {

@@ -9,13 +9,13 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// recent is how long a loss that grew is shown in red, as long as it weighs on the word.
+// recent is how long a loss is shown in red after it grew. It affects the word for the same time.
 const recent = time.Minute
 
-// graphX is where the sparklines of rates begin.
+// graphX is the column where the sparklines of rates begin.
 const graphX = 32
 
-// drawRates draws events and losses a second.
+// drawRates draws the events and losses a second.
 func (f *Frame) drawRates(y, room int, d *data) int {
 	height := 1
 	if room >= taller {
@@ -50,7 +50,7 @@ func (f *Frame) drawRates(y, room int, d *data) int {
 		}
 		f.label(low, row.name)
 		f.put(labels, low, graphX, style, fmt.Sprintf("%9s", rate(now)))
-		// The last snapshot's rate may be above the mean of its column.
+		// The last rate may be above the mean of its column.
 		if !math.IsNaN(now) && !(top >= now) {
 			top = now
 		}
@@ -63,7 +63,7 @@ func (f *Frame) drawRates(y, room int, d *data) int {
 	return y
 }
 
-// spell says how long n columns last.
+// spell formats the duration of n columns.
 func spell(each time.Duration, n int) string {
 	d := each * time.Duration(n)
 	if d < 2*time.Minute {
@@ -72,13 +72,13 @@ func spell(each time.Duration, n int) string {
 	return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
 }
 
-// drawLosses draws what was lost and what was refused, by reason.
+// drawLosses draws lost and rejected datagrams by reason.
 func (f *Frame) drawLosses(y int, d *data) int {
 	losses := d.status.Losses()
 	parts := []part{}
 	names := reasons(losses)
 	growing := func(name string) bool { return !d.grew[name].IsZero() && d.at.Sub(d.grew[name]) < recent }
-	// Those that grow come first: they must not be the ones that there is no room for.
+	// Growing losses come first, so that there is room for them.
 	slices.SortStableFunc(names, func(a, b string) int {
 		switch {
 		case growing(a) && !growing(b):
@@ -113,7 +113,7 @@ func (f *Frame) drawLosses(y int, d *data) int {
 	return y
 }
 
-// drawRings draws how full the rings are, the fullest first where there isn't room for all.
+// drawRings draws how full the rings are. If there isn't room for all, it draws the fullest.
 func (f *Frame) drawRings(y, room int, d *data) int {
 	rings := d.status.Rings
 	if len(rings) == 0 {
@@ -170,7 +170,7 @@ func (f *Frame) drawRings(y, room int, d *data) int {
 func (m *Model) drawTables(f *Frame, d *data, y, bottom int) {
 	syncs := d.status.Syncs
 	room := bottom - y
-	// Syncs are few, and somebody waits for them.
+	// Syncs are few, and an operator waits for them.
 	lines := min(len(syncs), max(room/4, 1))
 	if m.whole {
 		lines = len(syncs)
@@ -184,7 +184,7 @@ func (m *Model) drawTables(f *Frame, d *data, y, bottom int) {
 	}
 	give := [2]int{need[0], room - gap - need[0]}
 	if need[0]+need[1]+gap > room {
-		// Each has its half, and what the other one leaves; of an odd number the focused one has more.
+		// Each table gets half, and what the other one leaves. Of an odd number, the focused one gets the extra row.
 		half := room / 2
 		if m.focus == 0 {
 			half = room - half

@@ -14,12 +14,12 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// fake is an appliance that answers as it is told.
+// fake is an appliance with configurable answers.
 type fake struct {
 	mu     sync.Mutex
-	n      int // answers given
+	n      int // number of answers
 	err    error
-	stuck  bool // no answer until the asker gives up
+	stuck  bool // no answer until the client gives up
 	calls  []control.Dialog
 	status func(n int) control.Status
 }
@@ -60,7 +60,7 @@ func (a *fake) Dialogs(_ context.Context, f control.Filter, each func([]byte) er
 	return a.err
 }
 
-// display is a terminal with Run on it.
+// display is a terminal that Run uses.
 type display struct {
 	t    *testing.T
 	term vt.MockTerm
@@ -81,7 +81,7 @@ func startRun(t *testing.T, a Appliance, width, height int) *display {
 	return d
 }
 
-// screen returns what the terminal shows.
+// screen returns the text on the terminal.
 func (d *display) screen() string {
 	var out strings.Builder
 	size, err := d.term.WindowSize()
@@ -118,13 +118,13 @@ func (d *display) await(wanted ...string) {
 		if time.Now().After(deadline) {
 			d.t.Fatalf("waited in vain for %q:\n%s", missing, shown)
 		}
-		time.Sleep(time.Millisecond) // between two looks
+		time.Sleep(time.Millisecond) // before the next check
 	}
 }
 
 func (d *display) keys(text string) { d.term.SendRaw([]byte(text)) }
 
-// ended waits for the end of Run.
+// ended waits until Run has returned.
 func (d *display) ended() error {
 	d.t.Helper()
 	select {
@@ -164,7 +164,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunEnds in each of the ways it can, with a question open that nobody answers.
+// TestRunEnds in each possible way, while a request is open.
 func TestRunEnds(t *testing.T) {
 	for name, how := range map[string]func(d *display){
 		"q":       func(d *display) { d.keys("q") },
@@ -184,7 +184,7 @@ func TestRunEnds(t *testing.T) {
 	}
 }
 
-// TestRunWithoutAppliance: it is told before the terminal is touched.
+// TestRunWithoutAppliance: the error comes before the terminal is touched.
 func TestRunWithoutAppliance(t *testing.T) {
 	d := startRun(t, &fake{status: healthy, err: errors.New("nobody there")}, 80, 24)
 	if err := d.ended(); err == nil || err.Error() != "nobody there" {
@@ -205,7 +205,7 @@ func TestOnceAndStream(t *testing.T) {
 		!strings.Contains(text, "SOURCE (3)") || strings.Count(text, "READY") != 1 {
 		t.Errorf("%q", text)
 	}
-	// All sources are in it, however many.
+	// All sources are shown, however many there are.
 	out.Reset()
 	cfg.Appliance, cfg.Color = &fake{status: many}, true
 	if err := Once(t.Context(), cfg, &out); err != nil {
@@ -241,7 +241,7 @@ func (f *frameCounter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// BenchmarkFrame is what top does once a second: take a status and draw it.
+// BenchmarkFrame measures what top does once a second: take a status and draw it.
 func BenchmarkFrame(b *testing.B) {
 	for name, of := range map[string]func(int) control.Status{"healthy": healthy, "many": many} {
 		b.Run(name, func(b *testing.B) {

@@ -11,14 +11,14 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// answer is what the appliance said, or why it didn't.
+// answer is a status, or why there is none.
 type answer struct {
 	at     time.Time
 	status control.Status
 	err    error
 }
 
-// found is the answer about a Call-ID.
+// found is the answer to a request for a Call-ID.
 type found struct {
 	at      time.Time
 	callID  string
@@ -26,10 +26,12 @@ type found struct {
 	err     error
 }
 
-// Run shows the view on a terminal until somebody quits, ctx ends, or the terminal fails; the terminal is then as it was. A nil terminal
-// stands for the one that controls the process. What it starts has ended when it returns.
+// Run shows the view on a terminal until the user quits, ctx ends, or the terminal fails. Then it restores the
+// terminal. A nil terminal means the controlling terminal of the process. All its goroutines have ended when it
+// returns.
 func Run(ctx context.Context, c Config, terminal tcell.Tty) error {
 	// The first answer comes before the terminal is touched: a wrong path is told in one line.
+	// Get the first answer before touching the terminal. So a wrong path gives just an error message.
 	first, err := status(ctx, c.Appliance)
 	if ctx.Err() != nil {
 		return nil
@@ -41,7 +43,7 @@ func Run(ctx context.Context, c Config, terminal tcell.Tty) error {
 			return fmt.Errorf("terminal: %w", err)
 		}
 	}
-	// Nothing is asked of the terminal: what a slow one answers late would be read by the shell.
+	// Ask the terminal nothing: the shell would read the late answers of a slow terminal.
 	options := []tcell.TerminfoScreenOption{tcell.OptNegotiation(false), tcell.OptSanitizeContent(true)}
 	if !c.Color {
 		options = append(options, tcell.OptColors(0))
@@ -61,7 +63,7 @@ func Run(ctx context.Context, c Config, terminal tcell.Tty) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer v.asking.Wait()
 	defer cancel()
-	defer screen.Fini() // first of all, a panic included
+	defer screen.Fini() // runs first, even in a panic
 	return v.run(ctx)
 }
 
@@ -71,7 +73,8 @@ type viewer struct {
 	screen tcell.Screen
 	model  *Model
 
-	// Each question has a goroutine, which ends with its answer or with the context; there is one of each kind at a time.
+	// Each request has a goroutine, which ends with the answer or with the context. There is at most one request of
+	// each kind at a time.
 	asking      sync.WaitGroup
 	answers     chan answer
 	found       chan found
@@ -83,7 +86,7 @@ func (v *viewer) run(ctx context.Context) error {
 	v.draw(false)
 	tick := time.NewTicker(v.config.Interval)
 	defer tick.Stop()
-	// What is old gets older on the screen.
+	// The age of outdated data is shown and changes.
 	clock := time.NewTicker(time.Second)
 	defer clock.Stop()
 	for {
@@ -110,7 +113,7 @@ func (v *viewer) run(ctx context.Context) error {
 			v.callAsked = false
 			v.model.Found(f.at, f.callID, f.dialogs, f.err)
 			if f.callID != v.model.CallID() {
-				v.askCall(ctx) // another one was asked for meanwhile
+				v.askCall(ctx) // another one was requested in the meantime
 			}
 		case e := <-v.screen.EventQ():
 			switch e := e.(type) {
@@ -138,7 +141,7 @@ func (v *viewer) run(ctx context.Context) error {
 	}
 }
 
-// askStatus asks for the status, unless the answer to an earlier question is still to come.
+// askStatus requests the status, unless an earlier request is still open.
 func (v *viewer) askStatus(ctx context.Context) {
 	if v.statusAsked {
 		return
@@ -153,7 +156,7 @@ func (v *viewer) askStatus(ctx context.Context) {
 	})
 }
 
-// askCall asks for the dialogs of the Call-ID that is shown, likewise.
+// askCall does the same for the dialogs of the Call-ID that is shown.
 func (v *viewer) askCall(ctx context.Context) {
 	id := v.model.CallID()
 	if v.callAsked || id == "" {
@@ -169,7 +172,7 @@ func (v *viewer) askCall(ctx context.Context) {
 	})
 }
 
-// draw brings the model to the screen, all of it or what has changed.
+// draw copies the frame to the screen, completely or only what has changed.
 func (v *viewer) draw(whole bool) {
 	width, height := v.screen.Size()
 	f := v.model.Frame(width, height, time.Now())
@@ -187,7 +190,7 @@ func (v *viewer) draw(whole bool) {
 	}
 }
 
-// look is the style of the terminal for one of ours. Where there is no colour, what matters is bold or reversed.
+// look returns the terminal's style for a Style. Without colours, important text is bold or reversed.
 func look(s Style, color bool) tcell.Style {
 	plain := tcell.StyleDefault
 	if color {
@@ -217,7 +220,7 @@ func look(s Style, color bool) tcell.Style {
 	return plain
 }
 
-// keyName names a key as Press takes it; the empty name is no key of ours.
+// keyName returns the name of a key for Press, or "" for an unknown key.
 func keyName(e *tcell.EventKey) string {
 	switch e.Key() {
 	case tcell.KeyRune:

@@ -5,25 +5,26 @@ import (
 	"time"
 )
 
-// keep is how long points are remembered. No sparkline shows more: the step doubles at most where one more column is missing.
+// keep is how long points are kept. No sparkline shows more: from one number of columns to the next, the step at most
+// doubles.
 const keep = 2 * least
 
-// point tells how many events there were between two snapshots.
+// point is the number of events between two snapshots.
 type point struct {
 	from, to time.Time
 	n        uint64
 }
 
-// grain is the shortest time that a point stands for, that of the narrowest column. Asked more often, a point grows until it is as long:
-// else a thousand sources, ten times a second, would take hundreds of megabytes.
+// grain is the shortest time of a point, and that of the narrowest column. With more frequent updates a point grows
+// until it is that long. Otherwise a thousand sources at ten updates a second would take hundreds of megabytes.
 const grain = time.Second
 
-// series are the points of one counter, oldest first. To copy one is to freeze it: points are appended and dropped, and none is
-// changed but the growing one, which each copy has for itself.
+// series are the points of one counter, oldest first. A copy is a frozen state: points are appended and dropped but
+// never changed, except the growing one, which is a field of the copy.
 type series struct {
 	points  []point
-	growing point // behind them; zero: none
-	newest  point // what was added last
+	growing point // after the points; zero: none
+	newest  point // the last point added
 }
 
 func (s *series) add(p point) {
@@ -43,7 +44,7 @@ func (s *series) add(p point) {
 	s.points = s.points[old:]
 }
 
-// last returns the number a second between the last two snapshots, NaN if there weren't two.
+// last returns the rate per second between the last two snapshots, or NaN if there weren't two.
 func (s *series) last() float64 {
 	if s.newest.to.IsZero() {
 		return math.NaN()
@@ -53,15 +54,15 @@ func (s *series) last() float64 {
 
 func (p point) rate() float64 { return float64(p.n) / p.to.Sub(p.from).Seconds() }
 
-// steps are the times that a column may stand for.
+// steps are the possible durations of a column.
 var steps = [...]time.Duration{
 	time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second, 10 * time.Second, 15 * time.Second,
 }
 
-// least is what a sparkline shows at least, if that is possible with the steps.
+// least is the minimum duration of a sparkline, if the steps allow it.
 const least = 3 * time.Minute
 
-// step is the time that each of so many columns stands for.
+// step returns the duration of each of this many columns.
 func step(columns int) time.Duration {
 	for _, s := range steps {
 		if s*time.Duration(columns) >= least {
@@ -71,9 +72,9 @@ func step(columns int) time.Duration {
 	return steps[len(steps)-1]
 }
 
-// columns returns the number a second in each of the last n steps, NaN where nothing is known. The last step is the one under way.
-// Steps begin at round times, so that a column keeps its height until it goes. What happened between two snapshots is spread evenly
-// over the time between them.
+// columns returns the rate per second in each of the last n steps, NaN where it is not known. The last step is the
+// current one. Steps begin at round times, so that a column keeps its height until it leaves the sparkline. Events
+// between two snapshots are spread evenly over the time between them.
 func (s *series) columns(now time.Time, n int) []float64 {
 	out := make([]float64, n)
 	each := step(n)
@@ -101,7 +102,7 @@ func (s *series) columns(now time.Time, n int) []float64 {
 	return out
 }
 
-// peak returns the highest of the columns, NaN if none is known.
+// peak returns the highest of the columns, or NaN if none is known.
 func peak(columns []float64) float64 {
 	top := math.NaN()
 	for _, v := range columns {
@@ -112,7 +113,7 @@ func peak(columns []float64) float64 {
 	return top
 }
 
-// spark draws columns into height rows whose lowest is y. Whatever isn't zero can be seen.
+// spark draws columns into height rows, the lowest of which is y. Every nonzero value is visible.
 func (f *Frame) spark(x, y, height int, columns []float64, style Style) {
 	top := peak(columns)
 	levels := len(f.glyphs.spark)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// seriesOf makes a series with a point each interval, ending at noon.
+// seriesOf makes a series with a point in each interval, ending at noon.
 func seriesOf(interval time.Duration, counts ...uint64) *series {
 	s := &series{}
 	for i, n := range counts {
@@ -23,14 +23,14 @@ func TestColumns(t *testing.T) {
 		s    *series
 		now  time.Duration // after noon
 		n    int
-		want []float64 // the last columns, all before are unknown
+		want []float64 // the last columns; all before are unknown
 	}{
 		{"nothing", &series{}, 0, 180, []float64{nan}},
-		// 180 columns of a second. Noon begins a column, so nothing is known of the last one.
+		// 180 columns of a second. Noon starts a new column, so the last one is unknown.
 		{"a second each", seriesOf(time.Second, 1, 0, 5), 0, 180, []float64{1, 0, 5, nan}},
-		// 60 columns of 3 s; a second later the column under way has a third of its time.
+		// 60 columns of 3 s. A second later, the current column has a third of its time.
 		{"means", seriesOf(time.Second, 3, 3, 3, 6, 6, 6), 0, 60, []float64{3, 6, nan}},
-		{"a longer look", seriesOf(10*time.Second, 100, 200), 0, 180,
+		{"longer intervals", seriesOf(10*time.Second, 100, 200), 0, 180,
 			[]float64{10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, nan}},
 		{"later", seriesOf(time.Second, 7), 2 * time.Second, 180, []float64{7, nan, nan, nan}},
 	} {
@@ -50,7 +50,7 @@ func TestColumns(t *testing.T) {
 	}
 }
 
-// TestColumnUnderWay: the last column shows the rate of the part that has passed, and doesn't begin low.
+// TestColumnUnderWay: the current column shows the rate of the part that has passed, so it doesn't start low.
 func TestColumnUnderWay(t *testing.T) {
 	s := &series{}
 	s.add(point{noon(), noon().Add(time.Second), 30})
@@ -59,7 +59,7 @@ func TestColumnUnderWay(t *testing.T) {
 	}
 }
 
-// TestStep: a sparkline shows three minutes at least, unless it is very short, and never more than what is kept.
+// TestStep: a sparkline shows at least three minutes, unless it is very short, and never more than is kept.
 func TestStep(t *testing.T) {
 	for n := leastGraph; n <= int(keep/steps[0]); n++ {
 		if shown := step(n) * time.Duration(n); shown < least || shown > keep {
@@ -71,7 +71,7 @@ func TestStep(t *testing.T) {
 	}
 }
 
-// TestSeriesForgets: what no sparkline can show goes, and a frozen copy keeps what it has.
+// TestSeriesForgets: points that no sparkline can show are dropped. A frozen copy keeps its points.
 func TestSeriesForgets(t *testing.T) {
 	var s series
 	var frozen series
@@ -90,8 +90,8 @@ func TestSeriesForgets(t *testing.T) {
 	}
 }
 
-// TestSeriesOfManyLooks: asked ten times a second, no more is kept than asked once, and the columns are the same.
-func TestSeriesOfManyLooks(t *testing.T) {
+// TestSeriesOfManySamples: with ten samples a second, no more points are kept than with one, and the columns are equal.
+func TestSeriesOfManySamples(t *testing.T) {
 	var often, once, frozen series
 	for i := range 6000 {
 		to := noon().Add(time.Duration(i+1) * 100 * time.Millisecond)
@@ -163,7 +163,7 @@ func TestText(t *testing.T) {
 		"a@b":                {"a@b", "a@b"},
 		"müller":             {"müller", `m\u00fcller`},
 		"Ελλάς":              {"Ελλάς", `\u0395\u03bb\u03bb\u03ac\u03c2`},
-		"e\u0301":            {`e\u0301`, `e\u0301`}, // a mark that has no cell of its own
+		"e\u0301":            {`e\u0301`, `e\u0301`}, // a combining mark, which has no cell of its own
 		"日":                  {`\u65e5`, `\u65e5`},   // two cells
 		"שלום"[:2]:           {`\u05e9`, `\u05e9`},   // from right to left
 		"\U0001f600":         {`\U0001f600`, `\U0001f600`},

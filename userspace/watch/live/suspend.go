@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopTime is how long the system may take to stop the process.
+// stopTime is how long to wait for the system to stop the process.
 const stopTime = 100 * time.Millisecond
 
-// suspend gives the terminal back and stops the process, as Ctrl-Z does where nobody catches it, until the shell lets it go on.
+// suspend restores the terminal and stops the process, as Ctrl-Z usually does, until the shell continues it.
 func (v *viewer) suspend() error {
 	if err := v.screen.Suspend(); err != nil {
 		return err
@@ -20,7 +20,8 @@ func (v *viewer) suspend() error {
 	goOn := make(chan os.Signal, 1)
 	signal.Notify(goOn, unix.SIGCONT)
 	defer signal.Stop(goOn)
-	// To the whole group, as the terminal would: sudo is in it, too. Where no shell could wake it, the system ignores it.
+	// Signal the whole process group, as the terminal would, since it may include sudo. If no shell could continue it,
+	// the system ignores the signal.
 	err := unix.Kill(0, unix.SIGTSTP)
 	select {
 	case <-goOn:

@@ -12,16 +12,16 @@ import (
 // column is one column of a table whose rows are indexes into a list.
 type column struct {
 	name string
-	// text is what a row shows, and how.
+	// text returns the text of a row, and its style.
 	text func(d *data, g *glyphs, row int) (string, Style)
 	// compare orders two rows.
 	compare func(d *data, a, b int) int
-	left    bool // the text begins at the left
-	// min is how far a long text may be shortened in its middle; 0: not.
+	left    bool // the text is left-aligned
+	// min is the width down to which a long text may be shortened in its middle; 0: it is never shortened.
 	min int
-	// spare columns are left out where there is no room, those with the highest number first; 0: never.
+	// spare columns are left out if there is no room, the highest number first; 0: never.
 	spare int
-	// wide: only where the frame is at least so wide, and a row has something to say.
+	// wide columns are shown only if the frame is at least this wide and some row has text for them.
 	wide int
 }
 
@@ -36,13 +36,13 @@ type table struct {
 	descending bool
 }
 
-// sortBy makes the next or the previous column the one that the rows are sorted by. Numbers begin with the greatest.
+// sortBy sorts by the next or the previous column. Numbers are sorted highest first.
 func (t *table) sortBy(step int) {
 	t.sort = (t.sort + step + len(t.columns)) % len(t.columns)
 	t.descending = !t.columns[t.sort].left
 }
 
-// order returns the rows in order. Those that are equal are ordered by the first column, so that they don't dance.
+// order returns the rows in order. Equal rows are ordered by the first column, so that they keep their places.
 func (t *table) order(d *data) []int {
 	rows := make([]int, t.rows(d))
 	for i := range rows {
@@ -61,7 +61,7 @@ func (t *table) order(d *data) []int {
 	return rows
 }
 
-// leastGraph is the narrowest sparkline of a row.
+// leastGraph is the minimum width of a sparkline in a row.
 const leastGraph = 12
 
 // laid is a column with its width.
@@ -70,7 +70,7 @@ type laid struct {
 	index, width int
 }
 
-// lay chooses columns and their widths for rows of width cells. What is left goes to the graph.
+// lay chooses columns and their widths for rows of width cells. The rest goes to the graph.
 func (t *table) lay(d *data, g *glyphs, rows []int, title string, width int) (columns []laid, graph int) {
 	for i := range t.columns {
 		c := &t.columns[i]
@@ -81,7 +81,7 @@ func (t *table) lay(d *data, g *glyphs, rows []int, title string, width int) (co
 		if i == 0 {
 			name = title
 		}
-		w := cells(name) + 1 // and the mark of the order
+		w := cells(name) + 1 // includes the sort mark
 		longest := 0
 		for _, row := range rows {
 			text, _ := c.text(d, g, row)
@@ -122,7 +122,7 @@ func (t *table) lay(d *data, g *glyphs, rows []int, title string, width int) (co
 	return columns, graph
 }
 
-// height is how many rows the table takes: its head, and at least one.
+// height returns how many rows the table needs: its head, and at least one more.
 func (t *table) height(d *data) int { return 1 + max(t.rows(d), 1) }
 
 // draw draws the table into height rows from y on.
@@ -191,7 +191,7 @@ func (f *Frame) aligned(x, y int, c laid, s Style, text string) {
 	f.put(x, y, x+c.width, s, text)
 }
 
-// byNumber makes a comparison of what of returns; not a number is less than all.
+// byNumber returns a comparison of the results of of. NaN is less than every number.
 func byNumber(of func(d *data, row int) float64) func(d *data, a, b int) int {
 	return func(d *data, a, b int) int {
 		x, y := of(d, a), of(d, b)
@@ -205,7 +205,7 @@ func byNumber(of func(d *data, row int) float64) func(d *data, a, b int) int {
 	}
 }
 
-// counter is a column of a counter, in red if it isn't zero and is a loss.
+// counter returns a column for a counter. It is red for a loss that isn't zero.
 func counter(name string, spare int, loss bool, of func(s *control.Status, row int) uint64) column {
 	return column{
 		name: name, spare: spare,

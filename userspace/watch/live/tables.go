@@ -11,7 +11,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// Columns of the table of sources that are chosen by number.
+// Numbers of columns in the table of sources.
 const sourceRate = 1
 
 func sourcesTable() table {
@@ -85,13 +85,14 @@ func sourcesTable() table {
 }
 
 const (
-	// maxSkew is how many seconds a source's clock may differ before it is pointed out: the timeouts of its calls differ as much.
+	// maxSkew is how many seconds a source's clock may be off before that is highlighted. The timeouts of its calls are
+	// off by as much.
 	maxSkew = 5
-	// quiet is when a source's silence is pointed out, before the appliance calls it stale.
+	// quiet is how long a source may be silent before that is highlighted. The appliance calls it stale later.
 	quiet = time.Minute
 )
 
-// compareAddresses orders addresses as numbers, and what isn't one behind them.
+// compareAddresses orders addresses as numbers. Other texts come after them.
 func compareAddresses(a, b string) int {
 	x, xerr := netip.ParseAddrPort(a)
 	y, yerr := netip.ParseAddrPort(b)

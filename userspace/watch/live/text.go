@@ -11,7 +11,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// clean makes a string from the wire fit for a frame: what can't be shown in one cell a rune becomes an escape, so that two
+// clean makes a string from the wire fit for a frame. A rune that doesn't fit into one cell becomes an escape, so that
 // different strings look different.
 func (g *glyphs) clean(s string) string {
 	s = control.Printable(s)
@@ -32,7 +32,8 @@ func (g *glyphs) clean(s string) string {
 	return out.String()
 }
 
-// shorten cuts text to width cells in the middle, so that the beginning and the end, the port of an address, say, stay.
+// shorten cuts text to width cells in its middle, so that the beginning and the end stay, for example the port of an
+// address.
 func (g *glyphs) shorten(text string, width int) string {
 	r := []rune(text)
 	if len(r) <= width {
@@ -47,7 +48,7 @@ func (g *glyphs) shorten(text string, width int) string {
 
 func cells(s string) int { return len([]rune(s)) }
 
-// count renders a counter: exact as long as that stays readable.
+// count formats a counter: exactly as long as that is readable.
 func count(n uint64) string {
 	if n < 1e9 {
 		return humanize.Comma(int64(n))
@@ -55,7 +56,7 @@ func count(n uint64) string {
 	return strings.ReplaceAll(humanize.SIWithDigits(float64(n), 2, ""), " ", "")
 }
 
-// rate renders a number a second.
+// rate formats a number per second.
 func rate(v float64) string {
 	switch {
 	case math.IsNaN(v):
@@ -70,7 +71,7 @@ func rate(v float64) string {
 	return count(uint64(math.Round(v)))
 }
 
-// span renders a time to the second, and shorter where it is long; "0s" where it is over.
+// span formats a duration to the second, shorter if it is long, and "0s" if it is negative.
 func span(from, to time.Time) string {
 	d := max(to.Sub(from), 0).Truncate(time.Second)
 	switch {
@@ -82,7 +83,7 @@ func span(from, to time.Time) string {
 	return d.String()
 }
 
-// micros renders microseconds.
+// micros formats microseconds.
 func micros(us float64) string {
 	switch {
 	case us >= 1e6:
@@ -95,7 +96,7 @@ func micros(us float64) string {
 	return fmt.Sprintf("%.0f us", us)
 }
 
-// percent renders a share; what is not nothing is not shown as nothing.
+// percent formats a share. A nonzero share is never shown as 0.
 func percent(share float64) string {
 	if share > 0 && share < 0.01 {
 		return "<1 %"
@@ -103,7 +104,7 @@ func percent(share float64) string {
 	return fmt.Sprintf("%.0f %%", math.Floor(share*100))
 }
 
-// bar draws a share from 0 to 1 in width cells: whoever isn't empty shows it, and only what is full looks full.
+// bar draws a share from 0 to 1 in width cells. Only 0 looks empty, and only 1 looks full.
 func (g *glyphs) bar(share float64, width int) string {
 	share = min(max(share, 0), 1)
 	n := int(share * float64(width))
