@@ -30,7 +30,6 @@ type found struct {
 // terminal. A nil terminal means the controlling terminal of the process. All its goroutines have ended when it
 // returns.
 func Run(ctx context.Context, c Config, terminal tcell.Tty) error {
-	// The first answer comes before the terminal is touched: a wrong path is told in one line.
 	// Get the first answer before touching the terminal. So a wrong path gives just an error message.
 	first, err := status(ctx, c.Appliance)
 	if ctx.Err() != nil {

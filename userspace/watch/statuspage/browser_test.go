@@ -29,20 +29,20 @@ import (
 	"binrepd/deploy/tooltest"
 )
 
-// patience ends a wait that would hang; it is no measure of speed.
+// patience ends a wait that would hang. It is not a measure of speed.
 const patience = time.Minute
 
 // chromium is a running browser.
 type chromium struct{ ctx context.Context }
 
-// browser starts headless Chromium, which lives as long as the test.
+// browser starts headless Chromium for the duration of the test.
 func browser(t *testing.T) *chromium {
 	t.Helper()
 	tooltest.Require(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("chromium"),
-		chromedp.NoSandbox, // as root it has none; nothing but our own page is opened
-		// Nobody outside is asked for anything, whatever the browser or the page would like to.
+		chromedp.NoSandbox, // there is no sandbox for root; only our own page is opened
+		// No external host is contacted, whatever the browser or the page requests.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.DisableGPU,
@@ -57,19 +57,19 @@ func browser(t *testing.T) *chromium {
 	return &chromium{ctx}
 }
 
-// tab is one page in the browser, and what it said and asked for.
+// tab is one page in the browser, with its messages and requests.
 type tab struct {
 	t       *testing.T
 	ctx     context.Context
 	url     string
 	mu      sync.Mutex
 	console []string
-	asked   []string // addresses that it wanted
-	loaded  []string // and those that it got
+	asked   []string // addresses that it requested
+	loaded  []string // addresses that it received
 	dialogs int      // windows of alert()
 }
 
-// view is how a tab looks at the page.
+// view is the size and the colour scheme of a tab.
 type view struct {
 	width, height int64
 	scheme        string
@@ -82,7 +82,7 @@ func (v view) dark() view {
 	return v
 }
 
-// serve shows an appliance at a loopback address.
+// serve serves an appliance's page at a loopback address.
 func serve(t *testing.T, a *appliance) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
@@ -94,7 +94,7 @@ func serve(t *testing.T, a *appliance) *httptest.Server {
 	return s
 }
 
-// open opens the page at url, and closes it at the end of the test.
+// open opens the page at url until the end of the test.
 func (b *chromium) open(t *testing.T, url string, v view) *tab {
 	t.Helper()
 	p := &tab{t: t, url: url}
@@ -136,7 +136,7 @@ func (p *tab) hear(ev any) {
 	}
 }
 
-// quiet checks that the page said nothing on the console, and asked nobody but its own server.
+// quiet checks that the page wrote nothing to the console and contacted only its own server.
 func (p *tab) quiet() {
 	p.t.Helper()
 	p.mu.Lock()
@@ -163,7 +163,7 @@ func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// show changes size and colour scheme.
+// show changes the size and the colour scheme.
 func (p *tab) show(v view) {
 	p.t.Helper()
 	p.do(chromedp.EmulateViewport(v.width, v.height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
@@ -174,7 +174,7 @@ func (p *tab) show(v view) {
 	}))
 }
 
-// evaluate returns what an expression is in the page.
+// evaluate returns the value of an expression in the page.
 func evaluate[T any](p *tab, expression string) T {
 	p.t.Helper()
 	v, err := attempt[T](p, expression)
@@ -184,14 +184,14 @@ func evaluate[T any](p *tab, expression string) T {
 	return v
 }
 
-// attempt is evaluate for a page that may be about to go: then there is an error instead of a value.
+// attempt is like evaluate, for a page that may be about to be unloaded. Then it returns an error.
 func attempt[T any](p *tab, expression string) (T, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 }
 
-// await waits until an expression is true in the page, which may be loaded again meanwhile.
+// await waits until an expression is true in the page, which may be reloaded in the meantime.
 func (p *tab) await(what, expression string) {
 	p.t.Helper()
 	deadline := time.Now().Add(patience)
@@ -203,17 +203,17 @@ func (p *tab) await(what, expression string) {
 		if time.Now().After(deadline) || p.ctx.Err() != nil {
 			p.t.Fatalf("waited in vain for %s (%v); the page says:\n%s", what, err, p.text("body"))
 		}
-		time.Sleep(20 * time.Millisecond) // between two looks at a condition
+		time.Sleep(20 * time.Millisecond) // before the next check of the condition
 	}
 }
 
-// text is what a person reads in the first element that the selector chooses.
+// text returns the visible text of the first element that the selector matches.
 func (p *tab) text(selector string) string {
 	p.t.Helper()
 	return evaluate[string](p, fmt.Sprintf("document.querySelector(%q)?.innerText ?? 'nothing'", selector))
 }
 
-// has checks that a part of the page says something.
+// has checks that a part of the page contains texts.
 func (p *tab) has(selector string, wants ...string) {
 	p.t.Helper()
 	text := strings.Join(strings.Fields(p.text(selector)), " ")
@@ -257,14 +257,14 @@ func (p *tab) picture(name string) {
 	}
 }
 
-// accessibility is what assistive software gets of a page: "role name".
+// accessibility is the page as assistive software gets it: "role name".
 type accessibility []string
 
 func (a accessibility) has(start string) bool {
 	return slices.ContainsFunc(a, func(s string) bool { return strings.HasPrefix(s, start) })
 }
 
-// with lists what begins with one of these.
+// with lists the entries that begin with one of these.
 func (a accessibility) with(starts ...string) (list accessibility) {
 	for _, s := range a {
 		if slices.ContainsFunc(starts, func(start string) bool { return strings.HasPrefix(s, start) }) {

@@ -12,10 +12,10 @@ import (
 //go:embed page
 var files embed.FS
 
-// scripts are the parts of the page's script, in the order in which they are joined: later ones use earlier ones.
+// scripts are the parts of the page's script in the order in which they are joined. Later parts use earlier ones.
 var scripts = [...]string{"text.js", "rows.js", "chart.js", "cards.js", "tables.js", "call.js", "main.js"}
 
-// document is the page as it is served, and the policy that belongs to it.
+// document is the page as it is served, with its policy.
 type document struct {
 	plain, packed []byte
 	tag           string // changes with the page
@@ -34,14 +34,15 @@ func newDocument() *document {
 	return &document{
 		plain: []byte(text), packed: compress([]byte(text)),
 		tag: `W/"` + hex.EncodeToString(sum[:12]) + `"`,
-		// The script and the style are let in by their hashes, and nothing else: no script that somebody smuggles into the document
-		// runs. The icon is a data: URL, because it shows the state. img-src lets no other image in.
+		// The script and the style are allowed by their hashes, and nothing else is. So a script that an attacker gets
+		// into the document doesn't run. The icon is a data: URL, because it shows the state; img-src allows no other
+		// images.
 		policy: "default-src 'none'; script-src '" + hash(script) + "'; style-src '" + hash(style) + "'; img-src data:; connect-src 'self'; " +
 			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 	}
 }
 
-// part returns a file of the page. That it exists is certain once the tests have run.
+// part returns a file of the page. The tests make sure that it exists.
 func part(name string) string {
 	text, err := files.ReadFile("page/" + name)
 	if err != nil {
@@ -50,7 +51,7 @@ func part(name string) string {
 	return string(text)
 }
 
-// hash names a text as a source in a Content-Security-Policy.
+// hash returns the source expression of a text for a Content-Security-Policy.
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
@@ -58,7 +59,7 @@ func hash(text string) string {
 
 func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Cache-Control", "no-cache") // ask each time whether it is still the same
+	h.Set("Cache-Control", "no-cache") // the browser must ask each time whether it has changed
 	h.Set("ETag", d.tag)
 	if r.Header.Get("If-None-Match") == d.tag {
 		w.WriteHeader(http.StatusNotModified)

@@ -10,17 +10,19 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// Config is what the page shows, and where. Its functions may be called at any time, from several goroutines.
+// Config says what the page shows and where it is served. Its functions may be called at any time, from several
+// goroutines.
 type Config struct {
-	// Status tells how the appliance stands. It is called at most once a second.
+	// Status returns the current status. It is called at most once a second.
 	Status func() control.Status
 	// Trend has the last minutes. Somebody else feeds it.
+	// Trend has the last minutes. The caller feeds it.
 	Trend *Trend
-	// Dialogs finds the dialogs of a Call-ID, in any state: at most so many of them, and how many there are. It is called by one
-	// goroutine at a time.
+	// Dialogs finds the dialogs of a Call-ID in any state. It returns at most this many of them, and their total number.
+	// Only one goroutine calls it at a time.
 	Dialogs func(callID string, most int) (found []control.Dialog, total int)
-	// Bound is the address at which the page is served, and Names what the host is called beside its addresses. They decide which
-	// Host a request may name: see hosts.
+	// Bound is the address at which the page is served. Names are the names of the host. They decide which Host values
+	// a request may have: see hosts.
 	Bound netip.AddrPort
 	Names []string
 	// Now is the clock; nil means time.Now.
@@ -43,7 +45,7 @@ func Handler(c Config) http.Handler {
 	return guard(newHosts(c.Bound, c.Names), doc.policy, mux)
 }
 
-// guard sets the headers of every answer, and turns away what the page is not for.
+// guard sets the headers of every answer and refuses unsuitable requests.
 func guard(names hosts, policy string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -54,19 +56,19 @@ func guard(names hosts, policy string, next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		switch {
 		case !names.allow(r.Host):
-			refuse(w, http.StatusMisdirectedRequest, "ask for this page by the address of the appliance, or by its own host name")
+			refuse(w, http.StatusMisdirectedRequest, "open this page by the address of the appliance, or by its own host name")
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			h.Set("Allow", "GET, HEAD")
-			refuse(w, http.StatusMethodNotAllowed, "this page only shows: use GET")
+			refuse(w, http.StatusMethodNotAllowed, "this page is read-only: use GET")
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// data serves an answer that is JSON and true for this moment only. What another site's page asks for is refused: it couldn't read
-// the answer, but it could tell by the time that it takes whether a call exists. Browsers that know where a request comes
-// from say so in Sec-Fetch-Site, and no script can change that.
+// data serves JSON that must not be cached. It refuses requests from pages of other sites. Such a page couldn't read
+// the answer, but could tell from its timing whether a call exists. Browsers report the origin of a request in
+// Sec-Fetch-Site, and no script can change that header.
 func data(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -79,36 +81,38 @@ func data(next http.Handler) http.Handler {
 	})
 }
 
-// refuse answers with an error.
+// refuse sends an error.
 func refuse(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	// An error means that the client is gone.
+	// An error means that the client has disconnected.
 	_ = json.NewEncoder(w).Encode(struct {
 		Error string `json:"error"`
 	}{text})
 }
 
-// calls answers searches, one at a time: each takes the lock of a shard for a moment, which the packet path needs, too.
+// calls answers searches, one at a time. Each takes the lock of a shard for a moment, and the packet path needs that
+// lock, too.
 type calls struct {
 	mu   sync.Mutex
 	find func(callID string, most int) ([]control.Dialog, int)
 }
 
 const (
-	// mostDialogs bounds the dialogs of an answer. A forked call has a few; the table keeps up to 128 of one Call-ID.
+	// mostDialogs is the maximum number of dialogs in an answer. A forked call has a few; the table keeps up to 128 of
+	// one Call-ID.
 	mostDialogs = 32
-	// mostBytes bounds the answer otherwise. A dialog has the size of a datagram, up to six times of it in JSON when every byte needs an
-	// escape: one always fits.
+	// mostBytes is the maximum size of an answer. A dialog is as large as a datagram, or six times as large in JSON if
+	// every byte needs an escape. One dialog always fits.
 	mostBytes = 512 << 10
-	// longestCallID is longer than any datagram can hold.
+	// longestCallID is more than any datagram can hold.
 	longestCallID = 64 << 10
 )
 
 // Found is the answer to a search.
 type Found struct {
-	// Total is how many dialogs the call has; Dialogs are all of them, or as many as an answer may hold.
+	// Total is how many dialogs the call has. Dialogs are all of them, or as many as fit into an answer.
 	Total   int               `json:"total"`
 	Dialogs []json.RawMessage `json:"dialogs"`
 }
@@ -122,7 +126,7 @@ func (c *calls) search(callID string) ([]control.Dialog, int) {
 func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	callID := r.URL.Query().Get("callid")
 	if callID == "" || len(callID) > longestCallID {
-		refuse(w, http.StatusBadRequest, "callid: name one Call-ID")
+		refuse(w, http.StatusBadRequest, "callid: give one Call-ID")
 		return
 	}
 	list, total := c.search(callID)
@@ -144,5 +148,5 @@ func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // an error means that the client is gone
+	_ = json.NewEncoder(w).Encode(v) // an error means that the client has disconnected
 }

@@ -16,14 +16,14 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// show is a handler over an appliance, bound to loopback.
+// show is a handler for an appliance, bound to loopback.
 func show(a *appliance) http.Handler {
 	c := a.config()
 	c.Bound = netip.MustParseAddrPort("127.0.0.1:9470")
 	return Handler(c)
 }
 
-// get asks as a browser on the same host does. Header fields are name and value in turn.
+// get sends a request as a browser on the same host does. Header fields are name and value in turn.
 func get(h http.Handler, method, path string, fields ...string) *http.Response {
 	r := httptest.NewRequest(method, path, nil)
 	r.Host = "localhost:9470"
@@ -182,8 +182,8 @@ func TestDialogsOfACall(t *testing.T) {
 	}
 }
 
-// TestAnswersAreBounded: a call of as many dialogs as the table keeps, small ones and ones of the largest packets, every byte of
-// which takes six in JSON.
+// TestAnswersAreBounded searches for calls with as many dialogs as the table keeps: small ones, and ones of the largest
+// packets in which every byte takes six in JSON.
 func TestAnswersAreBounded(t *testing.T) {
 	now := time.Now()
 	a := empty(now)
@@ -207,7 +207,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// TestOtherSites: a browser tells where a request comes from, and the data is for our own page only.
+// TestOtherSites: browsers report where a request comes from, and only our own page gets the data.
 func TestOtherSites(t *testing.T) {
 	h := show(empty(time.Now()))
 	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200, "": 200} {
@@ -216,7 +216,7 @@ func TestOtherSites(t *testing.T) {
 				t.Errorf("%s from %q: %s, want %d", path, site, resp.Status, want)
 			}
 		}
-		// A link from elsewhere leads to the page.
+		// A link on another site may lead to the page.
 		if resp := get(h, "GET", "/", "Sec-Fetch-Site", site); resp.StatusCode != 200 {
 			t.Errorf("the page from %q: %s", site, resp.Status)
 		}
@@ -243,7 +243,7 @@ func TestPageIsKept(t *testing.T) {
 	}
 }
 
-// TestPageIsWhole: one document, of which the policy knows every script and style, and which names nothing outside.
+// TestPageIsWhole: the page is one document, the policy covers every script and style, and it uses no external address.
 func TestPageIsWhole(t *testing.T) {
 	resp := get(show(empty(time.Now())), "GET", "/")
 	text, policy := body(t, resp), resp.Header.Get("Content-Security-Policy")
@@ -266,13 +266,13 @@ func TestPageIsWhole(t *testing.T) {
 			t.Errorf("the page has %s", not)
 		}
 	}
-	// The one address is the name of SVG, which nobody fetches.
+	// The only address is the name of the SVG namespace, which is never fetched.
 	if outside := strings.ReplaceAll(text, "http://www.w3.org/2000/svg", ""); strings.Contains(outside, "http:") || strings.Contains(outside, "https:") || strings.Contains(outside, `"//`) {
 		t.Error("the page names an address outside")
 	}
 }
 
-// TestScriptsAreListed: every part of the page is in it.
+// TestScriptsAreListed: every file of the page is part of it.
 func TestScriptsAreListed(t *testing.T) {
 	entries, err := files.ReadDir("page")
 	if err != nil {

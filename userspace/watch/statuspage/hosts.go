@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// hosts decides which Host a request may name. Another site can have its own name resolve to our address, and so make a browser
-// take our answers for that site's (DNS rebinding); but the browser goes on sending that name. So only what an attacker can't own is served:
+// hosts decides which Host values a request may have. Another site can make its own name resolve to our address, so
+// that a browser takes our answers for those of that site (DNS rebinding). But the browser still sends that site's
+// name. So only names that an attacker can't own are served:
 //
 //   - bound to a loopback address: localhost, and loopback addresses;
-//   - bound to another address, or to all: beside these any address, and the host's own names.
+//   - bound to another address, or to all: also any address, and the host's own names.
 //
-// The port isn't looked at: a tunnel may come by another.
+// The port is not checked, since a tunnel may use another one.
 type hosts struct {
 	loopback bool
 	names    []string
@@ -29,7 +30,7 @@ func newHosts(bound netip.AddrPort, names []string) hosts {
 	return h
 }
 
-// plainName is how names are compared: without the case, and without the dot that a complete name may end in.
+// plainName returns a name in the form used for comparison: in lower case, and without a final dot.
 func plainName(name string) string { return strings.TrimSuffix(strings.ToLower(name), ".") }
 
 func (h hosts) allow(host string) bool {
@@ -43,7 +44,7 @@ func (h hosts) allow(host string) bool {
 		return !h.loopback || a.Unmap().IsLoopback()
 	}
 	if bracketed {
-		return false // brackets are for addresses
+		return false // only addresses may have brackets
 	}
 	name = plainName(name)
 	return name == "localhost" || !h.loopback && slices.Contains(h.names, name)

@@ -49,7 +49,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestRebinding: a browser that was told that evil.example is our address gets nothing, whatever it asks for.
+// TestRebinding: a browser that resolves evil.example to our address gets nothing.
 func TestRebinding(t *testing.T) {
 	a := empty(time.Now())
 	h := show(a)

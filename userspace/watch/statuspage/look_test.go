@@ -10,7 +10,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// samples are appliances that look differently.
+// samples are appliances whose pages look different.
 func samples(now time.Time) map[string]*appliance {
 	all := map[string]*appliance{"losing": losing(now), "empty": empty(now)}
 	for _, a := range all {
@@ -19,7 +19,7 @@ func samples(now time.Time) map[string]*appliance {
 	return all
 }
 
-// testWidths: on no screen anything is cut off or has to be scrolled sideways.
+// testWidths: nothing is cut off or needs sideways scrolling on any screen.
 func testWidths(t *testing.T, b *chromium) {
 	for name, a := range samples(time.Now()) {
 		p := b.open(t, serve(t, a).URL+"/", desktop)
@@ -32,7 +32,7 @@ func testWidths(t *testing.T, b *chromium) {
 			if wide := evaluate[[]string](p, wide); len(wide) > 0 {
 				t.Errorf("%s at %d: these don't fit: %q", name, width, wide)
 			}
-			// Text that stands upon text.
+			// Texts that overlap.
 			if over := evaluate[[]string](p, overlaps); len(over) > 0 {
 				t.Errorf("%s at %d: these cover each other: %q", name, width, over)
 			}
@@ -41,7 +41,7 @@ func testWidths(t *testing.T, b *chromium) {
 	}
 }
 
-// wide finds what is wider than the screen, or than what it is in.
+// wide finds elements that are wider than the screen or than their parent.
 const wide = `[document.documentElement, ...document.querySelectorAll('body, body *')].filter((e) => {
 	const hidden = e.closest('.unseen, thead');
 	if (hidden && getComputedStyle(hidden).clipPath !== 'none') return false;
@@ -49,7 +49,7 @@ const wide = `[document.documentElement, ...document.querySelectorAll('body, bod
 	return e.checkVisibility() && (r.right > innerWidth + 0.5 || r.left < -0.5 || (e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 && !e.closest('svg, input')));
 }).map((e) => e.tagName + '#' + e.id + '.' + e.getAttribute('class') + ' ' + e.textContent.slice(0, 40))`
 
-// overlaps finds lines of text that cover each other.
+// overlaps finds lines of text that overlap.
 const overlaps = `(() => {
 	const boxes = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 	while (walk.nextNode()) {
@@ -69,8 +69,8 @@ const overlaps = `(() => {
 	return found;
 })()`
 
-// testContrast measures every text against what is behind it, by the formula of WCAG 2.1: 4.5, and 3 for large letters; and 3 for
-// the curves and bars.
+// testContrast measures the contrast of every text with its background, by the formula of WCAG 2.1. It requires 4.5, 3
+// for large letters, and 3 for curves and bars.
 func testContrast(t *testing.T, b *chromium) {
 	for name, a := range samples(time.Now()) {
 		p := b.open(t, serve(t, a).URL+"/", desktop)
@@ -129,7 +129,7 @@ const contrast = `(() => {
 	return poor;
 })()`
 
-// testKeyboard goes through the page by the Tab key, and reads names and roles as assistive software gets them.
+// testKeyboard goes through the page with the Tab key, and reads names and roles as assistive software gets them.
 func testKeyboard(t *testing.T, b *chromium) {
 	now := time.Now()
 	a := losing(now)
@@ -157,7 +157,7 @@ func testKeyboard(t *testing.T, b *chromium) {
 			t.Errorf("Tab doesn't reach %s: %s", want, seen)
 		}
 	}
-	// Where tables become blocks they must stay tables for those who hear them; each cell then tells the name of its column.
+	// When tables become blocks, screen readers must still get tables. Each cell then has the name of its column.
 	for v, cell := range map[view]string{desktop: "cell ", phone: "cell State "} {
 		p.show(v)
 		tree := p.accessible()
@@ -182,7 +182,7 @@ func contains(list []string, want string) bool {
 	return false
 }
 
-// testPictures takes screenshots for people to look at: go test -run TestPage/pictures -artifacts -outputdir DIR.
+// testPictures takes screenshots for visual checks: go test -run TestPage/pictures -artifacts -outputdir DIR.
 func testPictures(t *testing.T, b *chromium) {
 	now := time.Now()
 	a := losing(now)

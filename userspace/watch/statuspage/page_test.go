@@ -11,16 +11,16 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// TestPage opens the page in Chromium, as a person does.
+// TestPage opens the page in Chromium.
 func TestPage(t *testing.T) {
 	b := browser(t)
 	for name, test := range map[string]func(*testing.T, *chromium){
 		"shows the numbers": testNumbers, "shows nothing yet": testEmpty, "shows trouble": testTrouble,
-		"goes on living": testUpdates, "lists many sources": testManySources, "follows a new version": testNewVersion,
-		"tells when nobody answers": testLost,
-		"finds a call":              testSearch, "shows hostile calls as text": testHostile, "finds by the address": testAddress,
-		"lets no other script in": testPolicy,
-		"fits every width":        testWidths, "can be read": testContrast, "works by keyboard": testKeyboard, "pictures": testPictures,
+		"updates itself": testUpdates, "lists many sources": testManySources, "follows a new version": testNewVersion,
+		"shows a lost connection": testLost,
+		"finds a call":            testSearch, "shows hostile calls as text": testHostile, "finds by the address": testAddress,
+		"blocks other scripts": testPolicy,
+		"fits every width":     testWidths, "can be read": testContrast, "works by keyboard": testKeyboard, "pictures": testPictures,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of it is waiting for the browser
@@ -33,7 +33,7 @@ func testNumbers(t *testing.T, b *chromium) {
 	a := busy(time.Now())
 	p := b.open(t, serve(t, a).URL+"/", desktop)
 	p.await("the numbers", "!document.getElementById('numbers').hidden")
-	p.has("#state", "READY", "nothing was lost within a minute", "xdp-native", "3d 4h", "v0.1.0", "Data live")
+	p.has("#state", "READY", "nothing was lost in the last minute", "xdp-native", "3d 4h", "v0.1.0", "Data live")
 	p.has("#charts", "Live dialogs "+grouped(a.status.Dialogs), "8,420 early, 61,203 ended",
 		"Creates", "/s", grouped(a.status.CreateRecv)+" since the start", "Losses 0 /s", "none since the start")
 	p.has("#losses-none", "Nothing was lost since the start, 3d 4h ago.")
@@ -47,7 +47,7 @@ func testNumbers(t *testing.T, b *chromium) {
 	p.has("#backups-table", "10.0.0.3:5556 up for 3d 4h 1,246,302,112 3 0 0 0", "standby.example.net:5556 = [2001:db8:85a3::8a2e:370:7334]:5556 up for 1d 5h 402,110,245 0 0 12 4")
 	p.has("#listeners-table", "10.0.0.2:5556 623,401,994 611,000,112 12,401,882 12,390,110 fragment 0")
 	p.has("#allowed", "Packets are taken from 10.0.0.0/16, 2001:db8:85a3::/48.")
-	// The curves are drawn, from the left edge to the right.
+	// The curves reach from the left edge to the right.
 	for i := range 5 {
 		d := evaluate[string](p, fmt.Sprintf("document.querySelectorAll('.tile .line')[%d].getAttribute('d')", i))
 		if len(d) < 2000 {
@@ -94,16 +94,16 @@ func testEmpty(t *testing.T, b *chromium) {
 func testTrouble(t *testing.T, b *chromium) {
 	p := b.open(t, serve(t, losing(time.Now())).URL+"/", desktop)
 	p.await("the numbers", "!document.getElementById('numbers').hidden")
-	p.has("#state", "LOSING", "lost within 1m0s: ring_full", "xdp-generic", "Not a better mode because eth0: native XDP: the driver virtio_net has no room")
+	p.has("#state", "LOSING", "lost within 1m0s: ring_full", "xdp-generic", "Fallback because eth0: native XDP: the driver virtio_net has no room")
 	p.has("#losses-table", "backup 10.0.0.3:5556 queue full 10,752 +10,752", "listener 10.0.0.2:5556 ring full 1,470 +1,470", "socket buffer 17 +17")
-	p.has("#full", "Full in 30m 40s if it goes on growing like this.")
+	p.has("#full", "Full in 30m 40s at the current growth.")
 	p.has("#rings", "ring 1 94 %, most 100 % of 64 MiB")
-	p.has("#saved", "Saves that failed 30", "no space left on device", "Overflowed before the start 31", "Recorded 4,100,000 datagrams, 512 MiB of 1 GiB",
+	p.has("#saved", "Failed saves 30", "no space left on device", "Overflowed before the start 31", "Recorded 4,100,000 datagrams, 512 MiB of 1 GiB",
 		"Not recorded 1,200 slow disk", "Recording fails write /var/lib/binrepd/record/7: no space left on device")
 	p.has("#syncs-card", "to 10.0.0.4:5556", "pass 1 of 2, 402,110 of about 1,304,000, 401,900 packets", "3m 41s left")
 	p.has("#backups-table", "refused for", "connection refused", "412,345 10,752")
 	p.has("#allowed", "Denied most: 203.0.113.7 (120).")
-	// The silent source is not the first to have come, but the first to be read.
+	// The silent source didn't come first, but is listed first.
 	p.has("#sources-table tbody tr", "10.0.0.14:5555", "7m")
 	for _, selector := range []string{
 		"#losses-table tbody tr td:last-child", "#full", "#rings .quantity:nth-child(2) .value", "#backups-table tbody tr td:nth-child(2)", "#word", ".tile.lost .value",
@@ -115,7 +115,8 @@ func testTrouble(t *testing.T, b *chromium) {
 	p.quiet()
 }
 
-// testUpdates: what changes is shown without a reload, what didn't change is left alone, and only a new word is told to those who listen.
+// testUpdates: changes are shown without a reload, unchanged parts stay untouched, and screen readers are told only a
+// new word.
 func testUpdates(t *testing.T, b *chromium) {
 	a := busy(time.Now())
 	p := b.open(t, serve(t, a).URL+"/", desktop)
@@ -196,7 +197,7 @@ func testManySources(t *testing.T, b *chromium) {
 	p.quiet()
 }
 
-// testNewVersion: a page that was opened before an upgrade loads the new one.
+// testNewVersion: after an upgrade, an open page loads the new version.
 func testNewVersion(t *testing.T, b *chromium) {
 	a := busy(time.Now())
 	p := b.open(t, serve(t, a).URL+"/", desktop)
@@ -212,7 +213,7 @@ func testNewVersion(t *testing.T, b *chromium) {
 	}
 }
 
-// testLost: whatever becomes of the connection, the page says so and how old its numbers are, and recovers by itself.
+// testLost: whenever the connection fails, the page shows that and the age of its data, and recovers by itself.
 func testLost(t *testing.T, b *chromium) {
 	a := busy(time.Now())
 	s := httptest.NewUnstartedServer(nil)
@@ -229,7 +230,7 @@ func testLost(t *testing.T, b *chromium) {
 		f.set(mode)
 		p.await("the word of loss with "+mode, word+" === 'NO ANSWER'")
 		p.await("the age of the data", "/Data [1-9]\\d*[sm].* old/.test(document.getElementById('facts').innerText.replace(/\\s+/g, ' '))")
-		p.has("#state", "from the appliance: it", "What you see is of", "when it was READY.")
+		p.has("#state", "from the appliance: it", "The data shown is from", "when it was READY.")
 		p.has(".tile.live", grouped(a.status.Dialogs)) // what was known stays
 		if got := evaluate[string](p, "document.body.dataset.lost + ' ' + document.title.split(' · ')[0] + ' ' + document.getElementById('state').dataset.word"); got != "yes NO ANSWER lost" {
 			t.Errorf("%s: the page shows %q", mode, got)
@@ -238,7 +239,7 @@ func testLost(t *testing.T, b *chromium) {
 		p.await("the word after "+mode, word+" === 'READY' && document.body.dataset.lost === ''")
 		p.has("#facts", "Data live")
 	}
-	// A page that never got an answer says so, too.
+	// A page that never got an answer shows that, too.
 	f.set("")
 	q := b.open(t, s.URL+"/", desktop)
 	q.await("the word", word+" === 'READY'")

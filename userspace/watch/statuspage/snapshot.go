@@ -16,22 +16,23 @@ import (
 // freshFor is how long viewers share a status.
 const freshFor = time.Second
 
-// snapshot is the status that viewers share, as it is sent. It is taken when somebody asks and the last one is old.
+// snapshot is the encoded status that viewers share. It is taken again on request if the last one is too old.
 type snapshot struct {
 	take func() control.Status
 	now  func() time.Time
 
-	mu     sync.Mutex // guards what follows, and lets one take it for all
+	mu     sync.Mutex // guards the fields below; one viewer takes the status for all
 	at     time.Time
 	plain  []byte
-	packed []byte // compressed; nil until somebody wants it so
+	packed []byte // compressed; nil until a client wants it
 }
 
-// encoded returns the status as JSON, compressed by gzip if packed. The bytes are shared and must not be changed.
+// encoded returns the status as JSON, compressed with gzip if packed is true. The bytes are shared and must not be
+// changed.
 func (s *snapshot) encoded(packed bool) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// A clock that was set back must not stop the page until it has caught up.
+	// If the clock was set back, don't wait until it has caught up.
 	if now := s.now(); s.plain == nil || now.Sub(s.at) >= freshFor || now.Before(s.at) {
 		plain, err := json.Marshal(s.take())
 		if err != nil {
@@ -48,17 +49,17 @@ func (s *snapshot) encoded(packed bool) ([]byte, error) {
 	return s.packed, nil
 }
 
-// compress is by gzip, quickly: a status of a thousand sources shrinks from 200 to 30 KB.
+// compress compresses with gzip at its fastest level: a status with a thousand sources shrinks from 200 to 30 KB.
 func compress(plain []byte) []byte {
 	var out bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // the level is a valid one
-	_, _ = w.Write(plain)                             // a Buffer takes everything
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // the level is valid
+	_, _ = w.Write(plain)                             // a Buffer never fails
 	_ = w.Close()
 	return out.Bytes()
 }
 
-// wantsGzip tells whether the client takes gzip. One that refuses it by a quality of zero gets it all the same only if it names it, which
-// none does.
+// wantsGzip reports whether the client accepts gzip. It ignores quality values, since no client names gzip only to
+// refuse it.
 func wantsGzip(r *http.Request) bool {
 	for field := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		if strings.TrimSpace(field) == "gzip" {
@@ -78,7 +79,7 @@ func (s *snapshot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	send(w, "application/json", body, packed)
 }
 
-// send writes a body that may have been compressed.
+// send writes a body that may be compressed.
 func send(w http.ResponseWriter, kind string, body []byte, packed bool) {
 	h := w.Header()
 	h.Set("Content-Type", kind)
@@ -87,5 +88,5 @@ func send(w http.ResponseWriter, kind string, body []byte, packed bool) {
 	if packed {
 		h.Set("Content-Encoding", "gzip")
 	}
-	_, _ = w.Write(body) // an error means that the client is gone
+	_, _ = w.Write(body) // an error means that the client has disconnected
 }

@@ -10,7 +10,7 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// TestViewersShareAStatus: however many ask, and in whichever form, one status is taken a second.
+// TestViewersShareAStatus: for any number of viewers and both encodings, one status a second is taken.
 func TestViewersShareAStatus(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	a := empty(now)
@@ -47,7 +47,7 @@ func TestViewersShareAStatus(t *testing.T) {
 	}
 }
 
-// TestStatusIsFresh: what is shown is at most a second old, in both forms.
+// TestStatusIsFresh: the status is at most a second old, in both encodings.
 func TestStatusIsFresh(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	a := empty(now)

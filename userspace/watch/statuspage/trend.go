@@ -12,41 +12,42 @@ import (
 )
 
 const (
-	// trendWindow is how far back the charts go: long enough to see a failover happen, short enough to see each second of it.
+	// trendWindow is the length of the charts: long enough to see a whole failover, short enough to see each second of
+	// it.
 	trendWindow = 5 * time.Minute
-	// growthWindow is how long a loss is shown as growing; it is what the word LOSING goes by, too.
+	// growthWindow is how long a loss is shown as growing. The word LOSING uses the same time.
 	growthWindow = time.Minute
 )
 
-// Trend remembers the counters of the last minutes second by second, so that a page has its charts in the moment in which it is
-// opened. It is safe for concurrent use.
+// Trend keeps the counters of the last minutes, second by second. So a page has its charts as soon as it is opened. It
+// is safe for concurrent use.
 type Trend struct {
-	// StaleAfter is how long a source may be silent before the page marks it; 0: for ever.
+	// StaleAfter is how long a source may be silent before the page marks it; 0 means for ever.
 	StaleAfter time.Duration
 
 	mu     sync.Mutex
-	points []point     // oldest first, as far back as trendWindow
+	points []point     // oldest first, at most trendWindow old
 	losses []lossTable // oldest first; all but the first within growthWindow
 }
 
-// point is the counters at a time.
+// point holds the counters at one time.
 type point struct {
 	at                                  time.Time
 	created, updated, ended, lost, live uint64
 }
 
-// lossTable is every loss that had happened at a time.
+// lossTable holds all losses up to one time.
 type lossTable struct {
 	at     time.Time
-	counts []Loss // in the order of compareLosses
+	counts []Loss // sorted by compareLosses
 }
 
-// Loss is one way in which the replica, or one of its backups, has become less than whole.
+// Loss is one way in which the replica or one of its backups has become incomplete.
 type Loss struct {
 	Place  string `json:"place"` // "listener ADDRESS", "table" or "backup ADDRESS"
 	Reason string `json:"reason"`
 	Count  uint64 `json:"count"` // since the start
-	// Growth is how much of Count came within the last minute.
+	// Growth is the part of Count that came within the last minute.
 	Growth uint64 `json:"growth"`
 }
 
@@ -54,7 +55,7 @@ func compareLosses(a, b Loss) int {
 	return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.Reason, b.Reason))
 }
 
-// lossesOf lists what is lost, by place and reason.
+// lossesOf lists the losses by place and reason.
 func lossesOf(s *control.Status) []Loss {
 	var list []Loss
 	add := func(place, reason string, n uint64) {
@@ -78,7 +79,7 @@ func lossesOf(s *control.Status) []Loss {
 	return list
 }
 
-// Sample takes over the counters of s. It is to be called about once a second.
+// Sample records the counters of s. Call it about once a second.
 func (t *Trend) Sample(now time.Time, s *control.Status) {
 	p := point{at: now, created: s.CreateRecv, updated: s.UpdateRecv, ended: s.DeleteRecv, live: s.Dialogs}
 	losses := lossesOf(s)
@@ -95,13 +96,13 @@ func (t *Trend) Sample(now time.Time, s *control.Status) {
 	for len(t.points) > 1 && now.Sub(t.points[0].at) > trendWindow {
 		t.points = t.points[1:]
 	}
-	// One table older than the window stays, as what the newest is compared with.
+	// One table that is older than the window stays. The newest is compared with it.
 	for len(t.losses) > 2 && now.Sub(t.losses[1].at) >= growthWindow {
 		t.losses = t.losses[1:]
 	}
 }
 
-// growing returns the losses, with their growth.
+// growing returns the losses with their growth.
 func (t *Trend) growing() []Loss {
 	if len(t.losses) == 0 {
 		return []Loss{}
@@ -118,8 +119,8 @@ func (t *Trend) growing() []Loss {
 	return list
 }
 
-// trendAnswer is the answer to /api/trend. The lists are as long as At; counters count since the start of the process, and begin
-// again with another one.
+// trendAnswer is the answer to /api/trend. All lists have the length of At. Counters count since the start of the
+// process, and restart with a new process.
 type trendAnswer struct {
 	At         []int64  `json:"at"` // Unix milliseconds
 	CreateRecv []uint64 `json:"create_recv"`
@@ -131,8 +132,8 @@ type trendAnswer struct {
 	StaleAfter float64  `json:"stale_after_seconds"` // 0: never
 }
 
-// answer tells of what came after that time, in Unix milliseconds; of everything if that lies ahead of us, which means that the clock was set
-// back, or that whoever asks means another appliance.
+// answer returns everything after that time, in Unix milliseconds. If that time is in the future, it returns
+// everything: the clock was set back, or the client has data of another appliance.
 func (t *Trend) answer(after int64) trendAnswer {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -36,7 +36,7 @@ func TestTrend(t *testing.T) {
 	for after, want := range map[int64]int{
 		start.Add(989 * time.Second).UnixMilli():  10,
 		start.Add(999 * time.Second).UnixMilli():  0,
-		start.Add(9999 * time.Second).UnixMilli(): 301, // of another appliance, or of a clock that was set back since
+		start.Add(9999 * time.Second).UnixMilli(): 301, // of another appliance, or the clock was set back since
 		start.UnixMilli():                         301,
 		-1:                                        301,
 	} {
@@ -46,7 +46,7 @@ func TestTrend(t *testing.T) {
 	}
 }
 
-// TestLosses: by place and reason, those that are none left out, with what came within the last minute.
+// TestLosses: the losses by place and reason, without zeros, with their growth within the last minute.
 func TestLosses(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	trend := &Trend{}
@@ -66,7 +66,7 @@ func TestLosses(t *testing.T) {
 			t.Errorf("after %d s:\ngot  %v\nwant %v", seconds, got, want)
 		}
 	}
-	// All of it came since the start, seconds ago.
+	// All of it came since the start, a second ago.
 	check(1, Loss{"backup b:1", "queue_full", 20, 20}, Loss{"backup c:1", "not_sent", 30, 30},
 		Loss{"listener 10.0.0.2:5556", "ring_full", 7, 7}, Loss{"listener [::1]:5556", "ring_full", 1, 1})
 	s.Listeners[0].Lost["socket_buffer"] = 2
@@ -86,7 +86,7 @@ func TestLosses(t *testing.T) {
 	}
 }
 
-// TestTrendWhileRead: the race detector watches a feeder and readers.
+// TestTrendWhileRead runs a feeder and readers under the race detector.
 func TestTrendWhileRead(t *testing.T) {
 	a := busy(time.Now())
 	h := show(a)

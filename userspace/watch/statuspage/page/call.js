@@ -1,4 +1,4 @@
-// The search of a call. Everything here was chosen by whoever placed the call, so it is shown by foreign().
+// The search for a call. Whoever placed the call chose everything here, so it is shown by foreign().
 
 const stateNames = {1: 'unconfirmed', 2: 'early', 3: 'answered', 4: 'confirmed', 5: 'ended'};
 
@@ -7,7 +7,7 @@ class Call {
     this.input = byId('callid');
     byId('search').addEventListener('submit', (e) => {
       e.preventDefault();
-      // People paste whole header lines, and blanks around them.
+      // Users paste whole header lines, and surrounding blanks.
       const callid = this.input.value.trim().replace(/^(call-id|i)\s*:\s*/i, '');
       if (callid) this.find(callid);
     });
@@ -23,7 +23,7 @@ class Call {
     this.fromAddress();
   }
 
-  // fromAddress follows the part of the address behind #, by which a call can be bookmarked and told to others.
+  // fromAddress follows the part of the address after #. With it a call can be bookmarked and shared.
   fromAddress() {
     const callid = new URLSearchParams(location.hash.slice(1)).get('call');
     if (callid && callid !== this.callid) {
@@ -58,7 +58,7 @@ class Call {
     }
     if (this.asked !== asked) return;
     const shown = answer.dialogs.length, n = answer.total, at = ' at ' + clock(Date.now());
-    if (n === 0) this.say('Not in the table' + at + '. It has ended, or this appliance never heard of it. Call-IDs are compared exactly, capitals too.');
+    if (n === 0) this.say('Not in the table' + at + '. The call has ended, or this appliance never received it. Call-IDs are case-sensitive.');
     else this.say((n === 1 ? 'One dialog' : count(n) + ' dialogs') + at + (shown < n ? '; the first ' + shown + ' are shown, binrepd dialogs get shows all.' : '.'));
     byId('call-list').replaceChildren(...answer.dialogs.map((d) => this.dialog(d)));
     byId('call-title').focus({preventScroll: true});

@@ -1,4 +1,4 @@
-// Charts and cards: what the appliance holds, lost and has room for.
+// Charts and cards: what the appliance holds, what it has lost, and how much room it has.
 
 class Cards {
   constructor() {
@@ -56,9 +56,9 @@ class Cards {
   }
 
   drawLatency(l) {
-    // A logarithmic scale from 1 µs to 1 s: the quantiles of one appliance lie powers of ten apart.
+    // A logarithmic scale from 1 µs to 1 s, because the quantiles of one appliance differ by powers of ten.
     const part = (us) => (us > 0 ? Math.log10(Math.max(us, 1)) / 6 : 0);
-    this.latency.draw([['median', l.p50_us], ['99 %', l.p99_us], ['99.9 %', l.p99_9_us], ['most', l.max_us]].map(
+    this.latency.draw([['median', l.p50_us], ['99 %', l.p99_us], ['99.9 %', l.p99_9_us], ['maximum', l.max_us]].map(
       ([name, us]) => ({name, text: us > 0 ? micro(us) : '–', part: part(us)})));
   }
 
@@ -71,8 +71,8 @@ class Cards {
       items.push({name: 'dialogs', text: count(n) + ' of ' + count(s.max_dialogs), part: n / s.max_dialogs, mark: level(n / s.max_dialogs)});
     }
     this.memory.draw(items);
-    const soon = s.full_in_seconds !== null && s.full_in_seconds < 30 * 86400; // what takes longer is no growth
-    put(byId('full'), soon ? 'Full in ' + span(s.full_in_seconds) + ' if it goes on growing like this.' : 'It doesn\'t fill at this rate.');
+    const soon = s.full_in_seconds !== null && s.full_in_seconds < 30 * 86400; // more than a month is not shown
+    put(byId('full'), soon ? 'Full in ' + span(s.full_in_seconds) + ' at the current growth.' : 'Not filling up at the current rate.');
     byId('full').dataset.mark = soon && s.full_in_seconds < 3600 ? 'bad' : '';
   }
 
@@ -92,10 +92,10 @@ class Cards {
     if (st) {
       pairs.push(['Last save', never(st.saved) ? 'none yet' : span((now - Date.parse(st.saved)) / 1000) + ' ago', st.error ? 'bad' : '']);
       if (!never(st.saved)) {
-        pairs.push(['What was saved', count(st.saved_dialogs) + ' dialogs, ' + bytes(st.saved_bytes)]);
-        pairs.push(['It took', micro(st.save_seconds * 1e6)]);
+        pairs.push(['Saved', count(st.saved_dialogs) + ' dialogs, ' + bytes(st.saved_bytes)]);
+        pairs.push(['Duration', micro(st.save_seconds * 1e6)]);
       }
-      if (st.failures) pairs.push(['Saves that failed', count(st.failures), st.error ? 'bad' : '']);
+      if (st.failures) pairs.push(['Failed saves', count(st.failures), st.error ? 'bad' : '']);
       if (st.error) pairs.push(['Error', st.error, 'bad', 'long']);
       if (!never(st.restored)) pairs.push(['Restored at the start', count(st.restored_dialogs) + ' dialogs']);
       if (st.damaged) pairs.push(['Damaged file', st.damaged, 'warn', 'long']);
@@ -123,7 +123,7 @@ class Cards {
       ['Ended, still remembered', count(s.tombstones)],
       ['Expired live', count(s.expired.live)],
       ['Expired early', count(s.expired.early)],
-      ...(s.expired.ghosts ? [['Ghosts ended by hand', count(s.expired.ghosts)]] : []),
+      ...(s.expired.ghosts ? [['Ghosts removed', count(s.expired.ghosts)]] : []),
     ]);
   }
 
@@ -139,7 +139,7 @@ class Cards {
     pairs.push(['Rejected', count(rejected)]);
     for (const [name, n] of reasons(s.rejected)) pairs.push([plain(name), count(n), '', 'inner']);
     pairs.push(['Lost', count(lost), lost ? 'bad' : '']);
-    if (s.seen > sum) pairs.push(['Under way', count(s.seen - sum)]);
+    if (s.seen > sum) pairs.push(['In progress', count(s.seen - sum)]);
     this.account.draw(pairs);
   }
 
@@ -156,7 +156,7 @@ class Cards {
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-// percent writes a share; what is above nothing is never written as 0 %.
+// percent formats a share. A nonzero share is never shown as 0 %.
 function percent(share) {
   if (share > 0 && share < 0.01) return '<1 %';
   return whole.format(share * 100) + ' %';

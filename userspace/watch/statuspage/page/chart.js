@@ -2,7 +2,7 @@
 
 const chartSpan = 300; // seconds
 
-// niceTop is the end of a scale: the next 1, 2 or 5 with zeros behind it.
+// niceTop returns the end of a scale: the next 1, 2 or 5 times a power of ten.
 function niceTop(n) {
   if (!(n > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(n));
@@ -10,7 +10,7 @@ function niceTop(n) {
   return 10 * power;
 }
 
-// compact writes the end of a scale.
+// compact formats the end of a scale.
 function compact(n) {
   for (const [size, unit] of [[1e9, 'G'], [1e6, 'M'], [1e3, 'k']]) if (n >= size) return String(+(n / size).toPrecision(3)) + unit;
   return String(+n.toPrecision(3));
@@ -23,7 +23,7 @@ function svg(name, attributes = {}, ...children) {
   return e;
 }
 
-// Chart is a tile: a name, the value of this moment, and a curve of how it came about.
+// Chart is a tile: a name, the current value, and a curve of the last minutes.
 class Chart {
   constructor(parent, kind, name, unit) {
     this.name = name;
@@ -46,7 +46,7 @@ class Chart {
     this.picture.addEventListener('pointerleave', () => this.leave());
   }
 
-  // draw shows points [seconds ago, value or null where nothing is known], oldest first; from is where the scale begins.
+  // draw shows points [seconds ago, value or null if unknown], oldest first. from is the start of the scale.
   draw({points, value, note, fromZero = true, mark = ''}) {
     const known = points.filter(([, v]) => v !== null).map(([, v]) => v);
     const peak = known.reduce((a, b) => Math.max(a, b), 0), least = fromZero ? 0 : known.reduce((a, b) => Math.min(a, b), peak);
@@ -86,7 +86,7 @@ class Chart {
     this.picture.setAttribute('aria-label', this.name + ': ' + value + this.unit + ' now, at most ' + count(peak) + ' within five minutes');
   }
 
-  // point shows the value under the pointer instead of the latest.
+  // point shows the value under the pointer instead of the latest value.
   point(e) {
     const box = this.picture.getBoundingClientRect();
     const ago = chartSpan * (1 - (e.clientX - box.left) / box.width);
@@ -110,7 +110,7 @@ class Chart {
   }
 }
 
-// Trend keeps the last minutes of counters, as /api/trend tells them, and turns them into rates.
+// Trend keeps the counters of the last minutes, as /api/trend sends them, and computes rates.
 class Trend {
   constructor() {
     this.at = [];
@@ -123,7 +123,7 @@ class Trend {
     return this.at.length ? this.at[this.at.length - 1] : 0;
   }
 
-  // add takes over an answer: what is new in it or, where it goes back behind what is known, all of it.
+  // add takes an answer. If it continues the known data, it is appended; otherwise it replaces it.
   add(answer) {
     if (answer.at.length && answer.at[0] <= this.newest) {
       this.at = [];
@@ -140,12 +140,12 @@ class Trend {
     this.staleAfter = answer.stale_after_seconds;
   }
 
-  // values are the points of a column as a Chart takes them.
+  // values returns the points of a column for a Chart.
   values(name) {
     return this.at.map((t, i) => [(this.newest - t) / 1000, this.columns[name][i]]);
   }
 
-  // rates are the points of a counter's growth a second. Where the counter began again, or seconds are missing, nothing is known.
+  // rates returns the growth of a counter per second. It is unknown where the counter restarted or seconds are missing.
   rates(name) {
     const c = this.columns[name], points = [];
     for (let i = 1; i < c.length; i++) {
@@ -156,7 +156,7 @@ class Trend {
     return points;
   }
 
-  // recent is the growth of a counter a second over the last three.
+  // recent returns the growth of a counter per second over the last three seconds.
   recent(name) {
     const points = this.rates(name).slice(-3).filter(([, v]) => v !== null);
     return points.length ? points.reduce((a, [, v]) => a + v, 0) / points.length : 0;

@@ -1,12 +1,12 @@
-// Asking the appliance once a second, and telling how it stands and whether it still answers.
+// Polls the appliance once a second, and shows its state and whether it still answers.
 
-const every = 1000; // milliseconds, as often as the appliance takes a new status
-const everyHidden = 10000; // when nobody looks; the icon and the title still tell
+const every = 1000; // milliseconds; the appliance takes a new status as often
+const everyHidden = 10000; // while the page is hidden; the icon and the title still show the state
 const patience = 4000; // for an answer
 const quiet = 3000; // without an answer, until the page says so
 
 const words = {
-  READY: ['good', 'M5 12.5l4.5 4.5L19 7.5', 'Sources send, and nothing was lost within a minute.', '#1a7f4b'],
+  READY: ['good', 'M5 12.5l4.5 4.5L19 7.5', 'Sources send, and nothing was lost in the last minute.', '#1a7f4b'],
   IDLE: ['idle', 'M6 12h12', '', '#5b6571'],
   STALE: ['warn', 'M12 6v6.5l4 2.5M12 3a9 9 0 1 0 .01 0', '', '#b7791f'],
   LOSING: ['bad', 'M12 5v9M12 18.5v.5', '', '#c9231d'],
@@ -15,20 +15,20 @@ const words = {
 
 let status = null; // the last one
 let answeredAt = 0; // performance.now() of it
-let serverAhead = 0; // milliseconds by which the appliance's clock is ahead of ours
-let lookedAt = performance.now(); // since when the page is looked at
-let trouble = ''; // why the last question had no answer
-let broken = ''; // what went wrong here
+let serverAhead = 0; // milliseconds by which the appliance's clock is ahead of this browser's
+let lookedAt = performance.now(); // since when the page is visible
+let trouble = ''; // why the last request failed
+let broken = ''; // an error in this script
 
 const trend = new Trend();
 const cards = new Cards();
 const tables = new Tables();
 const facts = new Pairs(byId('facts')), grounds = new Pairs(byId('grounds'));
 
-// serverNow is the time of the appliance, in Unix milliseconds: ages are told by one clock only.
+// serverNow returns the time of the appliance in Unix milliseconds. All ages are computed with this one clock.
 const serverNow = () => Date.now() + serverAhead;
 
-// ask gets JSON.
+// ask requests JSON.
 async function ask(path, signal) {
   let response;
   try {
@@ -41,7 +41,7 @@ async function ask(path, signal) {
     throw new Error('it answers ' + response.status + (told ? ', ' + told : ''));
   }
   const date = Date.parse(response.headers.get('Date'));
-  // Date has whole seconds: half of one is added, and only a clock that is off by more is corrected.
+  // Date has whole seconds, so half a second is added. Smaller differences between the clocks are not corrected.
   if (date) serverAhead = Math.abs(date + 500 - Date.now()) > 1500 ? date + 500 - Date.now() : 0;
   return response.json();
 }
@@ -50,7 +50,7 @@ async function refresh() {
   const signal = AbortSignal.timeout(patience);
   try {
     const [s, t] = await Promise.all([ask('api/status', signal), ask('api/trend?after=' + trend.newest, signal)]);
-    if (status && s.version !== status.version) location.reload(); // another program has another page
+    if (status && s.version !== status.version) location.reload(); // another version has another page
     status = s;
     trend.add(t);
     answeredAt = performance.now();
@@ -70,12 +70,12 @@ function draw() {
     byId('numbers').hidden = false;
     broken = '';
   } catch (err) {
-    broken = 'This page can\'t show what the appliance told: ' + err.message;
+    broken = 'This page can\'t show the data of the appliance: ' + err.message;
     console.error(err);
   }
 }
 
-// isLost tells whether the numbers are older than a person may believe.
+// isLost reports whether the numbers are too old to be trusted.
 function isLost() {
   if (trouble) return true;
   return !document.hidden && performance.now() - Math.max(answeredAt, lookedAt) > quiet;
@@ -87,7 +87,7 @@ function drawState() {
   if (lost) {
     word = 'NO ANSWER';
     reason = 'from the appliance: ' + (trouble || 'it takes too long') + '.' +
-      (s ? ' What you see is of ' + clock(Date.now() - age * 1000) + ', when it was ' + s.word + '.' : '');
+      (s ? ' The data shown is from ' + clock(Date.now() - age * 1000) + ', when it was ' + s.word + '.' : '');
   } else if (broken) {
     reason = broken;
   }
@@ -102,7 +102,7 @@ function drawState() {
   if (s) {
     list.push(['Data', lost ? span(age) + ' old' : 'live', lost ? 'bad' : 'good']);
     list.push(['Mode', s.mode, s.fallback_reason ? 'warn' : '']);
-    if (s.fallback_reason) why.push(['Not a better mode because', s.fallback_reason]);
+    if (s.fallback_reason) why.push(['Fallback because', s.fallback_reason]);
     for (const i of s.interfaces || []) if (i.reason && i.reason !== s.fallback_reason) why.push([i.name + ' is in ' + i.mode + ' because', i.reason]);
     list.push(['Up', span((serverNow() - Date.parse(s.started)) / 1000)]);
     if (Math.abs(s.clock_ahead_seconds) >= 1) list.push(['Clock', 'has jumped by ' + skew(s.clock_ahead_seconds), 'warn']);
@@ -139,7 +139,7 @@ document.addEventListener('visibilitychange', () => {
   lookedAt = performance.now();
   if (!document.hidden) wake();
 });
-setInterval(drawState, every); // the age of the data grows while nothing comes
+setInterval(drawState, every); // the age of the data grows while no answer comes
 
 new Call();
 run();

@@ -1,7 +1,7 @@
-// Lists and tables that are drawn again each second. Rows are kept and only what changed is written, so that a reader's
-// selection, focus and place stay.
+// Lists and tables that are drawn again each second. Rows are kept and only changes are written, so that the reader's
+// selection, focus and scroll position stay.
 
-// Rows keeps the children of one element in step with a list of items.
+// Rows keeps the children of one element in sync with a list of items.
 class Rows {
   constructor(parent, make, update) {
     this.parent = parent;
@@ -36,19 +36,20 @@ class Rows {
   }
 }
 
-// putAddress sets an address, which may be broken before its port.
+// putAddress sets an address, which may be wrapped before its port.
 function putAddress(e, text) {
   if (e.textContent === text) return;
   const port = text.lastIndexOf(':');
   e.replaceChildren(text.slice(0, port), element('wbr'), text.slice(port));
 }
 
-// Table is a table whose columns are {name, text(item), order?(item), kind?, mark?(item)}. Columns with an order can be sorted by. On narrow screens each row becomes a
-// block whose cells name their column; the roles keep it a table for those who hear it.
+// Table is a table whose columns are {name, text(item), order?(item), kind?, mark?(item)}. Columns with an order are
+// sortable. On narrow screens each row becomes a block whose cells name their column. The roles keep it a table for
+// screen readers.
 class Table {
   constructor(parent, label, columns, sortBy) {
     this.columns = columns;
-    this.by = sortBy ?? null; // a column, or null: as it comes
+    this.by = sortBy ?? null; // a column, or null for the given order
     this.down = true;
     const head = element('tr', {role: 'row'});
     for (const c of columns) {
@@ -101,12 +102,12 @@ class Table {
     }
   }
 
-  // trouble tells whether a cell of the item would be marked.
+  // trouble reports whether any cell of the item is marked.
   trouble(item) {
     return this.columns.some((c) => c.mark && /warn|bad/.test(c.mark(item)));
   }
 
-  // draw shows the items, at most so many of them: as they were sorted, or those with something wrong first.
+  // draw shows at most this many items: in sorted order, or those with problems first.
   draw(items, key, most = Infinity) {
     this.last = [items, key, most];
     if (this.by) {
@@ -118,7 +119,7 @@ class Table {
   }
 }
 
-// Bars is a list of quantities with a bar each: {name, text, part, most?, mark?}; part and most are shares from 0 to 1.
+// Bars is a list of quantities with a bar each: {name, text, part, most?, mark?}. part and most are shares from 0 to 1.
 class Bars {
   constructor(parent) {
     this.rows = new Rows(parent, (item) => {

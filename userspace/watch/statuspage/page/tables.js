@@ -1,6 +1,6 @@
-// The tables: who sends, who gets, and the ways in.
+// The tables: sources, backups, and listen addresses.
 
-// fewSources is how many are shown at first: as many as can be taken in.
+// fewSources is how many sources are shown at first.
 const fewSources = () => (matchMedia('(max-width: 680px)').matches ? 6 : 20);
 
 class Tables {
@@ -14,7 +14,7 @@ class Tables {
       address,
       perSecond,
       {name: 'Events', text: (s) => count(s.events), order: (s) => s.events, kind: 'number'},
-      {name: 'Heard', text: (s) => ago(s.last), order: (s) => (never(s.last) ? 0 : Date.parse(s.last)), kind: 'number', mark: (s) => (silent(s) ? 'warn' : '')},
+      {name: 'Last event', text: (s) => ago(s.last), order: (s) => (never(s.last) ? 0 : Date.parse(s.last)), kind: 'number', mark: (s) => (silent(s) ? 'warn' : '')},
       {
         name: 'Clock', text: (s) => (s.clock_skew_seconds === null ? '–' : skew(s.clock_skew_seconds)), kind: 'number',
         order: (s) => Math.abs(s.clock_skew_seconds ?? -1), mark: (s) => (Math.abs(s.clock_skew_seconds ?? 0) >= 5 ? 'warn' : ''),
@@ -35,9 +35,9 @@ class Tables {
       {name: 'Queued', text: (d) => count(d.queued), kind: 'number'},
       {name: 'Dropped', text: (d) => count(d.dropped + d.lost), kind: 'number', mark: (d) => (d.dropped + d.lost ? 'bad' : '')},
       {name: 'Held back', text: (d) => count(total(d.held)), kind: 'number'},
-      {name: 'Foreign sockets', text: (d) => count(d.unmatched), kind: 'number'},
+      {name: 'Unmatched sockets', text: (d) => count(d.unmatched), kind: 'number'},
     ]);
-    this.listeners = new Table(byId('listeners-table'), 'Ways in', [
+    this.listeners = new Table(byId('listeners-table'), 'Listen addresses', [
       {name: 'Listener', text: (l) => l.address, kind: 'address'},
       {name: 'Seen', text: (l) => count(l.seen), kind: 'number'},
       {name: 'Through XDP', text: (l) => count(l.steered), kind: 'number'},
@@ -68,16 +68,16 @@ class Tables {
   }
 }
 
-// skew writes by how many seconds a clock is ahead.
+// skew formats how many seconds a clock is ahead.
 function skew(seconds) {
   if (Math.abs(seconds) < 1) return '±0s';
   return (seconds > 0 ? '+' : '−') + span(Math.abs(seconds));
 }
 
-// allowed tells from whom packets are taken, and who was turned away most.
+// allowed describes the allowed sources, and those refused most.
 function allowed(s) {
   const list = s.allow || [], parts = [];
-  let from = list.length ? list.slice(0, 8).join(', ') + (list.length > 8 ? ' and ' + (list.length - 8) + ' more' : '') : 'everyone who reaches the port';
+  let from = list.length ? list.slice(0, 8).join(', ') + (list.length > 8 ? ' and ' + (list.length - 8) + ' more' : '') : 'any source that reaches the port';
   if (s.source_rate) from += ', at most ' + count(s.source_rate) + ' a second from each address';
   parts.push('Packets are taken from ' + from + '.');
   for (const [name, refused] of [['Denied most', s.denied_sources], ['Limited most', s.rate_limited_sources]]) {

@@ -1,9 +1,9 @@
-// How things are written: numbers, times, and text that strangers chose. Everything reaches the document as text, by
-// textContent; no function of this page makes markup from a string.
+// Formats numbers, times, and untrusted text. All text reaches the document by textContent; no function of this page
+// makes markup from a string.
 
 const byId = (id) => document.getElementById(id);
 
-// element makes an element with attributes and children; a string becomes a text.
+// element makes an element with attributes and children. A string becomes a text node.
 function element(name, attributes = {}, ...children) {
   const e = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) e.setAttribute(key, value);
@@ -11,7 +11,7 @@ function element(name, attributes = {}, ...children) {
   return e;
 }
 
-// put sets a text if it is another one, so that what didn't change keeps the reader's selection.
+// put sets a text if it has changed. So unchanged text keeps the reader's selection.
 function put(e, text) {
   text = String(text);
   if (e.textContent !== text) e.textContent = text;
@@ -22,10 +22,10 @@ const tenth = new Intl.NumberFormat('en', {maximumFractionDigits: 1, minimumFrac
 
 const count = (n) => whole.format(n);
 
-// rate writes events a second.
+// rate formats events a second.
 const rate = (n) => (n > 0 && n < 100 ? tenth : whole).format(n);
 
-// three writes a number with at most three digits that count.
+// three formats a number with at most three significant digits.
 const three = (n) => (n >= 100 ? whole.format(n) : String(+n.toPrecision(3)));
 
 function bytes(n) {
@@ -36,14 +36,14 @@ function bytes(n) {
   return three(n) + ' TiB';
 }
 
-// micro writes microseconds.
+// micro formats microseconds.
 function micro(us) {
   if (us < 1000) return whole.format(us) + ' µs';
   if (us < 1e6) return three(us / 1000) + ' ms';
   return three(us / 1e6) + ' s';
 }
 
-// span writes seconds as people say them, in the two largest units.
+// span formats seconds in their two largest units.
 function span(seconds) {
   let s = Math.max(0, Math.floor(seconds));
   const units = [['d', 86400], ['h', 3600], ['m', 60], ['s', 1]];
@@ -58,10 +58,10 @@ function span(seconds) {
   return parts.join(' ');
 }
 
-// never is how Go writes a time that hasn't come.
+// never recognizes Go's zero time.
 const never = (iso) => !iso || iso.startsWith('0001-');
 
-// clock writes a moment in the reader's time, with the day if it isn't today.
+// clock formats a moment in the reader's time, with the day if it isn't today.
 function clock(ms) {
   const d = new Date(ms), now = new Date();
   const two = (n) => String(n).padStart(2, '0');
@@ -70,7 +70,7 @@ function clock(ms) {
   return d.toDateString() === now.toDateString() ? time : day + ' ' + time;
 }
 
-// total adds up an object of counts.
+// total adds up the counts in an object.
 const total = (counts) => Object.values(counts || {}).reduce((a, b) => a + b, 0);
 
 // reasons lists the counts that aren't zero, the largest first.
@@ -79,11 +79,11 @@ const reasons = (counts) => Object.entries(counts || {}).filter(([, n]) => n > 0
 // plain turns a name of the API into words: ring_full, ring full.
 const plain = (name) => name.replaceAll('_', ' ');
 
-// What doesn't show, or makes other text show differently: control characters, marks that turn the direction of writing, characters
-// without width, and halves of characters, which is how a byte that is no text comes (\udc80 to \udcff).
+// Characters that are invisible or change how other text looks: control characters, marks for the writing direction,
+// characters without width, and lone surrogates. A byte that is not text arrives as one of these (\udc80 to \udcff).
 const unseen = /[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff]|[\u{e0000}-\u{e0fff}]/gu;
 
-// foreign makes a text that a stranger chose readable: what doesn't show is written out as an escape, set off from the rest.
+// foreign makes untrusted text readable: it shows invisible characters as escapes that stand out.
 function foreign(text) {
   const out = element('bdi');
   let from = 0;
