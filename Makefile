@@ -1,4 +1,4 @@
-# Everything that is done with this repository by command. `make help` lists it.
+# All commands for work with this repository. `make help` lists them.
 
 GO       ?= go
 PREFIX   ?= /usr/local
@@ -25,8 +25,9 @@ help: ## list these targets
 build: ## build ./binrepd, a static binary; needs Go only
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o binrepd ./cmd/binrepd
 
-# Packages whose tests use the kernel one at a time: they measure and load the host, and would fail each other. The others side by side.
-# The race detector is the only thing here that needs cgo, hence gcc; told so, it doesn't sleep for a second at the end of each process.
+# Packages whose tests use the kernel run one at a time: they measure and load the host, and would disturb each other. The
+# other packages run in parallel. Only the race detector needs cgo, and so gcc. With atexit_sleep_ms=0 it doesn't sleep for
+# a second at the end of each process.
 KERNELTEST = {{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "binrepd/bpf/bpftest"}}{{$$p}} {{end}}{{end}}{{range .XTestImports}}{{if eq . "binrepd/bpf/bpftest"}}{{$$p}} {{end}}{{end}}
 RACETEST   = CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 15m
 test: ## go vet and all tests with the race detector; as root the kernel tests, too
@@ -39,7 +40,7 @@ test: ## go vet and all tests with the race detector; as root the kernel tests, 
 demo: build ## show the appliance at work: as root over XDP in namespaces, else on loopback
 	$(GO) run ./deploy/demo
 
-# The compiler's version is part of the result, hence exactly these packages.
+# The compiler's version affects the result, so exactly these packages are required.
 generate: ## rebuild the BPF object and its Go bindings (bpf/gen.go)
 	@command -v clang-16 >/dev/null && command -v llvm-strip-16 >/dev/null && \
 		[ -e /usr/include/bpf/bpf_helpers.h ] && [ -e /usr/include/linux/bpf.h ] || { \
@@ -62,8 +63,8 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-# Each test says in one line what it tried and what was lost; RELIABILITY.md has a run of it. A short form of each is in make test.
-# CHAOS chooses among them, as in make chaos CHAOS='Killed|Flood' TESTFLAGS=-count=3.
+# Each test prints one line with what it tried and what was lost; RELIABILITY.md has the results of a run. make test runs
+# a short form of each. CHAOS selects tests, as in make chaos CHAOS='Killed|Flood' TESTFLAGS=-count=3.
 CHAOS ?= Killed|SyncAtFullRate|OverflowWhileAway|Restart|BadNetwork|Flood|SourceRate|Flapping|TinyRing|TwoOnOneInterface|MemoryGroup|FullTable|FullDisk|DamagedState|StuckSurroundings|Soak|SyncToOpenSIPS|FramesMutated|DamageIsFound|TheStandbyHasTheStateOfTheEnd|HashFlood
 chaos: ## as root: the long form of tests of faults, such as 100 kills under load; a quarter of an hour
 	BINREPD_CHAOS=1 BINREPD_REQUIRE_KERNEL=1 $(GO) test -p 1 -count=1 -timeout 60m -v -run '^Test($(CHAOS))' $(TESTFLAGS) ./cmd/binrepd ./bpf ./userspace/out/resync ./userspace/out/savefile ./userspace/state/store
@@ -74,7 +75,7 @@ bench: build ## the table of BENCHMARKS.md: as root ./binrepd bench BENCHARGS (-
 bench-go: ## run every Go benchmark; BENCHFLAGS='-benchtime=1x' for a smoke test
 	$(GO) test -run '^$$' -bench . -benchmem -p 1 $(BENCHFLAGS) ./...
 
-# The two revisions take turns, so that a disturbance hits both.
+# The two revisions take turns, so that a disturbance affects both.
 bench-compare: ## compare the benchmarks BENCH of revision BASE and of the working tree, COUNT runs each
 	@[ -n "$(BASE)" ] || { echo "make bench-compare: say with which revision: BASE=main" >&2; exit 2; }
 	@set -e; tmp=$$(mktemp -d); trap 'git worktree remove --force "$$tmp/base"; rm -rf "$$tmp"' EXIT; \
@@ -94,8 +95,8 @@ lint: ## go vet, gofmt, staticcheck (pinned in go.mod)
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not as gofmt writes it: $$unformatted" >&2; exit 1; }
 	$(GO) tool staticcheck ./...
 
-# One package for each architecture, the same bytes from the same commit. Debian's versions have no hyphen and begin with a number;
-# what comes before a release has a tilde.
+# One package for each architecture, with the same bytes from the same commit. Debian's versions have no hyphen and begin
+# with a number; a pre-release has a tilde.
 DIST       ?= dist
 DEBARCH    ?= amd64 arm64
 DEBVERSION ?= $(shell echo '$(VERSION)' | sed -E 's/^v//; /^[0-9]+\./!s/^/0.0.0+git-/; s/-(alpha|beta|rc)/~\1/; s/-/./2g; s/-/+/')
