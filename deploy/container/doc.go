@@ -1,2 +1,2 @@
-// Package container holds the Dockerfile, and a test that its versions and capabilities are those of the rest.
+// Package container holds the Dockerfile, and a test that compares its versions and capabilities with those elsewhere.
 package container

@@ -41,7 +41,8 @@ func TestNotices(t *testing.T) {
 	find(t, read(t, "Dockerfile"), `(?m)^COPY --from=build (`+regexp.QuoteMeta(file)+`) /src/LICENSE /usr/share/doc/binrepd/$`)
 }
 
-// TestCapabilities: docker run is told the capabilities of the unit, of which tests show that they are enough and needed.
+// TestCapabilities: docker run is told the capabilities of the unit, of which tests show that they are enough and
+// needed.
 func TestCapabilities(t *testing.T) {
 	var docker []string
 	for _, m := range regexp.MustCompile(`--cap-add (\w+)`).FindAllStringSubmatch(read(t, "Dockerfile"), -1) {

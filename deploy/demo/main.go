@@ -24,7 +24,7 @@ const (
 	burst   = 50   // sent at once, so that the smallest default socket buffer holds them
 )
 
-// patience bounds each wait; on a healthy machine none takes a second.
+// patience bounds each wait. On a normal machine none takes a second.
 const patience = 20 * time.Second
 
 func main() {
@@ -56,7 +56,7 @@ func demo(ctx context.Context, program string) error {
 	defer p.proxy.Close()
 	say("%s", p.story)
 
-	// In place of the default, /run/binrepd/control.sock, which a real appliance on this host may use.
+	// Not the default, /run/binrepd/control.sock, because a real appliance on this host may use that.
 	socket := filepath.Join(dir, "control.sock")
 	if err := os.Setenv("BINREPD_CONTROL", socket); err != nil {
 		return err
@@ -65,7 +65,7 @@ func demo(ctx context.Context, program string) error {
 	if err != nil {
 		return err
 	}
-	defer appliance.Process.Kill() // does nothing if it has ended in good order
+	defer appliance.Process.Kill() // does nothing after a clean shutdown
 	client := control.NewClient(socket)
 	if err := await(ctx, "the appliance to answer", func() bool {
 		_, err := client.Status(ctx)
@@ -93,7 +93,7 @@ func demo(ctx context.Context, program string) error {
 		return err
 	}
 
-	say("Stop it: it drains what is on the way and prints the final account.")
+	say("Stop it: it processes what is still waiting and prints the final account.")
 	if err := appliance.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func demo(ctx context.Context, program string) error {
 	return nil
 }
 
-// play sends the stream, waiting after each burst until the appliance has seen it.
+// play sends the packets, and waits after each burst until the appliance has seen it.
 func play(ctx context.Context, from *net.UDPConn, to *net.UDPAddr, proxy *bin1test.Proxy, client *control.Client) error {
 	var packet []byte
 	for sent := 0; sent < packets; {
@@ -125,7 +125,7 @@ func play(ctx context.Context, from *net.UDPConn, to *net.UDPAddr, proxy *bin1te
 	return nil
 }
 
-// check compares what the appliance holds with what the proxy knows.
+// check compares the state of the appliance with that of the proxy.
 func check(ctx context.Context, client *control.Client, proxy *bin1test.Proxy) error {
 	s, err := client.Status(ctx)
 	if err != nil {
@@ -134,7 +134,7 @@ func check(ctx context.Context, client *control.Client, proxy *bin1test.Proxy) e
 	if want := uint64(proxy.LiveCount()); s.Dialogs != want {
 		return fmt.Errorf("the proxy has %d calls in progress, the appliance %d", want, s.Dialogs)
 	}
-	say("The proxy has %d calls in progress, and so has the appliance. Of %d datagrams every one is accounted for.", s.Dialogs, s.Seen)
+	say("The proxy has %d calls in progress, and so has the appliance. All of %d datagrams are accounted for.", s.Dialogs, s.Seen)
 	return nil
 }
 
@@ -144,12 +144,12 @@ func start(ctx context.Context, program string, args []string) (*exec.Cmd, error
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	fmt.Printf("$ binrepd %s &\n", strings.Join(cmd.Args[1:], " "))
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%w: `make build` makes it", err)
+		return nil, fmt.Errorf("%w: build it with `make build`", err)
 	}
 	return cmd, nil
 }
 
-// show runs a command as a user would, and shows the line and what it prints.
+// show runs a command and prints the command line and its output.
 func show(ctx context.Context, program string, args []string) error {
 	fmt.Printf("\n$ binrepd %s\n", strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, program, args...)
@@ -160,7 +160,7 @@ func show(ctx context.Context, program string, args []string) error {
 	return nil
 }
 
-// await asks again and again until done says yes.
+// await repeats done until it returns true.
 func await(ctx context.Context, what string, done func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

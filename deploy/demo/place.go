@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place is where the demo happens.
+// place is the environment of the demo.
 type place struct {
 	story  string
 	flags  []string     // of binrepd run
@@ -27,7 +27,7 @@ const (
 
 var errUnprivileged = errors.New("not permitted")
 
-// newPlace makes namespaces if it may, and else takes loopback.
+// newPlace makes namespaces if it is permitted, and otherwise uses loopback.
 func newPlace() (*place, error) {
 	p, err := newNamespaces()
 	if errors.Is(err, errUnprivileged) {
@@ -41,7 +41,7 @@ func newLoopback() (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A port that is free at this moment: the demo must not disturb what runs here.
+	// Use a free port, so that the demo doesn't disturb other programs here.
 	free, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		proxy.Close()
@@ -56,13 +56,13 @@ func newLoopback() (*place, error) {
 	}, nil
 }
 
-// newNamespaces makes two namespaces joined by a veth pair and leaves the calling thread, to which the goroutine stays
-// locked for good, in the appliance's. They have no name and go when the last process in them does.
+// newNamespaces makes two namespaces joined by a veth pair. It leaves the calling thread in the appliance's namespace;
+// the goroutine stays locked to it. The namespaces have no name and end with their last process.
 func newNamespaces() (*place, error) {
 	runtime.LockOSThread()
 	proxyNS, err := netns.New()
 	if errors.Is(err, unix.EPERM) {
-		runtime.UnlockOSThread() // still in the namespace that it was in
+		runtime.UnlockOSThread() // still in its old namespace
 		return nil, errUnprivileged
 	}
 	if err != nil {
@@ -75,7 +75,7 @@ func newNamespaces() (*place, error) {
 	}
 	defer applianceNS.Close()
 
-	// One queue each is enough, and what a kernel of any configuration can make.
+	// One queue each is enough, and every kernel supports that.
 	veth := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: applianceLink, NumTxQueues: 1, NumRxQueues: 1},
 		PeerName:  proxyLink, PeerNamespace: netlink.NsFd(int(proxyNS)),

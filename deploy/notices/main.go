@@ -31,13 +31,13 @@ func main() {
 	}
 }
 
-// texts are the names of files that have to go along.
+// texts matches the names of files that must be included.
 var texts = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([-.].*)?$`)
 
-// standard stands for Go's own library.
+// standard is the name for Go's standard library.
 const standard = "Go"
 
-// part is a module, or Go's own library, and its files.
+// part is a module, or Go's standard library, with its files.
 type part struct {
 	name, version, root string
 	files               []string // sorted, without duplicates
@@ -45,7 +45,7 @@ type part struct {
 
 func write(w io.Writer, arch string, packages []string) error {
 	if len(packages) == 0 {
-		return errors.New("say of which package, such as ./cmd/binrepd")
+		return errors.New("give a package, such as ./cmd/binrepd")
 	}
 	parts, err := linked(arch, packages)
 	if err != nil {
@@ -57,7 +57,7 @@ func write(w io.Writer, arch string, packages []string) error {
 	}
 	for _, p := range parts {
 		if len(p.files) == 0 {
-			return fmt.Errorf("%s %s has no licence that could go along", p.name, p.version)
+			return fmt.Errorf("%s %s has no licence file to include", p.name, p.version)
 		}
 		for _, file := range p.files {
 			text, err := os.ReadFile(file)
@@ -74,7 +74,7 @@ func write(w io.Writer, arch string, packages []string) error {
 	return nil
 }
 
-// linked finds what the packages are made of, by name.
+// linked returns the parts of the packages, by name.
 func linked(arch string, packages []string) ([]part, error) {
 	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=Dir,Standard,Module"}, packages...)...)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")
@@ -127,7 +127,7 @@ func linked(arch string, packages []string) ([]part, error) {
 	return all, nil
 }
 
-// collect adds the files of a folder of the part, and of those above it.
+// collect adds the files of a folder of the part, and of the folders above it.
 func (p *part) collect(dir string) error {
 	for ; ; dir = filepath.Dir(dir) {
 		entries, err := os.ReadDir(dir)

@@ -11,7 +11,8 @@ import (
 	"binrepd/deploy/tooltest"
 )
 
-// TestComplete: of every module that a built program says it contains there is a licence, and of Go. The packages of deploy/deb are looked at likewise.
+// TestComplete: of every module that a built program says it contains there is a licence, and of Go. The packages of
+// deploy/deb are looked at likewise.
 func TestComplete(t *testing.T) {
 	root := tooltest.Root(t)
 	t.Chdir(root)

@@ -1,2 +1,2 @@
-// Package opensips holds examples of opensips.cfg and a script for keepalived that has a standby filled, and their tests.
+// Package opensips holds examples for opensips.cfg, a script for keepalived that fills a standby, and their tests.
 package opensips

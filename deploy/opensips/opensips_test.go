@@ -71,8 +71,8 @@ func TestScript(t *testing.T) {
 	tooltest.Run(t, ".", nil, "shellcheck", "binrepd-takeover")
 }
 
-// fakes stand in for what the script calls. Each writes what it was asked into the file calls; ssh does so with the host, and
-// then does what the file of that host's name says.
+// fakes stand in for what the script calls. Each writes what it was asked into the file calls; ssh does so with the
+// host, and then does what the file of that host's name says.
 var fakes = map[string]string{
 	"logger":  `if [[ " $* " == *" -- "* ]]; then echo "${*#*-- }" >>"$LOG"; else cat >>"$LOG"; fi`,
 	"ssh":     `while [ "$1" = -o ]; do shift 2; done; host=$1; shift; echo "$host: $*" >>"$CALLS"; . "$HOSTS/$host"`,
@@ -187,7 +187,7 @@ func TestOneAtATime(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if status != 0 || calls[0] != "" || !strings.Contains(log, "is running already") {
+	if status != 0 || calls[0] != "" || !strings.Contains(log, "is already running") {
 		t.Errorf("status %d, calls %q, log %s", status, calls, log)
 	}
 }

@@ -1,3 +1,3 @@
-// Package prometheus has tests of the files beside it, rules and a scrape configuration for Prometheus, and of the dashboard in
-// ../grafana, which goes by the same metrics: everything that an expression names must exist.
+// Package prometheus has tests of the files beside it, rules and a scrape configuration for Prometheus, and of the
+// dashboard in ../grafana, which uses the same metrics. Every name in an expression must exist.
 package prometheus

@@ -161,7 +161,8 @@ func TestDashboardNamesWhatExists(t *testing.T) {
 	}
 }
 
-// TestDashboardShowsEveryMetric: what is exported is there to be looked at. Some are so rare that a graph would be a waste.
+// TestDashboardShowsEveryMetric: what is exported is there to be looked at. Some are so rare that a graph would be a
+// waste.
 func TestDashboardShowsEveryMetric(t *testing.T) {
 	text := read(t, dashboard)
 	rare := []string{"binrepd_interface_info", "binrepd_sources", "binrepd_datagrams_seen_total", "binrepd_events_forwarded_total",
@@ -179,7 +180,8 @@ func TestDashboardShowsEveryMetric(t *testing.T) {
 	}
 }
 
-// TestDashboardForm: it can be imported anywhere (no data source but the variable's), and its panels lie beside each other.
+// TestDashboardForm: it can be imported anywhere (no data source but the variable's), and its panels lie beside each
+// other.
 func TestDashboardForm(t *testing.T) {
 	b := readBoard(t)
 	if b.UID == "" || b.Title == "" || b.SchemaVersion < 39 || b.Templating.List[0].Type != "datasource" {
@@ -208,7 +210,8 @@ func TestDashboardForm(t *testing.T) {
 	}
 }
 
-// TestDashboardInPromtool: Prometheus itself reads every expression, which is stricter than the parser of the other tests.
+// TestDashboardInPromtool: Prometheus itself reads every expression, which is stricter than the parser of the other
+// tests.
 func TestDashboardInPromtool(t *testing.T) {
 	tooltest.Require(t, "promtool")
 	var f struct {

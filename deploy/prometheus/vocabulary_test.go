@@ -60,8 +60,8 @@ func exported(t *testing.T) vocabulary {
 	return v
 }
 
-// check parses an expression, and finds metrics, labels and values in it that don't exist. It returns the labels that its results may
-// have, too.
+// check parses an expression, and finds metrics, labels and values in it that don't exist. It returns the labels that
+// its results may have, too.
 func (v vocabulary) check(expr string) (labels, problems []string) {
 	parsed, err := metricsql.Parse(strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h").Replace(expr))
 	if err != nil {

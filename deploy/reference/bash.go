@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// bash writes the completion of bash. It needs nothing but bash itself, not the package bash-completion either.
+// bash writes the completion for bash. It needs only bash, not the package bash-completion.
 func bash(root *command) []byte {
 	var b bytes.Buffer
 	b.WriteString(`# Completion of binrepd for bash. Made by "make reference".
@@ -71,7 +71,7 @@ complete -F _binrepd binrepd
 	return b.Bytes()
 }
 
-// bashValue writes the completion of a flag's value. All other words are none of our business.
+// bashValue writes the completion of a flag's value. For other words nothing is completed.
 func bashValue(b *bytes.Buffer, c *command, f *flag) {
 	var words string
 	switch how, list := c.completion(f); how {

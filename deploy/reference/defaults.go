@@ -38,7 +38,7 @@ func defaults(run *command) []byte {
 	return b.Bytes()
 }
 
-// wrap breaks text into lines of at most that width, words permitting.
+// wrap breaks text into lines of at most this width, if the words allow it.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""

@@ -1,6 +1,6 @@
-// Package reference makes from the commands and flags of the program what describes them: the manual page, the completion of
-// bash and zsh, and /etc/default/binrepd. The results are committed, so that a build needs nothing; a test beside the
-// flags (cmd/binrepd) fails when they are out of date, and `make reference` makes them anew.
+// Package reference generates descriptions of the program from its commands and flags: the manual page, the completions
+// for bash and zsh, and /etc/default/binrepd. The results are committed, so that a build needs no generator. A test
+// beside the flags (cmd/binrepd) fails if they are out of date, and `make reference` updates them.
 //
 //	binrepd.8         before.8, the commands, after.8
 //	binrepd.bash      for /usr/share/bash-completion/completions/binrepd

@@ -31,8 +31,8 @@ func TestManualPage(t *testing.T) {
 	}
 }
 
-// completions are command lines, the last word being completed, and some of what must be offered. What begins with a dash instead of a
-// plus must not.
+// completions are command lines, the last word being completed, and some of what must be offered. What begins with a
+// dash instead of a plus must not.
 var completions = []struct {
 	line   string
 	offers []string

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// What comes before and after the commands, written by hand.
+// Hand-written text before and after the commands.
 //
 //go:embed before.8
 var manBefore []byte
@@ -45,7 +45,7 @@ func manCommand(b *bytes.Buffer, c *command) {
 			continue
 		}
 		b.WriteString(".PP\n")
-		// Columns stay as they are.
+		// Columns are left unchanged.
 		first, rest, _ := strings.Cut(paragraph, "\n")
 		if table := strings.Contains(rest, "   "); table {
 			fmt.Fprintf(b, "%s\n.PP\n.nf\n%s\n.fi\n", roff(first), roff(rest))
@@ -80,7 +80,7 @@ func manCommand(b *bytes.Buffer, c *command) {
 	}
 }
 
-// sentence makes one of a line of usage.
+// sentence turns a usage line into a sentence.
 func sentence(usage string) string {
 	if usage == "" {
 		return ""
@@ -88,7 +88,7 @@ func sentence(usage string) string {
 	return strings.ToUpper(usage[:1]) + strings.TrimRight(usage[1:], ".") + "."
 }
 
-// roff escapes text.
+// roff escapes text for roff.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, `-`, `\-`).Replace(text)
 	lines := strings.Split(text, "\n")

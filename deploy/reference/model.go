@@ -7,16 +7,17 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Choices are the words that flags take, by the name of the flag, where they take nothing else.
+// Choices are the possible values of flags with a fixed set of values, by the name of the flag.
 type Choices map[string][]string
 
-// File is a file of this folder.
+// File is a generated file of this folder.
 type File struct {
 	Name string
 	Text []byte
 }
 
-// Files makes all files. The commands must have got their environment variables, but not the library's own flags.
+// Files generates all files. The commands must already have their environment variables, but not the library's own
+// flags.
 func Files(app *cli.App, choices Choices) []File {
 	root := &command{path: []string{app.Name}, usage: app.Usage, choices: choices}
 	for _, f := range app.Flags {
@@ -31,10 +32,10 @@ func Files(app *cli.App, choices Choices) []File {
 	}
 }
 
-// command is a command with those below it.
+// command is a command with its subcommands.
 type command struct {
 	path        []string // from the program's name on
-	usage       string   // a line
+	usage       string   // one line
 	description string
 	arguments   string // what follows the flags, such as CALLID
 	flags       []flag
@@ -42,13 +43,13 @@ type command struct {
 	choices     Choices
 }
 
-// flag is what the library knows of a flag, in words.
+// flag describes a flag of the library.
 type flag struct {
 	name      string // the longest one
 	aliases   []string
-	value     string // what the value stands for, such as ADDRESS:PORT; "" for a switch
+	value     string // name of the value, such as ADDRESS:PORT; "" for a switch
 	usage     string
-	initial   string // the default as it could be written; "" where there is none, or none that can be written
+	initial   string // the default in the syntax of the flag; "" if there is none, or none that can be written
 	initially string // the default in words
 	variable  string
 	category  string
@@ -64,7 +65,7 @@ func (c *command) sub(name string) *command {
 	return c.commands[i]
 }
 
-// add describes the commands below c.
+// add adds the subcommands of c.
 func (c *command) add(list []*cli.Command) {
 	for _, l := range list {
 		if l.Hidden {
@@ -79,7 +80,7 @@ func (c *command) add(list []*cli.Command) {
 				s.flags = append(s.flags, describe(f))
 			}
 		}
-		// As --help does: by category, those without one first, and by name.
+		// The order of --help: by category, flags without one first, then by name.
 		slices.SortStableFunc(s.flags, func(a, b flag) int {
 			return strings.Compare(a.category+"\x00"+a.name, b.category+"\x00"+b.name)
 		})
@@ -88,7 +89,7 @@ func (c *command) add(list []*cli.Command) {
 	}
 }
 
-// walk calls visit for c and everything below.
+// walk calls visit for c and all its subcommands.
 func (c *command) walk(visit func(*command)) {
 	visit(c)
 	for _, s := range c.commands {
@@ -121,7 +122,7 @@ func describe(f cli.Flag) flag {
 	if c, ok := f.(cli.CategorizableFlag); ok {
 		d.category = c.GetCategory()
 	}
-	// A default in several words says how it comes about; it depends on the machine, or there is none.
+	// A default in several words describes how it is found: it depends on the machine, or there is none.
 	switch words := strings.Trim(d.initially, `"`); {
 	case d.value == "":
 		d.initial, d.initially = "", ""
@@ -133,7 +134,7 @@ func describe(f cli.Flag) flag {
 	return d
 }
 
-// unquote returns the word in backquotes, which names the value, and the text without the quotes.
+// unquote returns the word in backquotes, which is the name of the value, and the text without the quotes.
 func unquote(usage string) (value, text string) {
 	before, rest, found := strings.Cut(usage, "`")
 	value, after, closed := strings.Cut(rest, "`")
@@ -143,7 +144,7 @@ func unquote(usage string) (value, text string) {
 	return value, before + value + after
 }
 
-// short is the beginning of usage, up to where it goes into detail.
+// short returns the beginning of usage, without the details.
 func short(usage string) string {
 	end := len(usage)
 	for _, mark := range []string{", ", "; ", ": ", " (", ". "} {
@@ -154,10 +155,10 @@ func short(usage string) string {
 	return usage[:end]
 }
 
-// takesFile tells whether the argument of c is a file.
+// takesFile reports whether the argument of c is a file.
 func (c *command) takesFile() bool { return c.arguments == "FILE" }
 
-// kind says how values are completed.
+// kind is the way to complete values.
 type kind int
 
 const (
@@ -168,7 +169,7 @@ const (
 	networkInterface
 )
 
-// completion tells how the value of a flag is completed, and the words if there are some.
+// completion returns how to complete the value of a flag, and the possible words, if any.
 func (c *command) completion(f *flag) (kind, []string) {
 	if words := c.choices[f.name]; len(words) > 0 {
 		return oneOf, words

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// zsh writes the completion of zsh, one function for each command.
+// zsh writes the completion for zsh, with one function per command.
 func zsh(root *command) []byte {
 	var b bytes.Buffer
 	b.WriteString("#compdef binrepd\n# Completion of binrepd for zsh. Made by \"make reference\".\n")
@@ -77,5 +77,5 @@ func zshAction(c *command, f *flag) string {
 
 func zshName(c *command) string { return "_" + strings.Join(c.path, "_") }
 
-// zshQuote makes text part of a string in single quotes.
+// zshQuote escapes text for a string in single quotes.
 func zshQuote(text string) string { return strings.ReplaceAll(text, "'", `'\''`) }

@@ -1,3 +1,3 @@
-// Package systemd holds the service of binrepd and what it needs of the system, and tests that run the service's command
-// as the service would: with its user, its capabilities and nothing else.
+// Package systemd holds the service of binrepd and its system configuration. Its tests run the service's command as the
+// service would: with its user, exactly its capabilities, and nothing else.
 package systemd

@@ -63,7 +63,8 @@ func processStatus(t *testing.T, pid int) map[string]string {
 	return fields
 }
 
-// TestRestart: what comes between two processes of the service waits in the pinned rings, and the table comes back from disk.
+// TestRestart: what comes between two processes of the service waits in the pinned rings, and the table comes back from
+// disk.
 func TestRestart(t *testing.T) {
 	p := newPlace(t, build(t))
 	capabilities := readUnit(t).words(t, "AmbientCapabilities")

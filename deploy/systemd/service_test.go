@@ -144,8 +144,8 @@ func (l *locked) String() string {
 	return l.b.String()
 }
 
-// newService makes the command of the unit: user without account, the capabilities named, settings by environment. before
-// goes in front of it, such as a tracer.
+// newService makes the command of the unit: user without account, the capabilities named, settings by environment.
+// before goes in front of it, such as a tracer.
 func (p *place) newService(t *testing.T, capabilities []string, before ...string) *service {
 	t.Helper()
 	command := strings.Fields(readUnit(t).one(t, "ExecStart"))
@@ -181,9 +181,9 @@ func (p *place) newService(t *testing.T, capabilities []string, before ...string
 	return s
 }
 
-// start starts s in the appliance's namespace. The thread of that namespace keeps what it may do, but can't give more to
-// its children than the service has: bounding set and no_new_privs, as in the unit. So whatever starts next in that place can't
-// have other capabilities.
+// start starts s in the appliance's namespace. The thread of that namespace keeps what it may do, but can't give more
+// to its children than the service has: bounding set and no_new_privs, as in the unit. So whatever starts next in that
+// place can't have other capabilities.
 func (p *place) start(t *testing.T, s *service) {
 	t.Helper()
 	p.appliance.Do(func() error {
@@ -241,8 +241,8 @@ func (p *place) send(proxy *bin1test.Proxy, packets int) {
 	})
 }
 
-// exercise waits until the service runs natively, sends it packets of a proxy, checks that they were applied, through XDP, and
-// stops it.
+// exercise waits until the service runs natively, sends it packets of a proxy, checks that they were applied, through
+// XDP, and stops it.
 func (p *place) exercise(t *testing.T, s *service) {
 	t.Helper()
 	const events = 200

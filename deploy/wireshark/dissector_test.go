@@ -100,7 +100,8 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// TestDamaged cuts packets at every place, and puts wrong lengths and other bytes into them, with the checksum made anew.
+// TestDamaged cuts packets at every place, and puts wrong lengths and other bytes into them, with the checksum made
+// anew.
 func TestDamaged(t *testing.T) {
 	whole := vectors(t)
 	var packets [][]byte

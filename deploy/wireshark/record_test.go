@@ -18,8 +18,8 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// TestRecording opens what the flight recorder writes, over IPv4 and IPv6, of good and of broken packets: every packet is taken, no good
-// one is called malformed, and the made-up headers have right checksums.
+// TestRecording opens what the flight recorder writes, over IPv4 and IPv6, of good and of broken packets: every packet
+// is taken, no good one is called malformed, and the made-up headers have right checksums.
 func TestRecording(t *testing.T) {
 	tooltest.Require(t, "tshark")
 	listeners := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:5556"), netip.MustParseAddrPort("[2001:db8::1]:5556")}
@@ -74,7 +74,8 @@ func TestRecording(t *testing.T) {
 	}
 }
 
-// suspicious returns the summaries of frames with a good packet that tshark calls malformed all the same, and of those whose IP or UDP header is wrong.
+// suspicious returns the summaries of frames with a good packet that tshark calls malformed all the same, and of those
+// whose IP or UDP header is wrong.
 func suspicious(t *testing.T, file string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-X", "lua_script:binrepd.lua", "-r", file, "-d", "udp.port==5556,bin",

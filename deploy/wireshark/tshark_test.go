@@ -118,9 +118,10 @@ func decode(t *testing.T, out []byte) []item {
 	return taken
 }
 
-// essential leaves out of each packet what comes before the dissector's part, and of each field what it is called in words, its size and
-// its position. That is more than half of all, and nobody looks at it; to decode XML takes longer than to dissect, above all under the race
-// detector. Quotes and angle brackets in values are escaped, so that what is looked for is nothing that came in a packet.
+// essential leaves out of each packet what comes before the dissector's part, and of each field what it is called in
+// words, its size and its position. That is more than half of all, and nobody looks at it; to decode XML takes longer
+// than to dissect, above all under the race detector. Quotes and angle brackets in values are escaped, so that what is
+// looked for is nothing that came in a packet.
 func essential(out []byte) (kept []byte) {
 	begin, end, part := []byte("<packet>"), []byte("</packet>"), []byte(`<proto name="bin"`)
 	for {
@@ -139,7 +140,8 @@ func essential(out []byte) (kept []byte) {
 	}
 }
 
-// appendWithout appends text to b, without the attributes named. Those behind the first stand behind it, if they are there.
+// appendWithout appends text to b, without the attributes named. Those behind the first stand behind it, if they are
+// there.
 func appendWithout(b, text []byte, attributes ...string) []byte {
 	for {
 		at := bytes.Index(text, []byte(attributes[0]))
@@ -165,8 +167,8 @@ func legible(b []byte) []byte {
 	}, bytes.ToValidUTF8(b, []byte("?")))
 }
 
-// writeCapture writes each payload as a UDP datagram from port 5555 to 5556 into a capture file, with nothing cut off where
-// captured is 0, and else with the frames cut to so many bytes of payload.
+// writeCapture writes each payload as a UDP datagram from port 5555 to 5556 into a capture file, with nothing cut off
+// where captured is 0, and else with the frames cut to so many bytes of payload.
 func writeCapture(t *testing.T, payloads [][]byte, captured int) (file string) {
 	t.Helper()
 	const headers = 14 + 20 + 8 // Ethernet, IPv4, UDP
