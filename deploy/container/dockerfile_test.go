@@ -35,14 +35,15 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestNotices: the image has the licences of what is in the program. That they are complete is deploy/notices' test.
+// TestNotices: the image has the licences of everything in the program. The test of deploy/notices checks that they are
+// complete.
 func TestNotices(t *testing.T) {
 	file := find(t, read(t, "Dockerfile"), `(?m)^RUN go run \./deploy/notices \./cmd/binrepd >(\S+)$`)
 	find(t, read(t, "Dockerfile"), `(?m)^COPY --from=build (`+regexp.QuoteMeta(file)+`) /src/LICENSE /usr/share/doc/binrepd/$`)
 }
 
-// TestCapabilities: docker run is told the capabilities of the unit, of which tests show that they are enough and
-// needed.
+// TestCapabilities: docker run gets the capabilities of the unit. Other tests show that these are sufficient and
+// necessary.
 func TestCapabilities(t *testing.T) {
 	var docker []string
 	for _, m := range regexp.MustCompile(`--cap-add (\w+)`).FindAllStringSubmatch(read(t, "Dockerfile"), -1) {

@@ -19,7 +19,7 @@ import (
 	"binrepd/deploy/tooltest"
 )
 
-// requirePackaging skips the test where a package can't be made.
+// requirePackaging skips the test if a package can't be made here.
 func requirePackaging(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -33,7 +33,7 @@ func requirePackaging(t *testing.T) {
 	}
 }
 
-// makeDeb makes packages of that version and returns their files by architecture.
+// makeDeb makes packages of this version and returns their files by architecture.
 func makeDeb(t *testing.T, version string, architectures ...string) map[string]string {
 	t.Helper()
 	dist := t.TempDir()
@@ -87,7 +87,7 @@ func TestPackages(t *testing.T) {
 	}
 }
 
-// checkNotices: of every module that the program says it contains there is a licence.
+// checkNotices checks that there is a licence for every module that the program contains.
 func checkNotices(t *testing.T, root string) {
 	t.Helper()
 	notices := string(read(t, filepath.Join(root, "usr/share/doc/binrepd/THIRD-PARTY-NOTICES")))
@@ -102,7 +102,8 @@ func checkNotices(t *testing.T, root string) {
 	}
 }
 
-// checkFiles: everything belongs to root, nothing is writable for others, and only what is to be run may be run.
+// checkFiles checks that everything belongs to root, that others can't write anything, and that only programs are
+// executable.
 func checkFiles(t *testing.T, file string) {
 	t.Helper()
 	line := regexp.MustCompile(`(?m)^([dl-])([rwxst-]{9}) (\S+) +\d+ \S+ \S+ \./(\S*)$`)
@@ -125,10 +126,10 @@ func checkFiles(t *testing.T, file string) {
 	}
 }
 
-// checkLinks: what the documents in a folder refer to is there, too.
+// checkLinks checks that the targets of links in the documents of a folder exist.
 func checkLinks(t *testing.T, folder string) {
 	t.Helper()
-	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`) // none to other hosts
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`) // no links to other hosts
 	links := 0
 	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".md" {
@@ -156,7 +157,7 @@ func read(t *testing.T, file string) []byte {
 	return b
 }
 
-// TestInstall has dpkg install, upgrade, remove and purge the package, in a copy-on-write view of this system.
+// TestInstall makes dpkg install, upgrade, remove and purge the package, in a copy-on-write view of this system.
 func TestInstall(t *testing.T) {
 	if unix.Geteuid() != 0 {
 		tooltest.Missing(t, "only root can install packages")

@@ -11,8 +11,8 @@ import (
 	"binrepd/deploy/tooltest"
 )
 
-// TestComplete: of every module that a built program says it contains there is a licence, and of Go. The packages of
-// deploy/deb are looked at likewise.
+// TestComplete: there is a licence for Go and for every module that a built program contains. deploy/deb checks its
+// packages in the same way.
 func TestComplete(t *testing.T) {
 	root := tooltest.Root(t)
 	t.Chdir(root)
@@ -41,7 +41,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// TestNothingWithoutALicence: a module that has none is refused, and so is a call without a package.
+// TestNothingWithoutALicence: a module without a licence is an error, and so is a call without a package.
 func TestNothingWithoutALicence(t *testing.T) {
 	p := part{root: t.TempDir()}
 	if err := p.collect(p.root); err != nil || len(p.files) != 0 {

@@ -13,7 +13,7 @@ import (
 	"binrepd/deploy/tooltest"
 )
 
-// parameters are those of OpenSIPS 1.11 and 2.1 that have to do with replication of dialogs; "" stands for the core.
+// parameters are those of OpenSIPS 1.11 and 2.1 for the replication of dialogs; "" is the core.
 var parameters = map[string][]string{
 	"": {"bin_listen", "bin_children"},
 	"dialog": {"accept_replicated_dialogs", "replicate_dialogs_to", "enable_stats", "hash_size", "log_profile_hash_size", "rr_param",
@@ -25,7 +25,7 @@ var (
 	paramLine = regexp.MustCompile(`^modparam\("(\w+)", "(\w+)", ("[^"]+"|\d+)\)$`)
 )
 
-// TestFragments: every line is a comment or sets a parameter that there is, and every address comes with a port.
+// TestFragments: every line is a comment or sets an existing parameter, and every address has a port.
 func TestFragments(t *testing.T) {
 	files, err := filepath.Glob("*.cfg")
 	if err != nil || len(files) < 3 {
@@ -71,8 +71,8 @@ func TestScript(t *testing.T) {
 	tooltest.Run(t, ".", nil, "shellcheck", "binrepd-takeover")
 }
 
-// fakes stand in for what the script calls. Each writes what it was asked into the file calls; ssh does so with the
-// host, and then does what the file of that host's name says.
+// fakes replace the programs that the script calls. Each appends its arguments to the file calls. ssh also appends the
+// host, and then does what the file with the host's name says.
 var fakes = map[string]string{
 	"logger":  `if [[ " $* " == *" -- "* ]]; then echo "${*#*-- }" >>"$LOG"; else cat >>"$LOG"; fi`,
 	"ssh":     `while [ "$1" = -o ]; do shift 2; done; host=$1; shift; echo "$host: $*" >>"$CALLS"; . "$HOSTS/$host"`,
@@ -89,7 +89,7 @@ var hosts = map[string]string{
 	"local":  `exit 0`,
 }
 
-// takeOver runs the script with that configuration and returns its exit status, what was called, and what was logged.
+// takeOver runs the script with this configuration. It returns its exit status, the calls, and the log.
 func takeOver(t *testing.T, configuration string, before func(runtime string)) (status int, calls []string, log string) {
 	t.Helper()
 	tooltest.Require(t, "bash", "flock")
@@ -171,7 +171,7 @@ func TestTakeOverSettings(t *testing.T) {
 	}
 }
 
-// TestOneAtATime: while one runs, another does nothing.
+// TestOneAtATime: while one instance runs, another does nothing.
 func TestOneAtATime(t *testing.T) {
 	status, calls, log := takeOver(t, "APPLIANCES=ready\nSTANDBY=10.0.0.11:5555\n", func(runtime string) {
 		hold := exec.CommandContext(t.Context(), "flock", filepath.Join(runtime, "binrepd-takeover.lock"), "sh", "-c", "echo held; exec sleep 60")

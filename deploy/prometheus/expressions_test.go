@@ -15,7 +15,7 @@ import (
 
 const dashboard = "../grafana/binrepd.json"
 
-// ruleFile is what is looked at of a file of rules.
+// ruleFile is the part of a file of rules that the tests check.
 type ruleFile struct {
 	Groups []struct {
 		Name  string
@@ -26,7 +26,7 @@ type ruleFile struct {
 	}
 }
 
-// withRules returns the vocabulary, to which the recording rules are added, after a check of all rules.
+// withRules checks all rules and returns the vocabulary with the recording rules added.
 func withRules(t *testing.T) vocabulary {
 	t.Helper()
 	v := exported(t)
@@ -52,7 +52,7 @@ func withRules(t *testing.T) vocabulary {
 				}
 			}
 			if r.Record != "" {
-				// A source, say, is still one of the sources.
+				// For example, a source in a rule is still one of the known sources.
 				v[r.Record] = map[string][]string{}
 				for _, l := range labels {
 					if !slices.Contains(scraped[:], l) {
@@ -65,7 +65,7 @@ func withRules(t *testing.T) vocabulary {
 	return v
 }
 
-// values returns all values of a label, of any metric.
+// values returns all values of a label over all metrics.
 func (v vocabulary) values(label string) (all []string) {
 	for _, labels := range v {
 		all = append(all, labels[label]...)
@@ -81,7 +81,7 @@ var (
 
 func TestRulesNameWhatExists(t *testing.T) { withRules(t) }
 
-// board is what is looked at of a dashboard.
+// board is the part of a dashboard that the tests check.
 type board struct {
 	UID, Title    string
 	SchemaVersion int
@@ -118,7 +118,7 @@ func readBoard(t *testing.T) (b board) {
 	return b
 }
 
-// expressions lists all of a dashboard with their place.
+// expressions lists all expressions of a dashboard with their places.
 func (b *board) expressions() map[string][]target {
 	all := map[string][]target{"annotations": b.Annotations.List}
 	for _, p := range b.Panels {
@@ -161,8 +161,7 @@ func TestDashboardNamesWhatExists(t *testing.T) {
 	}
 }
 
-// TestDashboardShowsEveryMetric: what is exported is there to be looked at. Some are so rare that a graph would be a
-// waste.
+// TestDashboardShowsEveryMetric: every exported metric is on the dashboard, except a few that are too rare for a graph.
 func TestDashboardShowsEveryMetric(t *testing.T) {
 	text := read(t, dashboard)
 	rare := []string{"binrepd_interface_info", "binrepd_sources", "binrepd_datagrams_seen_total", "binrepd_events_forwarded_total",
@@ -180,8 +179,8 @@ func TestDashboardShowsEveryMetric(t *testing.T) {
 	}
 }
 
-// TestDashboardForm: it can be imported anywhere (no data source but the variable's), and its panels lie beside each
-// other.
+// TestDashboardForm: the dashboard can be imported anywhere, since its only data source is the variable, and its panels
+// don't overlap.
 func TestDashboardForm(t *testing.T) {
 	b := readBoard(t)
 	if b.UID == "" || b.Title == "" || b.SchemaVersion < 39 || b.Templating.List[0].Type != "datasource" {
@@ -210,7 +209,7 @@ func TestDashboardForm(t *testing.T) {
 	}
 }
 
-// TestDashboardInPromtool: Prometheus itself reads every expression, which is stricter than the parser of the other
+// TestDashboardInPromtool: Prometheus itself parses every expression. It is stricter than the parser of the other
 // tests.
 func TestDashboardInPromtool(t *testing.T) {
 	tooltest.Require(t, "promtool")

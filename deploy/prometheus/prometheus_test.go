@@ -17,7 +17,7 @@ const (
 	cases = "binrepd.rules.test.yml"
 )
 
-// TestPromtool: Prometheus takes the files, and the alerts come and stay away as the cases say.
+// TestPromtool: Prometheus accepts the files, and the alerts fire or not as the test cases expect.
 func TestPromtool(t *testing.T) {
 	tooltest.Require(t, "promtool")
 	for _, args := range [][]string{
@@ -31,7 +31,7 @@ func TestPromtool(t *testing.T) {
 	}
 }
 
-// checkRules has promtool read a file of n rules.
+// checkRules checks that promtool reads a file of n rules.
 func checkRules(t *testing.T, text []byte, n int) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "rules.yml")
@@ -52,7 +52,7 @@ func read(t *testing.T, file string) string {
 	return string(b)
 }
 
-// TestEveryAlertHasCases: one in which it comes, and one in which it doesn't.
+// TestEveryAlertHasCases: each alert has a case in which it fires, and one in which it doesn't.
 func TestEveryAlertHasCases(t *testing.T) {
 	var quiet, firing []string
 	for _, m := range regexp.MustCompile(`alertname: (\w+)(, exp_alerts: \[\])?`).FindAllStringSubmatch(read(t, cases), -1) {

@@ -20,13 +20,13 @@ import (
 	"binrepd/userspace/watch/telemetry"
 )
 
-// vocabulary is what expressions may name: of each metric its labels, with the values known of each.
+// vocabulary is what expressions may use: for each metric its labels, with their known values.
 type vocabulary map[string]map[string][]string
 
 // scraped are labels that Prometheus adds.
 var scraped = [...]string{"job", "instance"}
 
-// exported reads the golden scrape of the telemetry package, and what a real one tells of the process.
+// exported reads the golden scrape of the telemetry package, and the process metrics of a real scrape.
 func exported(t *testing.T) vocabulary {
 	t.Helper()
 	golden, err := os.ReadFile(filepath.Join(tooltest.Root(t), "userspace", "telemetry", "testdata", "metrics.txt"))
@@ -60,8 +60,8 @@ func exported(t *testing.T) vocabulary {
 	return v
 }
 
-// check parses an expression, and finds metrics, labels and values in it that don't exist. It returns the labels that
-// its results may have, too.
+// check parses an expression and reports metrics, labels and values that don't exist. It returns the labels that the
+// results may have.
 func (v vocabulary) check(expr string) (labels, problems []string) {
 	parsed, err := metricsql.Parse(strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h").Replace(expr))
 	if err != nil {
@@ -122,7 +122,7 @@ func (v vocabulary) selector(e *metricsql.MetricExpr) (names, problems []string)
 	return names, problems
 }
 
-// TestVocabulary: the check finds what it is for.
+// TestVocabulary: the check finds the errors that it is meant to find.
 func TestVocabulary(t *testing.T) {
 	v := vocabulary{"a_total": {"state": {"up", "down"}}, "b": {}}
 	const good = `sum by (state, job) (rate(a_total{state=~"up|down", instance="x"}[$__rate_interval])) / on (job) group_left (state) b`

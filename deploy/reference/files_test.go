@@ -12,7 +12,7 @@ import (
 	"binrepd/deploy/tooltest"
 )
 
-// The files are compared with the program's flags where those are, in cmd/binrepd. Here they are put to use.
+// Package cmd/binrepd compares the files with the program's flags. The tests here use the files.
 
 func TestManualPage(t *testing.T) {
 	tooltest.Require(t, "man", "groff")
@@ -31,8 +31,8 @@ func TestManualPage(t *testing.T) {
 	}
 }
 
-// completions are command lines, the last word being completed, and some of what must be offered. What begins with a
-// dash instead of a plus must not.
+// completions are command lines whose last word is completed, with offers to expect. An offer after a plus must be
+// there, and one after a dash must not.
 var completions = []struct {
 	line   string
 	offers []string
@@ -82,7 +82,7 @@ shift 0; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _binrepd; printf '%s\n' "${C
 	for _, c := range completions {
 		checkOffers(t, c.line, ask(strings.Split(c.line, " ")...))
 	}
-	// As bash divides --xdp=g.
+	// bash splits --xdp=g like this.
 	if got := ask("binrepd", "run", "--xdp", "=", "g"); strings.TrimSpace(got) != "generic" {
 		t.Errorf("--xdp=g: %q", got)
 	}
@@ -110,7 +110,7 @@ func TestShell(t *testing.T) {
 	tooltest.Run(t, ".", nil, "shellcheck", "--shell=bash", "binrepd.bash")
 }
 
-// TestAwkwardTexts: what shells and roff take for their own comes out as it was meant.
+// TestAwkwardTexts: special characters of shells and roff come out as intended.
 func TestAwkwardTexts(t *testing.T) {
 	app := &cli.App{
 		Name: "binrepd", Usage: "x",

@@ -20,8 +20,8 @@ import (
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
-// TestRunsAsTheUnitSays: with the unit's capabilities, another user and no_new_privs, the program attaches natively and
-// packets are applied.
+// TestRunsAsTheUnitSays: with the unit's capabilities, an unprivileged user and no_new_privs, the program attaches
+// natively and packets are applied.
 func TestRunsAsTheUnitSays(t *testing.T) {
 	p := newPlace(t, build(t))
 	capabilities := readUnit(t).words(t, "AmbientCapabilities")
@@ -34,7 +34,7 @@ func TestRunsAsTheUnitSays(t *testing.T) {
 	}
 	status := processStatus(t, s.Process.Pid)
 	for _, set := range []string{"CapEff", "CapPrm", "CapAmb", "CapBnd", "CapInh"} {
-		// Fewer is right, too: when it runs, it gives up what it needs no longer.
+		// Fewer are right, too: when it runs, it drops capabilities that it no longer needs.
 		if held, err := strconv.ParseUint(status[set], 16, 64); err != nil || held&^unit != 0 {
 			t.Errorf("%s %s, %v: more than %x", set, status[set], err, unit)
 		}
@@ -63,8 +63,8 @@ func processStatus(t *testing.T, pid int) map[string]string {
 	return fields
 }
 
-// TestRestart: what comes between two processes of the service waits in the pinned rings, and the table comes back from
-// disk.
+// TestRestart: packets that come between two processes of the service wait in the pinned rings, and the table is
+// restored from disk.
 func TestRestart(t *testing.T) {
 	p := newPlace(t, build(t))
 	capabilities := readUnit(t).words(t, "AmbientCapabilities")
@@ -78,13 +78,13 @@ func TestRestart(t *testing.T) {
 		p.send(proxy, 100)
 		sent := uint64(100)
 		if round > 0 {
-			sent += 100 // that waited
+			sent += 100 // those that waited
 		}
 		var st control.Status
 		bpftest.Await(t, "the dialogs of the proxy", func() bool {
 			var err error
 			st, err = client.Status(t.Context())
-			// On its way the number of dialogs may be that of the end, too.
+			// The number of dialogs may also be right by chance before the end.
 			return err == nil && st.Sum() == sent && st.Dialogs == uint64(proxy.LiveCount())
 		})
 		if st.Pin == nil || st.Pin.Adopted != (round > 0) || st.Mode != "xdp-native" {
@@ -101,7 +101,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestEveryCapabilityIsNeeded: without any one of them, native mode can't be had, and the user is told.
+// TestEveryCapabilityIsNeeded: without any one of them there is no native mode, and the user gets a message.
 func TestEveryCapabilityIsNeeded(t *testing.T) {
 	program := build(t)
 	all := readUnit(t).words(t, "AmbientCapabilities")
@@ -119,7 +119,7 @@ func TestEveryCapabilityIsNeeded(t *testing.T) {
 	}
 }
 
-// TestSystemCalls traces the service and compares what it asks of the kernel with what the unit allows.
+// TestSystemCalls traces the service and compares its system calls with those that the unit allows.
 func TestSystemCalls(t *testing.T) {
 	tooltest.Require(t, "strace", "systemd-analyze")
 	p := newPlace(t, build(t))
@@ -169,7 +169,7 @@ func TestSystemCalls(t *testing.T) {
 	t.Logf("%d different calls, %d allowed", len(called), len(allowed))
 }
 
-// expand returns the names of the system calls of a filter, whose groups it asks systemd about.
+// expand returns the names of the system calls of a filter. It asks systemd for the contents of groups.
 func expand(t *testing.T, filter []string) []string {
 	t.Helper()
 	groups := map[string][]string{}

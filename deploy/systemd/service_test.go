@@ -27,7 +27,7 @@ import (
 // anybody is a user and group without an account and without files.
 const anybody = 64533
 
-// capabilityNumbers are those that a unit of ours may ask for.
+// capabilityNumbers are the capabilities that the unit may request.
 var capabilityNumbers = map[string]uintptr{
 	"CAP_BPF": unix.CAP_BPF, "CAP_NET_ADMIN": unix.CAP_NET_ADMIN, "CAP_PERFMON": unix.CAP_PERFMON,
 	"CAP_NET_BIND_SERVICE": unix.CAP_NET_BIND_SERVICE,
@@ -35,15 +35,15 @@ var capabilityNumbers = map[string]uintptr{
 
 const lastCapability = 63 // more than any kernel has
 
-// place is two namespaces with a veth pair between them: the proxy's and the appliance's.
+// place is two namespaces joined by a veth pair: the proxy's and the appliance's.
 type place struct {
 	proxy, appliance *bpftest.Namespace
 	listen           netip.AddrPort
 	program          string // the built binrepd
-	pins, state      string // folders for what outlives the process
+	pins, state      string // folders for state that outlives the process
 }
 
-// builtIn is the folder of built, which every user may read; TestMain removes it.
+// builtIn is the folder of built. Every user may read it. TestMain removes it.
 var builtIn string
 
 // built is binrepd, built once for all tests.
@@ -53,7 +53,7 @@ var built = sync.OnceValues(func() (program string, err error) {
 		return "", err
 	}
 	builtIn, program = dir, filepath.Join(dir, "binrepd")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "../../cmd/binrepd") // compiled once for all tests and make build
+	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "../../cmd/binrepd") // compiled once for all tests
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return program, fmt.Errorf("go build: %w: %s", err, out)
@@ -72,7 +72,7 @@ func build(t *testing.T) (program string) {
 	return program
 }
 
-// newPlace makes a place for one service to run.
+// newPlace makes a place in which one service can run.
 func newPlace(t *testing.T, program string) *place {
 	t.Helper()
 	p := &place{
@@ -96,7 +96,7 @@ func (p *place) dir(t *testing.T) string {
 	return dir
 }
 
-// give makes a folder that belongs to the service's user.
+// give makes a folder owned by the service's user.
 func give(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o750); err != nil {
@@ -119,14 +119,14 @@ func open(t *testing.T) string {
 	return dir
 }
 
-// service is the unit's command, to be run as the unit runs it.
+// service is the unit's command, for running it as the unit does.
 type service struct {
 	*exec.Cmd
 	log     locked
 	control string
 }
 
-// locked takes the log of a process while the test reads it.
+// locked collects the log of a process while the test reads it.
 type locked struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -144,8 +144,8 @@ func (l *locked) String() string {
 	return l.b.String()
 }
 
-// newService makes the command of the unit: user without account, the capabilities named, settings by environment.
-// before goes in front of it, such as a tracer.
+// newService makes the command of the unit: a user without an account, the unit's capabilities, and settings by
+// environment. before is put in front of it, for example a tracer.
 func (p *place) newService(t *testing.T, capabilities []string, before ...string) *service {
 	t.Helper()
 	command := strings.Fields(readUnit(t).one(t, "ExecStart"))
@@ -160,7 +160,7 @@ func (p *place) newService(t *testing.T, capabilities []string, before ...string
 		"BINREPD_LISTEN=" + p.listen.String(), "BINREPD_CONTROL=" + s.control, "BINREPD_XDP=native",
 		"BINREPD_RINGS=1", "BINREPD_RING_SIZE=1MiB",
 	}
-	// What the unit sets itself, with folders of the test instead of the system's.
+	// The settings of the unit itself, with folders of the test instead of the system's.
 	for _, setting := range readUnit(t).words(t, "Environment") {
 		name, _, _ := strings.Cut(setting, "=")
 		folder, known := map[string]string{"BINREPD_PIN": p.pins, "BINREPD_STATE_DIR": p.state}[name]
@@ -181,9 +181,9 @@ func (p *place) newService(t *testing.T, capabilities []string, before ...string
 	return s
 }
 
-// start starts s in the appliance's namespace. The thread of that namespace keeps what it may do, but can't give more
-// to its children than the service has: bounding set and no_new_privs, as in the unit. So whatever starts next in that
-// place can't have other capabilities.
+// start starts s in the appliance's namespace. The thread of that namespace keeps its privileges, but can't give its
+// children more than the service has: it sets the bounding set and no_new_privs, as the unit does. So no later process
+// of this place can have other capabilities.
 func (p *place) start(t *testing.T, s *service) {
 	t.Helper()
 	p.appliance.Do(func() error {
@@ -222,7 +222,7 @@ func (s *service) await(t *testing.T) *control.Client {
 	return client
 }
 
-// send sends packets of a proxy.
+// send sends packets of a simulated proxy.
 func (p *place) send(proxy *bin1test.Proxy, packets int) {
 	p.proxy.Do(func() error {
 		conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(p.listen))
@@ -241,8 +241,8 @@ func (p *place) send(proxy *bin1test.Proxy, packets int) {
 	})
 }
 
-// exercise waits until the service runs natively, sends it packets of a proxy, checks that they were applied, through
-// XDP, and stops it.
+// exercise waits until the service runs natively, sends it packets of a proxy, checks that XDP took them and that they
+// were applied, and stops it.
 func (p *place) exercise(t *testing.T, s *service) {
 	t.Helper()
 	const events = 200
@@ -264,7 +264,7 @@ func (p *place) exercise(t *testing.T, s *service) {
 	s.stop(t, st.PID)
 }
 
-// stop ends the service, process pid, which is not always s.Process: that may be a tracer.
+// stop ends the service, process pid. That is not always s.Process, which may be a tracer.
 func (s *service) stop(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {

@@ -21,7 +21,7 @@ func Require(t testing.TB, programs ...string) {
 	}
 }
 
-// Missing skips the test for that reason. With RequireEnv set to 1 it fails instead.
+// Missing skips the test for this reason. With RequireEnv set to 1 it fails instead.
 func Missing(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv(RequireEnv) == "1" {
@@ -30,7 +30,7 @@ func Missing(t testing.TB, reason string) {
 	t.Skipf("SKIPPED: %s (%s=1 makes this a failure)", reason, RequireEnv)
 }
 
-// Root is the folder of the repository: the nearest with a go.mod, from the working directory upwards.
+// Root returns the folder of the repository: the nearest one with a go.mod, from the working directory upwards.
 func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := filepath.Abs(".")

@@ -4,7 +4,7 @@
 --   try it      tshark -X lua_script:binrepd.lua -r FILE -Y bin -V
 --   install it  copy it to the folder of personal Lua plugins (Wireshark: Help, About, Folders)
 --
--- Packets are recognised by their marker, on any UDP port. To see one with a damaged marker, too: -d udp.port==5556,bin
+-- Packets are recognized by their marker, on any UDP port. To include those with a damaged marker: -d udp.port==5556,bin
 --
 -- Filters:
 --   bin.dialog.callid == "abc@host"     one call
@@ -13,21 +13,21 @@
 --   bin.verdict != "dialog"             what binrepd doesn't apply; the words are those of its status
 --   bin && _ws.expert                   something is wrong or remarkable
 --
--- The format is told in docs/protocol.md of binrepd. No state is kept: each packet is judged by itself.
+-- docs/protocol.md of binrepd describes the format. No state is kept: each packet is checked by itself.
 
 local bin = Proto("bin", "OpenSIPS Binary Internal Interface")
 
 local MARKER = "P4CK"
-local MIN_SIZE = 18   -- OpenSIPS looks at nothing shorter: header, a name of two letters, command
+local MIN_SIZE = 18   -- OpenSIPS ignores shorter packets: header, a name of two letters, command
 local MAX_ROUTES = 64 -- beyond it OpenSIPS's receiver writes past an array
 
 -- Checksum: CRC-32/JAMCRC ---------------------------------------------------------------------------------------------
 
--- Lua 5.2 has bit32. Lua 5.4, since Wireshark 4.4, has an operator instead, which 5.2 can't even read.
+-- Lua 5.2 has bit32. Lua 5.4, used since Wireshark 4.4, has an operator instead, which 5.2 can't parse.
 local xor = bit32 and bit32.bxor or load("return function(a, b) return a ~ b end")()
 local floor = math.floor
 
-local CRC = {} -- of each byte; the reflected polynomial of Ethernet
+local CRC = {} -- for each byte; the reflected polynomial of Ethernet
 for i = 0, 255 do
   local c = i
   for _ = 1, 8 do
@@ -48,7 +48,7 @@ end
 
 -- Fields --------------------------------------------------------------------------------------------------------------
 
-local F = {} -- every ProtoField, by its filter name behind "bin."
+local F = {} -- every ProtoField, by its filter name after "bin."
 
 local function text(name, label) F[name] = ProtoField.string("bin." .. name, label) end
 local function number(name, label, how, values) F[name] = ProtoField.uint32("bin." .. name, label, how or base.DEC, values) end
@@ -75,7 +75,7 @@ local FLAGS = {
   { 0x400, "keep_user", "Hiding keeps the user (1.10, 1.11); CSeq enforced (2.1)" },
 }
 
--- What a packet holds, in its order: the name of the field and how it is read. S: a string. N: a number. I: a signed one.
+-- The fields of a packet, in order: the name of each field and its type. S: a string. N: a number. I: a signed number.
 -- T: a time as a number. O: an object of the sender's C compiler as a string: time_t of 8 or 4 bytes, or int of 4.
 local S, N, I, T, O = "string", "number", "integer", "time", "object"
 local KEY = { { "callid", S }, { "from_tag", S }, { "to_tag", S } }
@@ -177,7 +177,7 @@ local function pairs_of(list, visit)
   while i <= #list do
     local c = list:sub(i, i)
     if c == "\\" then
-      i = i + 1 -- whatever is behind it doesn't separate
+      i = i + 1 -- the next character is not a separator
     elseif c == "#" then
       if hash or i == from then return false end
       hash = i
@@ -193,7 +193,7 @@ end
 
 local function unescape(s) return (s:gsub("\\([\\#|])", "%1")) end
 
--- misread tells of a value or name with a backslash directly before # or |, which OpenSIPS's reader takes for a separator.
+-- misread reports a value or name with a backslash directly before # or |, which OpenSIPS's reader takes for a separator.
 local function misread(list)
   local i = 1
   while i <= #list do
@@ -218,7 +218,7 @@ end
 
 -- The walk over the fields --------------------------------------------------------------------------------------------
 
--- decorate adds to the item of a field what it means.
+-- decorate adds the meaning of a field to its item.
 local function decorate(name, item, range, value)
   if name == "dialog.vars" then add_pairs(item, range, "var")
   elseif name == "dialog.profiles" then add_pairs(item, range, "profile")
@@ -236,8 +236,8 @@ local function decorate(name, item, range, value)
   elseif name == "ul.q" and value == -1 then item:append_text(" (not given)") end
 end
 
--- walk adds the fields of layout, which begin at offset at, and returns what is wrong with them, or nil, and their values.
--- Numbers are little endian unless big. Empty fields lie behind their length, with no bytes.
+-- walk adds the fields of layout, which begin at offset at. It returns their error, or nil, and their values.
+-- Numbers are little endian unless big is set. An empty field follows its length and has no bytes.
 local function walk(tree, tvb, at, capability, layout, big)
   local values = {}
   local function u32(range) if big then return range:uint() end return range:le_uint() end
@@ -274,7 +274,7 @@ local function walk(tree, tvb, at, capability, layout, big)
   return nil, values
 end
 
--- body adds what is behind the checksum, and returns what is wrong with it, or nil, a line for the list of packets, and the
+-- body adds everything after the checksum. It returns its error, or nil, a line for the list of packets, and the
 -- capability if its layout is known.
 local function body(tree, tvb, big)
   local size = big and tvb(8, 4):uint() or tvb(8, 4):le_uint()
@@ -306,7 +306,7 @@ local function body(tree, tvb, big)
   return fault, line, capability
 end
 
--- judge adds the whole packet, and returns the verdict of binrepd: the first thing that is wrong, and otherwise what it is.
+-- judge adds the whole packet and returns the verdict of binrepd: the first error, or otherwise the kind of packet.
 local function judge(tree, tvb)
   if tvb:len() < MIN_SIZE then return "short", "short" end
   local whole = tvb:len() == tvb:reported_len()

@@ -20,13 +20,13 @@ var dialogFields = [dialog.NumFields]string{
 	"mangled_from", "mangled_to", "vars", "profiles", "user_flags", "flags", "timeout", "caller_gen_cseq", "callee_gen_cseq",
 }
 
-// flagBits are the flags that are shown by name.
+// flagBits are the flags that have a name in the dissector.
 var flagBits = map[string]uint32{
 	"has_bye": 4, "bye_on_timeout": 8, "initial": 0x10, "ping_caller": 0x20, "ping_callee": 0x40,
 	"topology_hiding": 0x80, "db_deleted": 0x200, "keep_user": 0x400,
 }
 
-// compare checks what the dissector made of packet against package bin.
+// compare compares the dissector's result for packet with package bin1.
 func compare(t *testing.T, packet []byte, got *item) {
 	t.Helper()
 	var ev dialog.Event
@@ -56,7 +56,7 @@ func compare(t *testing.T, packet []byte, got *item) {
 	compareDialog(t, &ev, got)
 }
 
-// compareDialog checks every field of a well-formed event: order, bytes and what is shown of numbers.
+// compareDialog compares every field of a well-formed event: order, bytes and the text of numbers.
 func compareDialog(t *testing.T, ev *dialog.Event, got *item) {
 	t.Helper()
 	fields := []*item{}
@@ -104,7 +104,7 @@ func compareDialog(t *testing.T, ev *dialog.Event, got *item) {
 	comparePairs(t, got, "profiles", "profile", all.Bytes(dialog.Profiles))
 }
 
-// utc is how tshark shows a time.
+// utc formats a time as tshark does.
 func utc(seconds int64) string {
 	return time.Unix(seconds, 0).UTC().Format("Jan _2, 2006 15:04:05.000000000 UTC")
 }
@@ -137,7 +137,7 @@ func checkNumber(t *testing.T, fields []*item, i int, name string, value uint32,
 	}
 }
 
-// comparePairs checks names and values of a list, and that a list which isn't well-formed is said to be so.
+// comparePairs compares the names and values of a list, and checks that a malformed list is reported.
 func comparePairs(t *testing.T, got *item, field, pair string, list []byte) {
 	t.Helper()
 	names, values := got.all("bin.dialog."+pair+".name"), got.all("bin.dialog."+pair+".value")
@@ -167,12 +167,12 @@ func comparePairs(t *testing.T, got *item, field, pair string, list []byte) {
 	}
 }
 
-// said tells whether below a field of that name there is expert information of that kind.
+// said reports whether a field with this name has expert information of this kind.
 func said(got *item, field, expert string) bool {
 	return slices.ContainsFunc(got.all(field), func(f *item) bool { return len(f.all(expert)) > 0 })
 }
 
-// plain tells of text that tshark shows as it is.
+// plain reports whether tshark shows a text unchanged.
 func plain(b []byte) bool {
 	return !slices.ContainsFunc(b, func(c byte) bool { return c < 0x20 || c > 0x7e })
 }

@@ -17,7 +17,7 @@ import (
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
-// vectors returns the packets of the test vectors of package bin, by name.
+// vectors returns the packets of the test vectors of package bin1, by name.
 func vectors(t *testing.T) map[string][]byte {
 	t.Helper()
 	files, err := filepath.Glob("../../userspace/wire/bin1/testdata/vectors/*.txt")
@@ -40,7 +40,8 @@ func vectors(t *testing.T) map[string][]byte {
 	return packets
 }
 
-// compareAll has the packets dissected and compares each. It looks at the port, as broken ones may lack the marker.
+// compareAll dissects the packets and compares each result. It selects packets by port, since broken ones may lack the
+// marker.
 func compareAll(t *testing.T, packets [][]byte) []item {
 	t.Helper()
 	got := dissect(t, writeCapture(t, packets, 0), "-d", "udp.port==5556,bin")
@@ -71,7 +72,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestCaptures looks at what real proxies sent: recognised by its marker, some of it reassembled from fragments.
+// TestCaptures dissects packets of real proxies: recognized by their marker, some reassembled from fragments.
 func TestCaptures(t *testing.T) {
 	tooltest.Require(t, "tshark")
 	folder, err := bin1test.CaptureFolder()
@@ -100,8 +101,7 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// TestDamaged cuts packets at every place, and puts wrong lengths and other bytes into them, with the checksum made
-// anew.
+// TestDamaged cuts packets at every place, and puts wrong lengths and other bytes into them, with a new checksum.
 func TestDamaged(t *testing.T) {
 	whole := vectors(t)
 	var packets [][]byte
@@ -156,7 +156,7 @@ func TestDamaged(t *testing.T) {
 	t.Logf("%d packets: %v", len(packets), counts)
 }
 
-// swap makes of a little-endian packet what a big-endian sender would have sent, as far as the header goes.
+// swap turns a little-endian packet into one of a big-endian sender, but only its header.
 func swap(packet []byte) []byte {
 	p := slices.Clone(packet)
 	slices.Reverse(p[8:12])
@@ -164,7 +164,7 @@ func swap(packet []byte) []byte {
 	return p
 }
 
-// TestRemarkable looks at packets that binrepd applies and that an operator had better know about.
+// TestRemarkable checks packets that binrepd applies but an operator should know about.
 func TestRemarkable(t *testing.T) {
 	packets := vectors(t)
 	var ev dialog.Event
@@ -211,7 +211,7 @@ func TestRemarkable(t *testing.T) {
 			t.Errorf("packet %d: no %s at %s", i, test.expert, test.field)
 		}
 		if test.expert == "" {
-			got.walk(func(f *item) { // Wireshark has its own to say about a zero byte in a string
+			got.walk(func(f *item) { // Wireshark itself reports a zero byte in a string
 				if strings.HasPrefix(f.Name, "bin.expert.") {
 					t.Errorf("packet %d: %s", i, f.Name)
 				}
@@ -220,7 +220,7 @@ func TestRemarkable(t *testing.T) {
 	}
 }
 
-// TestCutByTheCapture looks at packets of which the capture has only the beginning: their checksum can't be judged.
+// TestCutByTheCapture checks packets that the capture has cut off: their checksum can't be verified.
 func TestCutByTheCapture(t *testing.T) {
 	got := dissect(t, writeCapture(t, [][]byte{vectors(t)["V01"]}, 100))
 	if len(got) != 1 {

@@ -18,8 +18,8 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// TestRecording opens what the flight recorder writes, over IPv4 and IPv6, of good and of broken packets: every packet
-// is taken, no good one is called malformed, and the made-up headers have right checksums.
+// TestRecording opens files of the flight recorder, over IPv4 and IPv6, with good and broken packets. Every packet is
+// dissected, no good one is called malformed, and the generated headers have correct checksums.
 func TestRecording(t *testing.T) {
 	tooltest.Require(t, "tshark")
 	listeners := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:5556"), netip.MustParseAddrPort("[2001:db8::1]:5556")}
@@ -74,15 +74,15 @@ func TestRecording(t *testing.T) {
 	}
 }
 
-// suspicious returns the summaries of frames with a good packet that tshark calls malformed all the same, and of those
-// whose IP or UDP header is wrong.
+// suspicious returns the summaries of frames with a good packet that tshark calls malformed, and of those with a wrong
+// IP or UDP header.
 func suspicious(t *testing.T, file string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-X", "lua_script:binrepd.lua", "-r", file, "-d", "udp.port==5556,bin",
 		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-Y",
 		fmt.Sprintf(`(_ws.malformed && (bin.verdict == %q || bin.verdict == %q)) || ip.checksum.status == "Bad" || udp.checksum.status == "Bad" || udp.length.bad`,
 			bin1.Dialog, bin1.OtherCapability))
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // nobody's own settings
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // no personal settings
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("tshark: %v", err)

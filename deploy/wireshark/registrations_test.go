@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// Registrations are not kept by binrepd, so that there is no decoder to compare with: here are the expected values of
-// the test vectors, and a walk over the layout for the captures.
+// binrepd keeps no registrations, so there is no decoder to compare with. Here are the expected values of the test
+// vectors, and a walk over the layout for the captures.
 
-// registrations are the fields of the vectors for capability ul as they are shown, in the order of the packet.
+// registrations are the displayed fields of the vectors for capability ul, in the order of the packet.
 var registrations = map[string]string{
 	"V04": "aor_insert domain=location aor=alice0",
 	"V05": "contact_insert domain=location aor=alice0 contact=sip:alice0@127.0.0.1:5090 callid=1-28796@127.0.0.1 user_agent=sipp " +
@@ -46,7 +46,7 @@ func compareRegistration(t *testing.T, name string, got *item, want string) {
 	}
 }
 
-// ulLayout tells for each command which fields are strings (s), objects in strings (o) and numbers (n).
+// ulLayout lists for each command which fields are strings (s), objects in strings (o) and numbers (n).
 var ulLayout = map[uint32]string{1: "ss", 2: "ss", 3: "sssssssssoosnnnno", 4: "sssssssssoosnnnno", 5: "ssssn"}
 
 // walkRegistration checks the bytes of every field of a registration.

@@ -43,7 +43,7 @@ func (i *item) all(name string) []*item {
 	return found
 }
 
-// show returns what is shown of the only field of that name.
+// show returns the display text of the only field with this name.
 func (i *item) show(t *testing.T, name string) string {
 	t.Helper()
 	f := i.all(name)
@@ -53,7 +53,7 @@ func (i *item) show(t *testing.T, name string) string {
 	return f[0].Show
 }
 
-// bytes returns the bytes that f stands for.
+// bytes returns the bytes of f.
 func (i *item) bytes(t *testing.T) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(i.Value)
@@ -63,22 +63,22 @@ func (i *item) bytes(t *testing.T) []byte {
 	return b
 }
 
-// dissect has tshark dissect a capture file, and returns what the dissector made of each datagram that it took.
+// dissect makes tshark dissect a capture file, and returns the dissector's result for each of its datagrams.
 func dissect(t *testing.T, file string, flags ...string) []item {
 	t.Helper()
 	return decode(t, essential(details(t, file, flags...)))
 }
 
-// details has tshark dissect a capture file, and returns the packet details in XML.
+// details makes tshark dissect a capture file, and returns the packet details in XML.
 func details(t *testing.T, file string, flags ...string) []byte {
 	t.Helper()
 	tooltest.Require(t, "tshark")
 	cmd := exec.CommandContext(t.Context(), "tshark",
 		append([]string{"-n", "-X", "lua_script:binrepd.lua", "-r", file, "-T", "pdml", "-J", "bin"}, flags...)...)
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // nobody's own settings
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // no personal settings
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	// Into a file, as it may be tens of megabytes: a buffer would be copied each time that it grows.
+	// Write to a file, since this may be tens of megabytes, and a buffer would be copied each time it grows.
 	stdout, err := os.Create(filepath.Join(t.TempDir(), "details.xml"))
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func details(t *testing.T, file string, flags ...string) []byte {
 	return out
 }
 
-// decode returns what the dissector made of each datagram that it took.
+// decode returns the dissector's result for each of its datagrams.
 func decode(t *testing.T, out []byte) []item {
 	t.Helper()
 	var document struct {
@@ -118,10 +118,10 @@ func decode(t *testing.T, out []byte) []item {
 	return taken
 }
 
-// essential leaves out of each packet what comes before the dissector's part, and of each field what it is called in
-// words, its size and its position. That is more than half of all, and nobody looks at it; to decode XML takes longer
-// than to dissect, above all under the race detector. Quotes and angle brackets in values are escaped, so that what is
-// looked for is nothing that came in a packet.
+// essential removes everything before the dissector's part of each packet, and from each field its description, size
+// and position. That is more than half of the output, and no test reads it. Decoding XML takes longer than dissecting,
+// above all under the race detector. Quotes and angle brackets in values are escaped, so the searched text can't come
+// from a packet.
 func essential(out []byte) (kept []byte) {
 	begin, end, part := []byte("<packet>"), []byte("</packet>"), []byte(`<proto name="bin"`)
 	for {
@@ -140,7 +140,7 @@ func essential(out []byte) (kept []byte) {
 	}
 }
 
-// appendWithout appends text to b, without the attributes named. Those behind the first stand behind it, if they are
+// appendWithout appends text to b without the named attributes. The later ones must follow the first, if they are
 // there.
 func appendWithout(b, text []byte, attributes ...string) []byte {
 	for {
@@ -157,7 +157,7 @@ func appendWithout(b, text []byte, attributes ...string) []byte {
 	}
 }
 
-// legible replaces what XML can't hold and tshark prints all the same: packets may have any bytes in their strings.
+// legible replaces characters that XML can't hold but tshark prints: packets may have any bytes in their strings.
 func legible(b []byte) []byte {
 	return bytes.Map(func(r rune) rune {
 		if r < 0x20 && r != '\n' && r != '\t' && r != '\r' {
@@ -167,8 +167,8 @@ func legible(b []byte) []byte {
 	}, bytes.ToValidUTF8(b, []byte("?")))
 }
 
-// writeCapture writes each payload as a UDP datagram from port 5555 to 5556 into a capture file, with nothing cut off
-// where captured is 0, and else with the frames cut to so many bytes of payload.
+// writeCapture writes each payload as a UDP datagram from port 5555 to 5556 into a capture file. If captured is 0,
+// nothing is cut off. Otherwise the frames are cut to this many bytes of payload.
 func writeCapture(t *testing.T, payloads [][]byte, captured int) (file string) {
 	t.Helper()
 	const headers = 14 + 20 + 8 // Ethernet, IPv4, UDP
@@ -200,7 +200,7 @@ func writeCapture(t *testing.T, payloads [][]byte, captured int) (file string) {
 	return file
 }
 
-// TestEssential: what is left out makes no difference to what is looked at.
+// TestEssential: the removed parts make no difference to the result.
 func TestEssential(t *testing.T) {
 	var packets [][]byte
 	for _, packet := range vectors(t) {
