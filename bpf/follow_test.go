@@ -91,14 +91,14 @@ func TestFollow(t *testing.T) {
 		bpftest.Await(t, "it is up", func() bool { return state().Up })
 
 		change(receiver, "in0", netlink.LinkDel)
-		bpftest.Await(t, "it is gone", func() bool { return state().Index == 0 })
+		bpftest.Await(t, "the interface is gone", func() bool { return state().Index == 0 })
 		if s := state(); s.Attached() || s.Err == nil {
 			t.Errorf("deleted: %+v", s)
 		}
 		bpftest.Veth(1500,
 			bpftest.End{In: sender, Name: "proxy0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.1/24")}},
 			bpftest.End{In: receiver, Name: "in0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.2/24")}})
-		bpftest.Await(t, "it is back", func() bool { return state().Attached() && state().Up })
+		bpftest.Await(t, "the interface is back", func() bool { return state().Attached() && state().Up })
 		if id, _ := programOn(receiver, "in0"); id != p.ID() {
 			t.Errorf("program %d is attached, ours is %d", id, p.ID())
 		}
@@ -132,12 +132,12 @@ func TestFollowRename(t *testing.T) {
 	f, _ := follow(t, receiver, p, bpf.Auto, "in0")
 	change(receiver, "in0", netlink.LinkSetDown)
 	change(receiver, "in0", func(l netlink.Link) error { return netlink.LinkSetName(l, "other0") })
-	bpftest.Await(t, "it is gone", func() bool { return f.States()[0].Index == 0 })
+	bpftest.Await(t, "the interface is gone", func() bool { return f.States()[0].Index == 0 })
 	if id, _ := programOn(receiver, "other0"); id != 0 {
 		t.Errorf("program %d is on the renamed interface", id)
 	}
 	change(receiver, "other0", func(l netlink.Link) error { return netlink.LinkSetName(l, "in0") })
-	bpftest.Await(t, "it is back", func() bool { return f.States()[0].Attached() })
+	bpftest.Await(t, "the interface is back", func() bool { return f.States()[0].Attached() })
 }
 
 // TestFollowForeign waits until a foreign program is removed. That program is attached by netlink, because the kernel

@@ -274,12 +274,12 @@ func TestPinDeleted(t *testing.T) {
 	_, p, end := openPin(t, dir, pinConfig())
 	f, _ := follow(t, receiver, p, bpf.Native, "in0")
 	change(receiver, "in0", netlink.LinkDel)
-	bpftest.Await(t, "it is gone", func() bool { return f.States()[0].Index == 0 })
+	bpftest.Await(t, "the interface is gone", func() bool { return f.States()[0].Index == 0 })
 	if n := countPrefix(pins(t, dir), "link_"); n != 0 {
 		t.Errorf("pinned: %v", pins(t, dir))
 	}
 	bpftest.Veth(1500, bpftest.End{In: sender, Name: "proxy0"}, bpftest.End{In: receiver, Name: "in0"})
-	bpftest.Await(t, "it is back", func() bool { return f.States()[0].Attached() })
+	bpftest.Await(t, "the interface is back", func() bool { return f.States()[0].Attached() })
 	if n := countPrefix(pins(t, dir), "link_"); n != 1 {
 		t.Errorf("pinned: %v", pins(t, dir))
 	}

@@ -125,7 +125,7 @@ func TestFrameShapes(t *testing.T) {
 		t.Errorf("fragment field %#x", got)
 	}
 	if got := string(ip[20:]); got != "middle\x00\x00\x00" {
-		t.Errorf("behind the header %q", got)
+		t.Errorf("after the header %q", got)
 	}
 	g := Frame{
 		From: netip.MustParseAddrPort("[fd00::1]:1"), To: netip.MustParseAddrPort("[fd00::2]:2"),

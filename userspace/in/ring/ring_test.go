@@ -191,7 +191,7 @@ func FuzzWalk(f *testing.F) {
 				t.Fatal("more records than fit a ring")
 			}
 			if r.next > r.end {
-				t.Fatalf("next %d is behind the end %d", r.next, r.end)
+				t.Fatalf("next %d is past the end %d", r.next, r.end)
 			}
 		}
 	})

@@ -149,12 +149,12 @@ func TestCloseAwaitsTail(t *testing.T) {
 	}
 	released.Store(true)
 	if !tail.Release(b) {
-		t.Error("what was read has been given back meanwhile")
+		t.Error("the batch was given back while it was held")
 	}
 	if err := <-closed; err != nil {
 		t.Error(err)
 	}
 	if missed := tail.Receive(b); missed != 0 || len(b.Packets) != 0 {
-		t.Errorf("missed %d, got %d behind the end", missed, len(b.Packets))
+		t.Errorf("missed %d, got %d after the end", missed, len(b.Packets))
 	}
 }

@@ -156,7 +156,7 @@ func TestSorted(t *testing.T) {
 		}
 		number := int(d.Payload[0]) | int(d.Payload[1])<<8
 		if d.Time.Before(last.Time) || d.Time.Equal(last.Time) && number < lastNumber {
-			t.Fatalf("datagram %d: %v behind %v", i, d.Time, last.Time)
+			t.Fatalf("datagram %d: %v after %v", i, d.Time, last.Time)
 		}
 		last, lastNumber = d, number
 	}

@@ -223,7 +223,7 @@ func TestDamagedRecording(t *testing.T) {
 		r := NewReader()
 		r.AddRecording(path, golden)
 		if got := readAll(t, r); len(got) != 16 || r.Counts.Torn != 1 {
-			t.Errorf("%s behind the last: %d datagrams, %+v", name, len(got), r.Counts)
+			t.Errorf("%s after the last: %d datagrams, %+v", name, len(got), r.Counts)
 		}
 		if err := os.WriteFile(path, damage(0), 0o600); err != nil {
 			t.Fatal(err)

@@ -38,7 +38,7 @@ func TestTapsUnderLoad(t *testing.T) {
 		number := int64(binary.BigEndian.Uint32(p.payload))
 		six := p.to == listen6
 		if number <= last[six] || p.at.UnixNano() != number {
-			t.Fatalf("number %d behind %d, at %d", number, last[six], p.at.UnixNano())
+			t.Fatalf("number %d after %d, at %d", number, last[six], p.at.UnixNano())
 		}
 		last[six] = number
 	}

@@ -113,7 +113,7 @@ func TestTrails(t *testing.T) {
 		six := p.to == listen6
 		number := binary.BigEndian.Uint32(p.payload)
 		if number < next[six] || !six && number != next[six] || p.at.UnixNano() != int64(number) || len(p.payload) != 9000*int(number/size%10)/10+8 {
-			t.Fatalf("number %d of %d bytes to %v behind %d", number, len(p.payload), p.to, next[six])
+			t.Fatalf("number %d of %d bytes to %v after %d", number, len(p.payload), p.to, next[six])
 		}
 		next[six] = number + 1
 	}

@@ -119,7 +119,7 @@ func TestTrouble(t *testing.T) {
 	if _, err := Run(context.Background(), Config{
 		Next: listOf(recorded(3, 0)), Sink: &sink{}, To: to, Refused: func() bool { return true },
 	}); !errors.Is(err, ErrNobodyAnswers) {
-		t.Errorf("nobody answers: %v", err)
+		t.Errorf("nothing listens: %v", err)
 	}
 	broken := errors.New("no way there")
 	if sum, err := Run(context.Background(), Config{Next: listOf(recorded(3, 0)), Sink: &sink{err: broken}, To: to}); !errors.Is(err, broken) || sum.Sent != 0 {

@@ -242,8 +242,8 @@ func (p *tab) key(name string) {
 	}))
 }
 
-// picture writes a screenshot.
-func (p *tab) picture(name string) {
+// screenshot writes a screenshot.
+func (p *tab) screenshot(name string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()

@@ -8,7 +8,7 @@
 // It is read-only: every method but GET and HEAD is refused. Its cost doesn't grow with the number of viewers, because
 // they share one status a second. The size of an answer about a call is bounded, whatever the call contains.
 //
-// Its strings come from SIP messages, so whoever places a call chooses them. They travel only as JSON, and the page's
+// Its strings come from SIP messages, so the callers choose them. They travel only as JSON, and the page's
 // script puts them into the document as text, never as markup. A Content-Security-Policy, which allows only this script
 // and this style by their hashes, is the second line of defence. Pages of other sites get nothing: there is no CORS,
 // Host is checked against DNS rebinding, and the page can't be framed.

@@ -178,7 +178,7 @@ func TestDialogsOfACall(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	if got := body(t, get(h, "GET", "/api/dialogs?callid=nobody")); got != `{"total":0,"dialogs":[]}`+"\n" {
-		t.Errorf("nobody: %s", got)
+		t.Errorf("unknown Call-ID: %s", got)
 	}
 }
 

@@ -193,7 +193,7 @@ func testPictures(t *testing.T, b *chromium) {
 		for _, v := range []view{v, v.dark()} {
 			p.show(v)
 			p.await("the scheme", fmt.Sprintf("matchMedia('(prefers-color-scheme: %s)').matches && innerWidth === %d", v.scheme, v.width))
-			p.picture(name + "-" + v.scheme)
+			p.screenshot(name + "-" + v.scheme)
 		}
 	}
 	p.quiet()

@@ -48,7 +48,7 @@ func testSearch(t *testing.T, b *chromium) {
 	p.search("nobody")
 	p.await("that nothing was found", "document.getElementById('call-note').textContent.startsWith('Not in the table')")
 	if got := evaluate[int](p, "document.querySelectorAll('#call article').length"); got != 0 {
-		t.Errorf("%d dialogs of nobody", got)
+		t.Errorf("%d dialogs of an unknown call", got)
 	}
 	evaluate[int](p, "document.activeElement.blur(), 0")
 	p.key("Escape")

@@ -1,4 +1,4 @@
-// The search for a call. Whoever placed the call chose everything here, so it is shown by foreign().
+// The search for a call. The caller chose everything here, so it is shown by foreign().
 
 const stateNames = {1: 'unconfirmed', 2: 'early', 3: 'answered', 4: 'confirmed', 5: 'ended'};
 
