@@ -148,7 +148,7 @@ func TestTakeOver(t *testing.T) {
 		{"losing stale", "", 0, []string{"losing: " + check, "stale: " + check, "stale: " + send}, "stale has sent everything"},
 		{"losing dead", "", 0, []string{"losing: " + check, "dead: " + check, "losing: " + send}, "losing has sent everything"},
 		{"breaks ready", "", 0, []string{"breaks: " + check, "breaks: " + send, "ready: " + check, "ready: " + send}, "breaks has not sent everything"},
-		{"dead breaks", "", 1, []string{"dead: " + check, "breaks: " + check, "breaks: " + send}, "by hand"},
+		{"dead breaks", "", 1, []string{"dead: " + check, "breaks: " + check, "breaks: " + send}, "no appliance has filled"},
 		{"local", "", 0, []string{"local: " + check, "local: " + send}, "local has sent everything"},
 		{"ready", "FLAGS=(--rate max --rewrite-socket udp:10.0.0.10:5060=udp:10.0.0.11:5060)", 0,
 			[]string{"ready: " + check, "ready: " + send + " --rate max --rewrite-socket udp:10.0.0.10:5060=udp:10.0.0.11:5060"}, ""},

@@ -29,7 +29,7 @@ var scraped = [...]string{"job", "instance"}
 // exported reads the golden scrape of the telemetry package, and the process metrics of a real scrape.
 func exported(t *testing.T) vocabulary {
 	t.Helper()
-	golden, err := os.ReadFile(filepath.Join(tooltest.Root(t), "userspace", "telemetry", "testdata", "metrics.txt"))
+	golden, err := os.ReadFile(filepath.Join(tooltest.Root(t), "userspace", "watch", "telemetry", "testdata", "metrics.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
