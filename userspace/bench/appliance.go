@@ -30,8 +30,8 @@ type appliance struct {
 // liveRingSize is the default of binrepd run.
 const liveRingSize = bpf.DefaultRingSize
 
-// newAppliance starts one with so many dialogs and so many rings; with no ring it has only its socket, as with --xdp off. Like binrepd run it has
-// room for its consumers beside everything else.
+// newAppliance starts one with so many dialogs and so many rings; with no ring it has only its socket, as with --xdp
+// off. Like binrepd run it has room for its consumers beside everything else.
 func newAppliance(ctx context.Context, l *link, dialogs, rings int) (_ *appliance, err error) {
 	a := &appliance{link: l, cancel: func() {}, places: runtime.GOMAXPROCS(0)}
 	// One more is for the sender, which in service is elsewhere.
@@ -85,8 +85,9 @@ func newAppliance(ctx context.Context, l *link, dialogs, rings int) (_ *applianc
 	return a, nil
 }
 
-// applianceCPUs are the processors of an appliance's consumers: all but the first, which is the sender's, as there is no other machine to send from.
-// Alone on its processor, the sender takes time from nobody but the kernel, which receives there.
+// applianceCPUs are the processors of an appliance's consumers: all but the first, which is the sender's, as there is
+// no other machine to send from. With a processor of its own, the sender takes time only from the kernel, which
+// receives there.
 func applianceCPUs() []int {
 	cpus, err := thread.Allowed()
 	if err != nil || len(cpus) == 0 {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// asker asks the metrics address for one page, over one connection. It allocates nothing, so that what an answer costs is what those spend
-// who give it.
+// asker asks the metrics address for one page, over one connection. It allocates nothing, so that what an answer
+// costs is what those spend who give it.
 type asker struct {
 	conn    net.Conn
 	request []byte
@@ -94,7 +94,7 @@ func cutHead(b []byte) (head, body int, err error) {
 // scraped is one consumer at its limit while somebody asks.
 type scraped struct {
 	*watched
-	client *asker // nil: nobody
+	client *asker // nil: no client
 	events int    // of a lap
 
 	answers     int

@@ -162,7 +162,8 @@ func checkPrivilege(list []stage) error {
 	return &e
 }
 
-// Run measures and returns the report. The error is a *PrivilegeError if that is what is missing; nothing has been measured then.
+// Run measures and returns the report. The error is a *PrivilegeError if privileges are missing; then nothing has
+// been measured.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

@@ -28,8 +28,9 @@ func requireKernel(t testing.TB) {
 	bpftest.RequireKernel(t)
 }
 
-// TestStages runs every stage, small, and looks at what must hold at any speed: no allocation and no wait for a lock an event on the whole path, every
-// figure a number. What is lost of a million events a second tells of the host: TestLivePath sends as many as any bears.
+// TestStages runs every stage, small, and looks at what must hold at any speed: no allocation and no wait for a lock
+// an event on the whole path, every figure a number. What is lost of a million events a second tells of the host:
+// TestLivePath sends as many as any bears.
 func TestStages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: all stages take a while")
@@ -128,7 +129,8 @@ func TestFeeder(t *testing.T) {
 	}
 }
 
-// TestLivePath sends over the veth pair, to an appliance with XDP and to one without, and makes sure of the way that the events take.
+// TestLivePath sends over the veth pair, to an appliance with XDP and to one without, and makes sure of the way that
+// the events take.
 func TestLivePath(t *testing.T) {
 	requireKernel(t)
 	for _, rings := range []int{2, 0} {
@@ -158,7 +160,8 @@ func TestLivePath(t *testing.T) {
 // testNamespace is a name that nobody else on this host uses.
 func testNamespace() string { return fmt.Sprintf("binrepd-test-%d", os.Getpid()) }
 
-// TestNamedLink: who uses the appliance in the namespace finds it at 127.0.0.1, and a second one doesn't take it from under the first.
+// TestNamedLink: who uses the appliance in the namespace finds it at 127.0.0.1, and a second one doesn't take it from
+// under the first.
 func TestNamedLink(t *testing.T) {
 	requireKernel(t)
 	name := testNamespace()

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// BenchmarkStages runs every stage of the bench, small, so that the code of the bench can't rot and revisions can be compared with benchstat.
-// BINREPD_BENCH_DIALOGS sets the number of dialogs. Each figure of a stage is a unit of its own: processor time of an event where that was
-// measured, else time.
+// BenchmarkStages runs every stage of the bench, small, so that the code of the bench can't rot and revisions can be
+// compared with benchstat. BINREPD_BENCH_DIALOGS sets the number of dialogs. Each figure of a stage is a unit of its
+// own: processor time of an event where that was measured, else time.
 //
 //	go test -run '^$' -bench Stages/whole -benchtime=1x -count=10 ./userspace/bench
 func BenchmarkStages(b *testing.B) {

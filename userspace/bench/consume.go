@@ -14,8 +14,8 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// ringStage measures what it takes to get datagrams out of a ring that is full of them, without looking into them. Nearly all of it is waiting
-// for memory, which decoding has then already in its cache.
+// ringStage measures what it takes to get datagrams out of a ring that is full of them, without looking into them.
+// Nearly all of it is waiting for memory, which decoding has then already in its cache.
 func ringStage(ctx context.Context, s *session) (err error) {
 	r, err := newRig(1)
 	if err != nil {
@@ -92,7 +92,8 @@ func decodeStage(ctx context.Context, s *session) error {
 // applyEvents is how many events are in a round of stages that time only the table.
 const applyEvents = 100_000
 
-// applyLap plays mixed events upon the table, and times only that: decoding and sorting by shard are done before, batch by batch.
+// applyLap plays mixed events upon the table, and times only that: decoding and sorting by shard are done before,
+// batch by batch.
 func (p *population) applyLap(n int) (lap, error) {
 	p.remake(n)
 	return p.applyMade()
@@ -182,7 +183,8 @@ func applyStage(ctx context.Context, s *session) error {
 	return nil
 }
 
-// growthStage applies the same mix to tables of growing size. It has a table of its own, as the common one may have grown already.
+// growthStage applies the same mix to tables of growing size. It has a table of its own, as the common one may have
+// grown already.
 func growthStage(ctx context.Context, s *session) (err error) {
 	p, err := newPopulation(shards)
 	if err != nil {
@@ -216,7 +218,8 @@ func growthStage(ctx context.Context, s *session) (err error) {
 	return nil
 }
 
-// wholeStage is the path of the product: a ring full of distinct datagrams, drained by the engine's own worker into the table.
+// wholeStage is the path of the product: a ring full of distinct datagrams, drained by the engine's own worker into
+// the table.
 func wholeStage(ctx context.Context, s *session) (err error) {
 	p, err := s.population(ctx, s.cfg.Dialogs)
 	if err != nil {

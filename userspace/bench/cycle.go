@@ -8,8 +8,8 @@ import (
 	"binrepd/userspace/wire/bin1/generate"
 )
 
-// cycle is a Source that never ends: it updates the same calls again and again. So a lap can be as long as it has to be, and none of it is
-// spent on making packets. It belongs to one goroutine, but for Stop.
+// cycle is a Source that never ends: it updates the same calls again and again. So a lap can be as long as it has to
+// be, and none of it is spent on making packets. It belongs to one goroutine, but for Stop.
 type cycle struct {
 	passes [cyclePasses]encoded
 	pass   int
@@ -19,8 +19,8 @@ type cycle struct {
 const (
 	// cycleCalls are so many that no cache holds their packets. They fill whole batches, so that a lap ends with one.
 	cycleCalls = 80 * engine.DefaultBatch
-	// cyclePasses differ in the timeouts of the dialogs. The table takes a content for an old one if it is one of the last three that were
-	// overtaken: with five in turn each is news.
+	// cyclePasses differ in the timeouts of the dialogs. The table takes a content for an old one if it is one of the
+	// last three that were overtaken: with five in turn each is news.
 	cyclePasses = 5
 	// apart is by how many seconds timeouts differ; up to two are no change.
 	apart = 100

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// feeder is an XDP program that makes each run of a test run see another frame: it takes the next one from memory that we have mapped,
-// overwrites the frame at hand with it, and goes on to what is to be measured. So a million distinct frames take one system call and
-// not a million.
+// feeder is an XDP program that makes each run of a test run see another frame: it takes the next one from memory
+// that we have mapped, overwrites the current frame with it, and calls the program to measure. So a million distinct
+// frames take one system call and not a million.
 //
 //	memory: | size, u64 | frame, padded to 8 bytes | size | frame | ...
 //
@@ -38,7 +38,8 @@ const (
 	mmapable    = 1 << 10
 )
 
-// newFeeder makes a feeder with room for so many bytes of frames. With a program it goes on to that, or else it returns answer.
+// newFeeder makes a feeder with room for so many bytes of frames. With a program it goes on to that, or else it
+// returns answer.
 func newFeeder(size int, program *ebpf.Program, answer int32) (_ *feeder, err error) {
 	f := &feeder{}
 	defer func() {
@@ -189,8 +190,8 @@ func (f *feeder) frame(framer *framer, packet *[]byte, next func([]byte) ([]byte
 	return nil
 }
 
-// run runs all frames once and returns the mean time of one, by the kernel's clock. want is the answer that the last one must get, as a
-// sample; that all have been taken is made sure of.
+// run runs all frames once and returns the mean time of one, by the kernel's clock. want is the answer that the last
+// one must get, as a sample; that all have been taken is made sure of.
 func (f *feeder) run(want uint32) (each time.Duration, err error) {
 	f.rewind()
 	answer, each, err := testRun(f.program.FD(), make([]byte, 64), f.count)

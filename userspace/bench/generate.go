@@ -32,14 +32,14 @@ type GenerateConfig struct {
 	// Duration and Count end it, whichever comes first; Duration 0 is DefaultGenerateDuration, Count 0 no limit.
 	Duration time.Duration
 	Count    int
-	// Dialogs is how many calls are in progress once as many have been created; then creations, updates and deletions are a third each. 0 is
-	// DefaultGenerateDialogs.
+	// Dialogs is how many calls are in progress once as many have been created; then creations, updates and deletions
+	// are a third each. 0 is DefaultGenerateDialogs.
 	Dialogs int
 	// Wait is how long to wait for a receiver; 0 is DefaultGenerateWait. Only where Interface is empty.
 	Wait time.Duration
 
-	// Interface is the one to send from, in the namespace of the process. Empty: a veth pair is made whose other end, with the address of
-	// GenerateTo, is in a namespace of the name GenerateNamespace; both go away at the end.
+	// Interface is the one to send from, in the namespace of the process. Empty: a veth pair is made whose other end,
+	// with the address of GenerateTo, is in a namespace of the name GenerateNamespace; both go away at the end.
 	Interface string
 	// To and MAC are the destination's address, IPv4, and Ethernet address; required with Interface, and only then.
 	To  netip.AddrPort

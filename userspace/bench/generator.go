@@ -13,8 +13,9 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// generator sends frames out of an interface by live test runs (BPF_F_TEST_XDP_LIVE_FRAMES): the feeder's frames leave as those of a
-// program that answers XDP_TX. It is one thread, that of whoever calls send, which must be in the interface's namespace.
+// generator sends frames out of an interface by live test runs (BPF_F_TEST_XDP_LIVE_FRAMES): the feeder's frames
+// leave as those of a program that answers XDP_TX. It uses one thread, the caller's of send, which must be in the
+// interface's namespace.
 type generator struct {
 	index  int
 	feeder *feeder
@@ -25,7 +26,8 @@ type generator struct {
 	parked *parking
 }
 
-// newGenerator makes one, with room for so many bytes of frames and that answer to them, for the interface of that index in the namespace of the calling thread.
+// newGenerator makes one, with room for so many bytes of frames and that answer to them, for the interface of that
+// index in the namespace of the calling thread.
 func newGenerator(index, memory int, answer int32, framer *framer) (_ *generator, err error) {
 	g := &generator{index: index, framer: framer}
 	defer func() {
@@ -36,7 +38,8 @@ func newGenerator(index, memory int, answer int32, framer *framer) (_ *generator
 	if g.feeder, err = newFeeder(memory, nil, answer); err != nil {
 		return nil, err
 	}
-	// A driver prepares its queues for XDP when a program is attached; without that the kernel refuses to send from there.
+	// A driver prepares its queues for XDP when a program is attached; without that the kernel refuses to send from
+	// there.
 	if g.pass, err = newProgram("binrepd_pass", asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()}); err != nil {
 		return nil, err
 	}
@@ -48,9 +51,9 @@ func newGenerator(index, memory int, answer int32, framer *framer) (_ *generator
 	return g, err
 }
 
-// parking is an interface that receives nothing, in a namespace of its own, with a program attached to it. A program that is attached somewhere has its
-// place in the kernel's dispatcher. Any other is put there for each test run, and taken away again, which takes a millisecond of
-// rewriting machine code.
+// parking is an interface that receives nothing, in a namespace of its own, with a program attached to it. A program
+// that is attached somewhere has its place in the kernel's dispatcher. Any other is put there for each test run, and
+// taken away again, which takes a millisecond of rewriting machine code.
 type parking struct {
 	ns   netns.NsHandle
 	link cilium.Link
@@ -124,8 +127,8 @@ type sent struct {
 	wall, cpu time.Duration // cpu: in the kernel, for sending and, over a veth pair, receiving
 }
 
-// send sends all frames that were made, chunk by chunk, at so many a second, or with a rate of 0 as fast as it goes. The calling
-// goroutine must be locked to a thread in the interface's namespace.
+// send sends all frames that were made, chunk by chunk, at so many a second, or with a rate of 0 as fast as it goes.
+// The calling goroutine must be locked to a thread in the interface's namespace.
 func (g *generator) send(ctx context.Context, rate, chunk int) (r sent, err error) {
 	g.feeder.rewind()
 	began := time.Now()
@@ -151,8 +154,9 @@ func (g *generator) send(ctx context.Context, rate, chunk int) (r sent, err erro
 	return r, nil
 }
 
-// awaitTime waits, asleep as long as that is exact enough, then awake. It doesn't yield to other goroutines, for which there are other threads:
-// each time it did, Go's scheduler would set threads to looking for work, whose processor time the events would be charged with.
+// awaitTime waits, asleep as long as that is exact enough, then awake. It doesn't yield to other goroutines, for
+// which there are other threads: each time it did, Go's scheduler would set threads to looking for work, whose
+// processor time the events would be charged with.
 func awaitTime(at time.Time) {
 	const inexact = 2 * time.Millisecond
 	if left := time.Until(at); left > inexact {
@@ -166,12 +170,13 @@ func awaitTime(at time.Time) {
 func (f *feeder) runLive(index, n int) error {
 	const (
 		liveFrames = 1 << 1 // BPF_F_TEST_XDP_LIVE_FRAMES
-		size       = 64     // of the frame at hand, before it is overwritten
+		size       = 64     // of the current frame, before it is overwritten
 	)
 	// The frame came in at that interface; the linear part is the whole frame.
 	metadata := xdpMD{dataEnd: size, ingress: uint32(index)}
 	return testRunLive(f.program.FD(), make([]byte, size), &metadata, n, liveFrames, liveBatch)
 }
 
-// liveBatch is how many frames the kernel sends at once. A veth pair takes no more than 256 before it is given time to receive.
+// liveBatch is how many frames the kernel sends at once. A veth pair takes no more than 256 before it is given time
+// to receive.
 const liveBatch = 64

@@ -10,14 +10,16 @@ import (
 )
 
 const (
-	// latencyRate and latencyEvents are the traffic under which latency is measured, in bursts of latencyChunk: 80 us apart.
+	// latencyRate and latencyEvents are the traffic under which latency is measured, in bursts of latencyChunk: 80 us
+	// apart.
 	latencyRate, latencyEvents, latencyChunk = 100_000, 200_000, 8
 	// idleTime is for how long the appliance is watched doing nothing.
 	idleTime = time.Second
 )
 
-// latencyStage measures the time from the kernel's receipt of a datagram to its account, and what an appliance costs that receives nothing.
-// The sender keeps a processor busy, as there is no other machine to send from, and the appliance has a ring for each of the others.
+// latencyStage measures the time from the kernel's receipt of a datagram to its account, and what an appliance costs
+// that receives nothing. The sender keeps a processor busy, as there is no other machine to send from, and the
+// appliance has a ring for each of the others.
 func latencyStage(ctx context.Context, s *session) (err error) {
 	dialogs := min(s.cfg.Dialogs, liveDialogs)
 	p, err := newPath(ctx, s.events(latencyEvents), dialogs, len(applianceCPUs()))

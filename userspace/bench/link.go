@@ -28,8 +28,8 @@ type link struct {
 	nearMAC, farMAC     [6]byte
 }
 
-// newLink makes namespaces and pair. With a name the near namespace can be entered by others, as /run/netns/NAME; else it can't, and goes
-// with the process at the latest.
+// newLink makes namespaces and pair. With a name the near namespace can be entered by others, as /run/netns/NAME;
+// else it can't, and goes with the process at the latest.
 func newLink(name string) (_ *link, err error) {
 	l := &link{near: -1, far: -1}
 	defer func() {
@@ -75,7 +75,7 @@ func newLink(name string) (_ *link, err error) {
 // up brings one end up, with lo, and returns its index and Ethernet address.
 func up(ns netns.NsHandle, name string, network *net.IPNet) (index int, mac [6]byte, err error) {
 	err = inNamespace(ns, func() error {
-		// Whoever looks at the appliance from inside does so at 127.0.0.1.
+		// Clients inside of the namespace reach the appliance at 127.0.0.1.
 		lo, err := netlink.LinkByName("lo")
 		if err == nil {
 			err = netlink.LinkSetUp(lo)

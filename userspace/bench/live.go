@@ -20,16 +20,17 @@ const (
 	lossRate, lossEvents = 1_000_000, 1_000_000
 	// liveChunk is how many frames come in one burst.
 	liveChunk = 64
-	// lossChunk is the same where as many as possible are to come: each system call allocates memory for its first 64 frames, and then uses that
-	// again.
+	// lossChunk is the same where as many as possible are to come: each system call allocates memory for its first 64
+	// frames, and then uses that again.
 	lossChunk = 1024
 )
 
-// liveRates are the events a second that the two ways in are compared at: from a busy site's to what the socket path can bear.
+// liveRates are the events a second that the two ways in are compared at: from a busy site's to what the socket path
+// can bear.
 var liveRates = [...]int{50_000, 200_000, 400_000}
 
-// liveStage sends live frames over veth pairs and measures all processor time that they cost, in the kernel and in user space. What it
-// costs to make a frame is found by dropping it instead of sending it, and is taken off.
+// liveStage sends live frames over veth pairs and measures all processor time that they cost, in the kernel and in
+// user space. What it costs to make a frame is found by dropping it instead of sending it, and is taken off.
 func liveStage(ctx context.Context, s *session) (err error) {
 	dialogs := min(s.cfg.Dialogs, liveDialogs)
 	var paths []*path
@@ -75,7 +76,8 @@ func liveStage(ctx context.Context, s *session) (err error) {
 	return s.loss(ctx, xdp)
 }
 
-// liveTrial is the comparison at one rate: of frames that go nowhere, are dropped at the other end, or reach an appliance by XDP or by its socket.
+// liveTrial is the comparison at one rate: of frames that go nowhere, are dropped at the other end, or reach an
+// appliance by XDP or by its socket.
 type liveTrial struct {
 	rate                         int
 	nowhere, dropped, xdp, plain *path
@@ -110,7 +112,8 @@ func (s *session) livePaths(ctx context.Context, t *liveTrial) error {
 	made := all[0].cpu()
 	drop, viaXDP, viaSocket := all[1].cpu()-made, all[2].cpu()-made, all[3].cpu()-made
 	at, dialogs := fmt.Sprintf("at %d events a second", t.rate), len(t.xdp.appliance.live)
-	// Sending a frame and dropping it at the other end may cost less than dropping it unsent, which gives its memory back by a longer way.
+	// Sending a frame and dropping it at the other end may cost less than dropping it unsent, which gives its memory
+	// back by a longer way.
 	s.row(Row{Case: "XDP_DROP of the same frames", CPU: max(drop, 0), Allocs: -1, Note: at + ", kernel only, beyond what making them costs"})
 	s.row(Row{Case: "XDP path, kernel", CPU: median(kernel[1:]) - made, Allocs: -1, Note: at + "; waking the consumer included"})
 	s.row(Row{Case: "XDP path", Dialogs: dialogs, CPU: viaXDP, Allocs: -1, Note: at + ", kernel and user space; " + t.xdp.taken().since(xdpBefore)})

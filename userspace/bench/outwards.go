@@ -16,7 +16,7 @@ import (
 	"binrepd/userspace/state/engine"
 )
 
-// fanoutDialogs is how many dialogs are live where changes are handed on.
+// fanoutDialogs is how many dialogs are live while changes are passed on.
 const fanoutDialogs = 200_000
 
 // void is a Sink that does nothing.
@@ -24,21 +24,32 @@ type void struct{}
 
 func (void) Send(m []packets.Message) (int, error) { return len(m), nil }
 
-// fanoutStage measures what it costs to hand changes on: the worker that applies the events, with and without a destination, and all processor
-// time from the packet to a sink that does nothing, and to a socket on the loopback that nobody reads.
+// loopback opens a socket to send from, and one on the loopback at address unread that nothing reads. end closes both.
+func loopback(ctx context.Context) (sender *socket.Socket, unread netip.AddrPort, end func(), err error) {
+	local := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+	to, err := socket.Listen(ctx, local, socket.Config{ReceiveBuffer: 4096})
+	if err != nil {
+		return nil, unread, nil, err
+	}
+	if sender, err = socket.NewSender(ctx, local, socket.Config{}); err != nil {
+		return nil, unread, nil, errors.Join(err, to.Close())
+	}
+	return sender, to.LocalAddr(), func() {
+		sender.Close()
+		to.Close()
+	}, nil
+}
+
+// fanoutStage measures the cost of passing changes on. It measures the processor time of the worker that applies the
+// events without a destination, and all processor time from the packet to a sink that does nothing, and to a socket
+// on the loopback that nothing reads.
 func fanoutStage(ctx context.Context, s *session) error {
 	dialogs := min(s.cfg.Dialogs, fanoutDialogs)
-	local := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
-	unread, err := socket.Listen(ctx, local, socket.Config{ReceiveBuffer: 4096})
+	sender, unread, end, err := loopback(ctx)
 	if err != nil {
 		return err
 	}
-	defer unread.Close()
-	sender, err := socket.NewSender(ctx, local, socket.Config{})
-	if err != nil {
-		return err
-	}
-	defer sender.Close()
+	defer end()
 	quiet := slog.New(slog.DiscardHandler)
 	var list []contender
 	var ends []func() error
@@ -60,7 +71,7 @@ func fanoutStage(ctx context.Context, s *session) error {
 			return err
 		}
 		list = append(list, contender{c.name, func() (lap, error) {
-			return p.fanoutLap(ctx, s.events(applyEvents), c.sink, unread.LocalAddr(), quiet)
+			return p.fanoutLap(ctx, s.events(applyEvents), c.sink, unread, quiet)
 		}})
 	}
 	all, err := s.compare(ctx, list...)
@@ -73,7 +84,7 @@ func fanoutStage(ctx context.Context, s *session) error {
 	return nil
 }
 
-// fanoutLap has an engine apply a round of events and hands the changes to a destination, and waits until they are sent.
+// fanoutLap has an engine apply a round of events, passes the changes to a destination, and waits until they are sent.
 func (p *population) fanoutLap(ctx context.Context, n int, sink packets.Sink, to netip.AddrPort, log *slog.Logger) (_ lap, err error) {
 	p.rest()
 	made := &p.made
@@ -108,25 +119,20 @@ func (p *population) fanoutLap(ctx context.Context, n int, sink packets.Sink, to
 	return l, errors.Join(err, allApplied(eng, n))
 }
 
-// syncStage sends the whole table to a sink that does nothing, which is what the appliance can do, and through a socket.
+// syncStage sends the whole table to a sink that does nothing, which shows how fast the appliance alone is, and
+// through a socket.
 func syncStage(ctx context.Context, s *session) error {
 	p, err := s.population(ctx, s.cfg.Dialogs)
 	if err != nil {
 		return err
 	}
-	local := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
-	unread, err := socket.Listen(ctx, local, socket.Config{ReceiveBuffer: 4096})
+	sender, unread, end, err := loopback(ctx)
 	if err != nil {
 		return err
 	}
-	defer unread.Close()
-	sender, err := socket.NewSender(ctx, local, socket.Config{})
-	if err != nil {
-		return err
-	}
-	defer sender.Close()
+	defer end()
 	lapTo := func(sink packets.Sink) func() (lap, error) {
-		return func() (lap, error) { return p.syncLap(ctx, sink, packets.EndpointOf(unread.LocalAddr())) }
+		return func() (lap, error) { return p.syncLap(ctx, sink, packets.EndpointOf(unread)) }
 	}
 	all, err := s.compare(ctx, contender{"sink", lapTo(void{})}, contender{"socket", lapTo(sender)})
 	if err != nil {

@@ -40,7 +40,8 @@ func (p *encoded) at(i int) []byte {
 	return p.bytes[from:p.ends[i]:p.ends[i]]
 }
 
-// replay is a Source of packets in memory, with steering hashes computed beforehand. It belongs to one goroutine, but for Stop.
+// replay is a Source of packets in memory, with steering hashes computed beforehand. It belongs to one goroutine, but
+// for Stop.
 type replay struct {
 	encoded  *encoded
 	received int64

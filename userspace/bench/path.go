@@ -22,7 +22,8 @@ type path struct {
 // roomPerEvent is the memory for a frame of a mixed stream: 380 bytes on average.
 const roomPerEvent = 480
 
-// newPath makes one with an appliance, and room for so many events at once. With no ring the appliance has only its socket.
+// newPath makes one with an appliance, and room for so many events at once. With no ring the appliance has only its
+// socket.
 func newPath(ctx context.Context, events, dialogs, rings int) (_ *path, err error) {
 	p := &path{}
 	defer func() {
@@ -69,13 +70,15 @@ func (p *path) close() error {
 type passage struct {
 	sent
 	received int
-	// cpu is all processor time that they cost, in this process and in the kernel, without waiting for the time to send.
+	// cpu is all processor time that they cost, in this process and in the kernel, without waiting for the time to
+	// send.
 	cpu time.Duration
 }
 
 func (p passage) lap() lap { return lap{events: p.frames, wall: p.wall, cpu: p.cpu} }
 
-// send sends n events of next, a chunk at a time at so many a second, and waits until the appliance, if there is one, has them.
+// send sends n events of next, a chunk at a time at so many a second, and waits until the appliance, if there is one,
+// has them.
 func (p *path) send(ctx context.Context, n, rate, chunk int, next func([]byte) ([]byte, uint64)) (r passage, err error) {
 	if p.appliance != nil {
 		p.appliance.rest()
@@ -111,7 +114,8 @@ func (p *path) received() int {
 	return int(total.Received)
 }
 
-// taken is in how many batches the appliance took how many events, and how often the consumers of its rings slept meanwhile.
+// taken is in how many batches the appliance took how many events, and how often the consumers of its rings slept
+// meanwhile.
 type taken struct{ events, batches, sleeps float64 }
 
 // taken is that since the begin.
@@ -161,8 +165,8 @@ func (p *path) settle(ctx context.Context, want int) error {
 	}
 }
 
-// sendAll is send where everything is to arrive. A busy machine may give neither the kernel's receiving thread nor the appliance a processor for
-// long enough that a veth pair overflows: then as many others are sent, a few times.
+// sendAll is send where everything is to arrive. A busy machine may give neither the kernel's receiving thread nor
+// the appliance a processor for long enough that a veth pair overflows: then as many others are sent, a few times.
 func (p *path) sendAll(ctx context.Context, n, rate, chunk int, next func([]byte) ([]byte, uint64)) (r passage, err error) {
 	const tries = 5
 	for range tries {
@@ -173,8 +177,8 @@ func (p *path) sendAll(ctx context.Context, n, rate, chunk int, next func([]byte
 	return r, fmt.Errorf("of %d events, %d arrived, at the last of %d tries: something else keeps this machine busy", r.frames, r.received, tries)
 }
 
-// totalTime is a clock of the processor time that traffic costs: of this process, in whose system calls the kernel sends and
-// usually receives frames, and of the kernel's threads that take over when there is much to receive.
+// totalTime is a clock of the processor time that traffic costs: of this process, in whose system calls the kernel
+// sends and usually receives frames, and of the kernel's threads that take over when there is much to receive.
 type totalTime struct {
 	softirq []*os.File // schedstat of each ksoftirqd
 }

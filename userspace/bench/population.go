@@ -18,8 +18,8 @@ import (
 type population struct {
 	*traffic
 	table *dialog.Table
-	// packetBytes is the size of all packets that the live dialogs came from; grow keeps it, so that it is right until other events
-	// are applied.
+	// packetBytes is the size of all packets that the live dialogs came from; grow keeps it, so that it is right
+	// until other events are applied.
 	packetBytes int
 
 	// Those of applyLap, used again.
@@ -67,8 +67,8 @@ func (p *population) play(ctx context.Context, made *encoded) error {
 	return allApplied(e, made.len())
 }
 
-// rest removes the tombstones of the last round, as if their time had passed: as in service, ended dialogs leave room for new ones, and no round has
-// to wait for memory that the system has never touched.
+// rest removes the tombstones of the last round, as if their time had passed: as in service, ended dialogs leave room
+// for new ones, and no round has to wait for memory that the system has never touched.
 func (p *population) rest() {
 	p.table.Expire(time.Now().Add(dialog.DefaultTombstone + 2*time.Second).Unix())
 }
@@ -80,7 +80,8 @@ func (p *population) engine(outlet changes.Outlet) (*engine.Engine, error) {
 	})
 }
 
-// allApplied makes sure that the engine has had so many events and that each changed the table: else what was timed is not what is said.
+// allApplied checks that the engine received so many events and that each changed the table. Otherwise the time that
+// was measured would not be the time for that many changes.
 func allApplied(e *engine.Engine, events int) error {
 	s := e.Status()
 	total := s.Total()

@@ -12,9 +12,10 @@ import (
 	"binrepd/userspace/trace/record"
 )
 
-// recordStage is the path of the product without and with the flight recorder, in turns: what its second reader of the ring costs the first. The
-// recorder has a processor of its own, if there is one, and the folder for temporary files, to which it writes as much as it can. What would
-// disturb the consumer as well if any other program wrote as many bytes meanwhile is measured beside it.
+// recordStage is the path of the product without and with the flight recorder, in turns: what its second reader of
+// the ring costs the first. The recorder has a processor of its own, if there is one, and the folder for temporary
+// files, to which it writes as much as it can. What would disturb the consumer as well if any other program wrote as
+// many bytes meanwhile is measured beside it.
 func recordStage(ctx context.Context, s *session) (err error) {
 	p, err := s.population(ctx, s.cfg.Dialogs)
 	if err != nil {
@@ -118,7 +119,8 @@ func openRecorder(dir string, r *rig) (*record.Recorder, error) {
 	})
 }
 
-// recorderRest waits until the recorder is done with so many datagrams: it shouldn't take memory and processor from the round that isn't recorded.
+// recorderRest waits until the recorder is done with so many datagrams: it shouldn't take memory and processor from
+// the round that isn't recorded.
 func recorderRest(ctx context.Context, r *record.Recorder, shown uint64) error {
 	for {
 		st := r.Status()

@@ -12,8 +12,9 @@ import (
 // ringsDialogs is how many dialogs are live in the comparison of one and two rings.
 const ringsDialogs = 500_000
 
-// ringsStage drains the same kind of backlog by one consumer and by two, into one table, whose shards are divided among two rings as in
-// service. Where consumers disturb each other it shows in the ratio, and where it is by locks, in the time spent waiting for them.
+// ringsStage drains the same kind of backlog by one consumer and by two, into one table, whose shards are divided
+// among two rings as in service. Where consumers disturb each other it shows in the ratio, and where it is by locks,
+// in the time spent waiting for them.
 func ringsStage(ctx context.Context, s *session) (err error) {
 	dialogs := min(s.cfg.Dialogs, ringsDialogs)
 	p, err := newPopulation(2 * shards)

@@ -19,7 +19,8 @@ type contender struct {
 // laps are what the rounds of one contender cost.
 type laps []lap
 
-// compare measures contenders in turns and returns the laps of each. A first round, which warms caches and code, isn't counted.
+// compare measures contenders in turns and returns the laps of each. A first round, which warms caches and code,
+// isn't counted.
 func (s *session) compare(ctx context.Context, list ...contender) ([]laps, error) {
 	all := make([]laps, len(list))
 	for round := range s.cfg.Runs + 1 {
@@ -127,7 +128,8 @@ func timed(events int, fn func() error) (lap, error) {
 	return w.stop(events), err
 }
 
-// allocations is how many objects the process has allocated so far. It stops the world for a moment, outside of what is timed.
+// allocations is how many objects the process has allocated so far. It stops the world for a moment, outside of what
+// is timed.
 func allocations() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

@@ -44,16 +44,17 @@ const (
 	scrapeEvery        = 100 * time.Millisecond
 )
 
-// scrapes are what the metrics address is asked for. A Prometheus server takes protobuf where it wants native histograms, else text, and
-// in both cases compressed; a browser asks for the status, which has the same numbers and the sources by name.
+// scrapes are what the metrics address is asked for. A Prometheus server takes protobuf where it wants native
+// histograms, else text, and in both cases compressed; a browser asks for the status, which has the same numbers and
+// the sources by name.
 var scrapes = [...]struct{ name, path, accept string }{
 	{"protobuf", "/metrics", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"},
 	{"text", "/metrics", "text/plain;version=0.0.4"},
 	{"status page", "/api/status", "application/json"},
 }
 
-// scrapeStage measures what it costs ingest that somebody looks: one consumer at its limit, with nobody at the metrics address and with
-// somebody who asks ten times a second, in turns. Then it measures what an answer costs by itself.
+// scrapeStage measures how much scrapes slow ingest: one consumer at its limit, in turns without requests to the
+// metrics address and with ten a second. Then it measures the cost of a single answer.
 func scrapeStage(ctx context.Context, s *session) (err error) {
 	if s.cfg.Metrics == nil {
 		return errors.New("nobody serves the metrics address: Config.Metrics")
@@ -100,13 +101,13 @@ func scrapeStage(ctx context.Context, s *session) (err error) {
 	return s.answers(ctx, list[1:])
 }
 
-// Pictures are shared by those who ask within these times; there is one for Prometheus and one for the page.
+// Requests within these times share one picture; there is one picture for Prometheus and one for the page.
 const (
 	metricsAge = 300 * time.Millisecond
 	pageAge    = 1100 * time.Millisecond
 )
 
-// answers measures single answers of which each needs a picture of its own.
+// answers measures single answers, each with a new picture.
 func (s *session) answers(ctx context.Context, list []*scraped) error {
 	type costs struct{ cpu, bytes, objects, size []float64 }
 	all := make([]costs, len(list))
@@ -153,7 +154,7 @@ func (s *session) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// watched is a large appliance at work, of which one consumer has all it can do and the others nothing, and its metrics address.
+// watched is a large appliance with its metrics address. One of its consumers works at its limit, the others are idle.
 type watched struct {
 	*population
 	Watched
@@ -205,7 +206,7 @@ func newWatched(ctx context.Context, dialogs int, metrics MetricsFunc) (_ *watch
 			return nil, err
 		}
 	}
-	// What is handed on would have the destinations work, which is not what is to be compared.
+	// Changes that are passed on would make the destinations work, which must not be part of the comparison.
 	sources := []packets.Source{newCycle(w.traffic)}
 	for _, r := range w.Rings {
 		sources = append(sources, r)
@@ -225,10 +226,12 @@ func newWatched(ctx context.Context, dialogs int, metrics MetricsFunc) (_ *watch
 	return w, nil
 }
 
-// serviceHeap is how much an appliance allocates until the runtime collects: its heap is smaller than the least that the runtime cares about.
+// serviceHeap is how much an appliance allocates until the runtime collects: its heap is smaller than the least that
+// the runtime cares about.
 const serviceHeap = 4 << 20
 
-// asInService has the runtime collect as often as in service, although the packets of the bench are in its heap, and returns what ends that.
+// asInService has the runtime collect as often as in service, although the packets of the bench are in its heap, and
+// returns what ends that.
 func asInService() (end func() error) {
 	runtime.GC()
 	var m runtime.MemStats

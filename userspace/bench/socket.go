@@ -15,16 +15,19 @@ import (
 )
 
 const (
-	// socketDialogs is how many dialogs are live in the comparison with the naive receiver; the more, the worse for that one.
+	// socketDialogs is how many dialogs are live in the comparison with the naive receiver; the more, the worse for
+	// that one.
 	socketDialogs = 200_000
 	// socketEvents is how many datagrams are in a round.
 	socketEvents = 60_000
-	// truesize is more than half of what the kernel charges a receive buffer for a datagram, and it grants twice what it is asked for.
+	// truesize is more than half of what the kernel charges a receive buffer for a datagram, and it grants twice what
+	// it is asked for.
 	truesize = 3 << 10
 )
 
-// socketStage compares two receivers on loopback sockets whose buffers have been filled with the same datagrams: how long each takes from there
-// to its table. What the kernel does before, to get a datagram into the buffer, is the same for both and not in it; see liveStage for that.
+// socketStage compares two receivers on loopback sockets whose buffers have been filled with the same datagrams: how
+// long each takes from there to its table. What the kernel does before, to get a datagram into the buffer, is the
+// same for both and not in it; see liveStage for that.
 func socketStage(ctx context.Context, s *session) (err error) {
 	dialogs := min(s.cfg.Dialogs, socketDialogs)
 	p, err := newPopulation(shards)
@@ -96,7 +99,8 @@ func listenNaive(buffer int) (*naive, error) {
 	if err == nil {
 		var refused error
 		err = raw.Control(func(fd uintptr) {
-			// The kernel doubles what it is asked for. Without privilege it takes no more than it allows anyone, which buffer then is.
+			// The kernel doubles what it is asked for. Without privilege it takes no more than it allows anyone,
+			// which buffer then is.
 			if refused = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer); refused != nil {
 				refused = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, buffer)
 			}

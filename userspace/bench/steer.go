@@ -12,9 +12,10 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// steerStage measures the XDP program on distinct frames, with a ring that takes them all. The limit is a program that copies the
-// same payloads once, to memory of the size of the ring, and drops the frame. All programs are reached in the same way, by the feeder; what that
-// costs is found with a program that does nothing but drop, and is taken off.
+// steerStage measures the XDP program on distinct frames, with a ring that takes them all. The limit is a program
+// that copies the same payloads once, to memory of the size of the ring, and drops the frame. All programs are
+// reached in the same way, by the feeder; what that costs is found with a program that does nothing but drop, and is
+// taken off.
 func steerStage(ctx context.Context, s *session) (err error) {
 	r, err := newRig(1)
 	if err != nil {

@@ -39,8 +39,9 @@ func scanStage(ctx context.Context, s *session) error {
 	return nil
 }
 
-// memoryStage looks at what a table of a million dialogs takes, and with Large of ten million, and at what the garbage collector does while events are
-// applied to it. Each table is made anew, so that nothing is in it but its dialogs.
+// memoryStage looks at what a table of a million dialogs takes, and with Large of ten million, and at what the
+// garbage collector does while events are applied to it. Each table is made anew, so that nothing is in it but its
+// dialogs.
 func memoryStage(ctx context.Context, s *session) error {
 	sizes := []int{min(s.cfg.Dialogs, 1_000_000)}
 	if s.cfg.Large {
@@ -81,11 +82,12 @@ func (s *session) memory(ctx context.Context, dialogs int) (err error) {
 // forcedEvery is how often the runtime collects where nothing is allocated (runtime.forcegcperiod).
 const forcedEvery = 2 * time.Minute
 
-// collectEvery is how often collections are forced to see how long they stop those who apply events.
+// collectEvery is the interval of forced collections, which show for how long a collection stops the workers.
 const collectEvery = 5 * time.Millisecond
 
-// collector measures what the garbage collector costs the appliance. What the bench allocates to make packets is none of that, so packets are
-// made, and their garbage collected, before anything is counted. Pauses are those of collections that are forced while events are applied.
+// collector measures what the garbage collector costs the appliance. What the bench allocates to make packets is none
+// of that, so packets are made, and their garbage collected, before anything is counted. Pauses are those of
+// collections that are forced while events are applied.
 func (s *session) collector(p *population, dialogs int) error {
 	n := s.events(applyEvents)
 	var cycles uint64

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runAttr is the part of union bpf_attr that BPF_PROG_TEST_RUN takes (linux/bpf.h). The wrapper in cilium/ebpf allocates and takes
-// as long as the program itself; rings are filled a frame a call.
+// runAttr is the part of union bpf_attr that BPF_PROG_TEST_RUN takes (linux/bpf.h). The wrapper in cilium/ebpf
+// allocates and takes as long as the program itself; rings are filled a frame a call.
 type runAttr struct {
 	program, answer               uint32
 	sizeIn, sizeOut               uint32
@@ -31,14 +31,16 @@ const (
 	xdpTx   = 3
 )
 
-// testRun runs the program with that descriptor for a frame, repeat times, and returns its last answer and the mean time of a run.
+// testRun runs the program with that descriptor for a frame, repeat times, and returns its last answer and the mean
+// time of a run.
 func testRun(program int, frame []byte, repeat int) (answer uint32, each time.Duration, err error) {
 	attr := runAttr{program: uint32(program), sizeIn: uint32(len(frame)), repeat: uint32(repeat)}
 	err = bpfCall(&attr, frame)
 	return attr.answer, time.Duration(attr.duration), err
 }
 
-// bpfCall makes the system call. A signal would end the runs early, and Go's runtime sends them for its own ends; so they wait.
+// bpfCall makes the system call. A signal would end the runs early, and Go's runtime sends them for its own ends; so
+// they wait.
 func bpfCall(attr *runAttr, frame []byte) error {
 	attr.in = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(frame))))
 	runtime.LockOSThread()
@@ -78,8 +80,8 @@ func testRunLive(program int, data []byte, context *xdpMD, repeat, flags, batch 
 	return err
 }
 
-// enableGRO switches generic receive offload on for an interface in the namespace of the calling thread. A veth interface without an XDP program
-// receives live frames only then.
+// enableGRO switches generic receive offload on for an interface in the namespace of the calling thread. A veth
+// interface without an XDP program receives live frames only then.
 func enableGRO(name string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -30,8 +30,8 @@ func steering() packets.Steering {
 // seed makes every run the same.
 const seed = 4
 
-// traffic makes up packets of proxies that have many calls in progress. Updates and deletions are of any of these calls, so that
-// they meet records that no cache holds: the hard case.
+// traffic makes up packets of proxies that have many calls in progress. Updates and deletions are of any of these
+// calls, so that they meet records that no cache holds: the hard case.
 type traffic struct {
 	start  uint32 // Unix seconds; the dialogs expire twelve hours later
 	proxy  *generate.Generator
@@ -140,8 +140,8 @@ func newFramer(from, to [6]byte, destination netip.AddrPort) *framer {
 	return f
 }
 
-// begin appends the headers of a frame of that call; finish, given the frame with its payload, sets the lengths. The UDP checksum is
-// left out, as IPv4 allows.
+// begin appends the headers of a frame of that call; finish, given the frame with its payload, sets the lengths. The
+// UDP checksum is left out, as IPv4 allows.
 func (f *framer) begin(dst []byte, call uint64) []byte {
 	return append(dst, f.headers[call%senders][:]...)
 }

@@ -149,7 +149,8 @@ func TestLoadingChangesNothingNewer(t *testing.T) {
 	differences(t, after, before)
 }
 
-// TestDamageIsFound tries one bit of every 509th byte and every 761st length, the long form one of every 16th and every 17th.
+// TestDamageIsFound tries one bit of every 509th byte and every 761st length, the long form one of every 16th and
+// every 17th.
 func TestDamageIsFound(t *testing.T) {
 	bits, cuts := 509, 761
 	if long() {

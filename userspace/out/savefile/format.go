@@ -41,14 +41,15 @@ import (
 //	16 bytes     address of the source, IPv4 as ::ffff:a.b.c.d
 //	packet       a creation, or of an ended dialog a deletion
 //
-// The seed is the CRC-32C of all that stands in the header before the number of records. Every byte is thus covered by
-// a checksum, and since each block's contains the one before, blocks can't be left out or change places. CRC-32C
-// (Castagnoli, RFC 3720, section 12.1) finds all errors of up to 32 bits in a row, which is how disks and memory fail, and
-// processors compute it as fast as they read. It doesn't protect against forgery; no sum without a key does. A checksum for
-// each block, instead of one at the end, tells where the damage is.
+// The seed is the CRC-32C of all that stands in the header before the number of records. Every byte is thus covered
+// by a checksum, and since each block's contains the one before, blocks can't be left out or change places. CRC-32C
+// (Castagnoli, RFC 3720, section 12.1) finds all errors of up to 32 bits in a row, which is how disks and memory
+// fail, and processors compute it as fast as they read. It doesn't protect against forgery; no sum without a key
+// does. A checksum for each block, instead of one at the end, tells where the damage is.
 //
-// Version 1 differs in three ways: its header has neither identity, incarnation nor position; its blocks have neither kind
-// nor flag, because all records are dialogs of layout 1, written as 0; and its records begin with the size of the packet.
+// Version 1 differs in three ways: its header has neither identity, incarnation nor position; its blocks have neither
+// kind nor flag, because all records are dialogs of layout 1, written as 0; and its records begin with the size of
+// the packet.
 const (
 	magic   = "BINREPD\n"
 	version = 2
@@ -61,7 +62,8 @@ const (
 	longestPacket = 65527
 	// blockSize is when a block is closed: large enough for few system calls.
 	blockSize = 1 << 20
-	// maxBlock is the size of one that was closed late, by the longest record; it bounds what a damaged length can ask for.
+	// maxBlock is the size of one that was closed late, by the longest record; it bounds what a damaged length can
+	// ask for.
 	maxBlock = 2 << 20
 
 	kindDialogs = "dialogs"
@@ -103,8 +105,8 @@ func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s is damaged at byte %d: %s", e.Path, e.Offset, e.Reason)
 }
 
-// Errors of files that are not damaged. ErrFormat: no save wrote the file. ErrNewer: a later version of this program did,
-// in a form that this one doesn't know.
+// Errors of files that are not damaged. ErrFormat: no save wrote the file. ErrNewer: a later version of this program
+// did, in a form that this one doesn't know.
 var (
 	ErrFormat = errors.New("is not a saved state")
 	ErrNewer  = errors.New("was saved by a newer version of binrepd")
@@ -252,8 +254,8 @@ func (r *savedDialog) append(dst []byte, packetSize int) []byte {
 	return append(dst, r.origin.Addr[:]...)
 }
 
-// cutRecord returns the record of any kind at the front of b, with its size, and what is behind it. ok is false if it is
-// not whole.
+// cutRecord returns the record of any kind at the front of b, with its size, and what is behind it. ok is false if it
+// is not whole.
 func (f *form) cutRecord(b []byte) (record, rest []byte, ok bool) {
 	if len(b) < f.uncounted {
 		return nil, nil, false

@@ -16,8 +16,8 @@ import (
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
-// sealed returns a copy of a saved file in which all versions, checksums, sizes and counts are right, so that the rest of
-// the damage gets past them. It cuts off what is behind the last whole block.
+// sealed returns a copy of a saved file in which all versions, checksums, sizes and counts are right, so that the
+// rest of the damage gets past them. It cuts off what is behind the last whole block.
 func sealed(file []byte) []byte {
 	if len(file) < 12 {
 		return bytes.Clone(file)
@@ -67,8 +67,8 @@ func fuzzTable(tb testing.TB) *dialog.Table {
 	return table
 }
 
-// FuzzLoad loads any file. Either the file is refused and the table stays as it was, or each of its records is counted; then
-// the table can be saved and loaded again, and the result is the same.
+// FuzzLoad loads any file. Either the file is refused and the table stays as it was, or each of its records is
+// counted; then the table can be saved and loaded again, and the result is the same.
 func FuzzLoad(f *testing.F) {
 	ctx, dir := context.Background(), f.TempDir()
 	path := filepath.Join(dir, "input")

@@ -29,8 +29,8 @@ const (
 // goldenSources are the sources behind origin numbers 1 and 2.
 var goldenSources = [...]netip.AddrPort{{}, netip.MustParseAddrPort("192.0.2.10:5555"), netip.MustParseAddrPort("[2001:db8::1]:5556"), {}}
 
-// TestGoldenFiles loads files of each version. All hold the same table: live dialogs that don't expire before 2097, calls
-// being set up, and ended ones.
+// TestGoldenFiles loads files of each version. All hold the same table: live dialogs that don't expire before 2097,
+// calls being set up, and ended ones.
 func TestGoldenFiles(t *testing.T) {
 	if *update {
 		writeGolden(t, "testdata/version2.saved")

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// withBlock returns the golden file with another block behind those that it has, with two records of three and no bytes.
+// withBlock returns the golden file with another block behind those that it has, with two records of three and no
+// bytes.
 func withBlock(t *testing.T, head blockHead) []byte {
 	t.Helper()
 	file, err := os.ReadFile("testdata/version2.saved")
@@ -26,8 +27,8 @@ func withBlock(t *testing.T, head blockHead) []byte {
 	return sealed(append(append(file, block...), records...))
 }
 
-// TestUnknownKindsOfRecords adds records that a later version may write. They are skipped if the file allows it; otherwise
-// the file is refused, and the error names them.
+// TestUnknownKindsOfRecords adds records that a later version may write. They are skipped if the file allows it;
+// otherwise the file is refused, and the error names them.
 func TestUnknownKindsOfRecords(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "saved")
 	load := func(file []byte) (LoadSummary, int, error) {

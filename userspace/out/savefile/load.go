@@ -133,8 +133,8 @@ func (l *loader) read(s *section) {
 	}
 }
 
-// applyTo applies records to one shard, each as of its own time, so that the table forgets ended dialogs and calls being
-// set up when it would have done so without the restart.
+// applyTo applies records to one shard, each as of its own time, so that the table forgets ended dialogs and calls
+// being set up when it would have done so without the restart.
 func (l *loader) applyTo(shard int, list []int32) {
 	s := l.cfg.Table.Lock(shard)
 	defer s.Unlock()

@@ -23,8 +23,8 @@ import (
 type SaveConfig struct {
 	Table *dialog.Table
 	Path  string
-	// Everything includes calls being set up and the ends that are remembered, so that loading restores the table as it was.
-	// Without it only live dialogs are saved.
+	// Everything includes calls being set up and the ends that are remembered, so that loading restores the table as
+	// it was. Without it only live dialogs are saved.
 	Everything bool
 	// Origin returns the source behind an origin number; nil: sources are not saved.
 	Origin func(number uint16) netip.AddrPort
@@ -44,8 +44,8 @@ type SaveSummary struct {
 	Duration              time.Duration
 }
 
-// Save writes the table to a new file, which takes the place of the one at Path only when all of it is on the disk. Shards
-// are locked one at a time, for copying a few hundred entries.
+// Save writes the table to a new file, which takes the place of the one at Path only when all of it is on the disk.
+// Shards are locked one at a time, for copying a few hundred entries.
 func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 	begin := time.Now()
 	if cfg.Created.IsZero() {
@@ -86,8 +86,8 @@ func Save(ctx context.Context, cfg SaveConfig) (s SaveSummary, err error) {
 	return w.summary, nil
 }
 
-// replaceable refuses a path at which there is anything but an earlier save: the appliance may be allowed to replace files
-// that the user who asks for the save may not.
+// replaceable refuses a path at which there is anything but an earlier save: the appliance may be allowed to replace
+// files that the user who asks for the save may not.
 func replaceable(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

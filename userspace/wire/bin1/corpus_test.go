@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// A corpus whose fuzz function was renamed or removed is dead weight that nothing reads. This looks at all packages of the repository.
+// A corpus whose fuzz function was renamed or removed is dead weight that nothing reads. This looks at all packages
+// of the repository.
 func TestEveryCorpusHasItsFuzzFunction(t *testing.T) {
 	root, err := filepath.Abs("../../..")
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package bin is the wire format: BIN packets to dialog events, and back.
+// Package bin1 is the wire format of BIN generation 1: it decodes packets to dialog events, and encodes them.
 //
 // The first generation is what OpenSIPS 1.10, 1.11 and 2.1 send over UDP. One datagram is one packet:
 //
@@ -14,8 +14,8 @@
 // encoding; delete (3) carries the first three. So a decoded event is a set of views into the packet, and an
 // encoded one is a header in front of packed bytes.
 //
-// Decoding is strict: a packet that is not consumed exactly to its end is refused whole, because real
-// senders emit packets that are one string short, with a right checksum, when the variables don't fit.
+// Decoding is strict: a packet is refused as a whole unless its fields end exactly where it ends. Real senders emit
+// packets that lack one string, with a right checksum, when the variables don't fit.
 //
 // The package does no I/O and keeps no state.
 package bin1

@@ -9,9 +9,9 @@ import (
 
 // Sizes of a packet in bytes.
 const (
-	// MinSize is that of the shortest packet that a receiver looks at.
+	// MinSize is the size of the shortest packet that a receiver looks at.
 	MinSize = 18
-	// MaxSize is what fits a UDP datagram over IPv4.
+	// MaxSize is the largest payload of a UDP datagram over IPv4.
 	MaxSize = 65507
 )
 
@@ -25,17 +25,17 @@ const (
 	fieldsOffset   = commandOffset + 4 // of capability "dialog"
 )
 
-// Checksum returns the checksum that a packet of at least 8 bytes ought to carry, CRC-32/JAMCRC of everything
+// Checksum returns the checksum that a packet of at least 8 bytes should carry: CRC-32/JAMCRC of everything
 // behind the checksum field.
 func Checksum(packet []byte) uint32 {
 	return ^crc32.ChecksumIEEE(packet[coveredOffset:])
 }
 
-// Decode makes ev what packet says; nothing of what ev held before remains. The byte slices of ev are views
-// into packet. With any other verdict than Dialog, ev is not to be used.
+// Decode reads packet into ev and overwrites all that ev held before. The byte slices of ev are views into packet.
+// If the verdict is not Dialog, ev must not be used.
 //
-// The first thing wrong decides the verdict: size, marker, checksum, capability, command, then the fields from left
-// to right, and last what they say.
+// The first fault decides the verdict. The order of checks is size, marker, checksum, capability, command, the
+// lengths of the fields from left to right, and last their values.
 func Decode(packet []byte, ev *dialog.Event) Verdict {
 	if len(packet) < MinSize {
 		return Short
@@ -58,7 +58,7 @@ func Decode(packet []byte, ev *dialog.Event) Verdict {
 	case string(name) != dialogName:
 		return OtherCapability
 	}
-	// The views end where the packet ends, so that whoever appends to one gets a copy and does not
+	// The views end where the packet ends, so that appending to one makes a copy and does not
 	// write into the datagram behind it.
 	fields := packet[fieldsOffset:len(packet):len(packet)]
 	switch binary.LittleEndian.Uint32(packet[commandOffset:]) {
@@ -72,16 +72,16 @@ func Decode(packet []byte, ev *dialog.Event) Verdict {
 	return BadCommand
 }
 
-// isBigEndian tells whether packet, whose checksum ought to be sum, comes from a big-endian sender: both the checksum
-// and the length of the name make sense in that byte order. Nothing else in a packet tells of it.
+// isBigEndian reports whether packet, whose checksum should be sum, comes from a big-endian sender: both the checksum
+// and the length of the name make sense in that byte order. Nothing else in a packet shows the byte order.
 func isBigEndian(packet []byte, sum uint32) bool {
 	n := binary.BigEndian.Uint32(packet[coveredOffset:])
 	return sum == binary.BigEndian.Uint32(packet[checksumOffset:]) && n > 0 && uint64(n) <= uint64(len(packet)-nameOffset)
 }
 
 // Capability returns the name of the capability (OpenSIPS: module) that packet is for, or nil if there is none:
-// the packet is shorter than MinSize, or the name is empty or reaches past the end. The name is a view and is
-// whatever the sender wrote: any bytes, and nearly as long as a packet.
+// the packet is shorter than MinSize, or the name is empty or reaches past the end. The name is a view. It holds
+// any bytes that the sender wrote, and may be nearly as long as the packet.
 func Capability(packet []byte) []byte {
 	if len(packet) < MinSize {
 		return nil
@@ -94,8 +94,8 @@ func Capability(packet []byte) []byte {
 	return packet[nameOffset:end:end]
 }
 
-// Append appends the packet that tells kind of the packed dialog, or for a deletion the packed key, to dst. It
-// doesn't look at body. A packet above MaxSize can be made but not sent; Size tells beforehand.
+// Append appends the packet for a change of that kind to dst. body is the packed dialog, for a deletion the packed key;
+// Append doesn't check it. A packet larger than MaxSize can be made but not sent: call Size first.
 func Append(dst []byte, kind dialog.Kind, body dialog.Packed) []byte {
 	from := len(dst)
 	dst = append(dst, marker...)

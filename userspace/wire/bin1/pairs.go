@@ -17,12 +17,12 @@ var (
 //
 //	list = *( name "#" value "|" )
 //
-// A backslash makes a "#", "|" or backslash behind it part of the name or value; before any other byte, where
-// senders never write one, it stands for itself. Names are not empty, values may be. A profile that several
+// A backslash makes a "#", "|" or backslash behind it part of the name or value. Before any other byte it stands for
+// itself; senders never write it there. Names are not empty, values may be. A profile that several
 // proxies share has "/s" behind its name.
 //
-// The reader in OpenSIPS differs: it takes the "#" or "|" for a separator whenever two backslashes stand before it, and so misreads a
-// list in which a value has a backslash directly before a "#" or "|".
+// The reader in OpenSIPS differs: it takes the "#" or "|" for a separator whenever two backslashes stand before it,
+// and so misreads a list in which a value has a backslash directly before a "#" or "|".
 //
 //	pairs := bin.PairsOf(list)
 //	for pairs.Next() { use pairs.Name and pairs.Value }
@@ -35,13 +35,13 @@ type Pairs struct {
 	err  error
 }
 
-// Escaped is a name or value as it stands in a list.
+// Escaped is a name or value with its escapes, as a list holds it.
 type Escaped []byte
 
 // PairsOf starts a walk over list.
 func PairsOf(list []byte) Pairs { return Pairs{rest: list} }
 
-// Next goes to the next pair and tells whether there is one.
+// Next goes to the next pair and reports whether there is one.
 func (p *Pairs) Next() bool {
 	p.Name, p.Value = nil, nil
 	if len(p.rest) == 0 || p.err != nil {
@@ -55,7 +55,7 @@ func (p *Pairs) Next() bool {
 			return p.fail(ErrPairUnfinished)
 		}
 		switch i += n; p.rest[i] {
-		case '\\': // whatever is behind it doesn't separate
+		case '\\': // the byte behind it doesn't separate
 			if i+1 < len(p.rest) {
 				i++
 			}
@@ -83,10 +83,10 @@ func (p *Pairs) fail(err error) bool {
 	return false
 }
 
-// Err returns why Next found no more: nil at the end of the list.
+// Err returns why Next stopped: nil at the end of the list.
 func (p *Pairs) Err() error { return p.err }
 
-// AppendTo appends what e stands for to dst.
+// AppendTo appends e without its escapes to dst.
 func (e Escaped) AppendTo(dst []byte) []byte {
 	for {
 		i := bytes.IndexByte(e, '\\')
@@ -103,7 +103,7 @@ func (e Escaped) AppendTo(dst []byte) []byte {
 	}
 }
 
-// String returns what e stands for.
+// String returns e without its escapes.
 func (e Escaped) String() string { return string(e.AppendTo(nil)) }
 
 // AppendPair appends a pair with its escapes to the list dst. The name must not be empty.

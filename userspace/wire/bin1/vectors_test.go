@@ -16,8 +16,8 @@ import (
 	"binrepd/userspace/wire/bin1"
 )
 
-// A vector is a packet and what is to be made of it. Packets and fields are those of the test vectors in the specification, of
-// real senders (V) and broken ones (X); the verdicts are ours.
+// A vector is a packet and what is to be made of it. Packets and fields are those of the test vectors in the
+// specification, of real senders (V) and broken ones (X); the verdicts are ours.
 type vector struct {
 	name       string
 	packet     []byte
@@ -32,7 +32,8 @@ var fieldNames = strings.Fields(`callid from_tag to_tag from_uri to_uri h_id sta
 	caller_route_set callee_route_set caller_contact callee_contact mangled_from mangled_to vars profiles user_flags flags timeout
 	caller_gen_cseq callee_gen_cseq`)
 
-// vectors reads testdata/vectors. A file has lines of a key and a value, and behind the line "packet" the packet in hexadecimal.
+// vectors reads testdata/vectors. A file has lines of a key and a value, and behind the line "packet" the packet in
+// hexadecimal.
 func vectors(t testing.TB) []vector {
 	t.Helper()
 	files, err := filepath.Glob("testdata/vectors/*.txt")

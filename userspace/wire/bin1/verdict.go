@@ -2,7 +2,7 @@ package bin1
 
 import "binrepd/dialog"
 
-// Verdict is what Decode makes of a packet. Every one but Dialog is counted under its name.
+// Verdict is the result of Decode. Each verdict but Dialog is counted under its name.
 type Verdict uint8
 
 const (
@@ -22,7 +22,7 @@ const (
 	TrailingBytes  // bytes are left over
 	EmptyCallID    // the Call-ID is empty
 	BadState       // the state is not 1 to 5
-	Verdicts       // how many there are
+	Verdicts       // the number of verdicts
 )
 
 var verdictNames = [Verdicts]string{

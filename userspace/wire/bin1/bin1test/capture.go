@@ -31,10 +31,12 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// RequireEnv is the environment variable that turns tests that are skipped for lack of captures into failed ones when it is "1".
+// RequireEnv is the environment variable that turns tests that are skipped for lack of captures into failed ones when
+// it is "1".
 const RequireEnv = "BINREPD_REQUIRE_CAPTURES"
 
-// NoCaptures skips a test that needs captures of real senders, which are not part of the repository. With RequireEnv set to 1 it fails instead.
+// NoCaptures skips a test that needs captures of real senders, which are not part of the repository. With RequireEnv
+// set to 1 it fails instead.
 func NoCaptures(t TB, err error) {
 	t.Helper()
 	if os.Getenv(RequireEnv) == "1" {
@@ -138,8 +140,8 @@ func readFile(name string, read func(io.Reader) error) error {
 	return nil
 }
 
-// ReadStatistics reads the text form of OpenSIPS's get_statistics: "dialog:name = n" from version 1.10, "dialog:name:: n"
-// from later ones. It passes over lines of other form and of other groups.
+// ReadStatistics reads the text form of OpenSIPS's get_statistics: "dialog:name = n" from version 1.10,
+// "dialog:name:: n" from later ones. It passes over lines of other form and of other groups.
 func ReadStatistics(r io.Reader) (map[string]uint64, error) {
 	statistics := map[string]uint64{}
 	lines := bufio.NewScanner(r)

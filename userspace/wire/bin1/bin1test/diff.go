@@ -11,8 +11,8 @@ import (
 	"binrepd/dialog"
 )
 
-// TimeoutJitter is by how many seconds two timeouts of one dialog may differ without meaning anything: the sender adds up two
-// clocks that don't tick together.
+// TimeoutJitter is by how many seconds two timeouts of one dialog may differ without meaning anything: the sender
+// adds up two clocks that don't tick together.
 const TimeoutJitter = 2
 
 // Diff compares the dialogs that a replica holds with those that it ought to hold, as far as dlg_list tells,
@@ -52,7 +52,8 @@ func DiffDetails(got, want []dialog.Details) []string {
 	})
 }
 
-// diff pairs got and want by key and compares the pairs. Its lines are sorted, so that they don't depend on any order of input.
+// diff pairs got and want by key and compares the pairs. Its lines are sorted, so that they don't depend on any order
+// of input.
 func diff[T any](got, want []T, key func(T) [3]string, compare func(g, w T, differs func(string, any, any))) []string {
 	var lines []string
 	index := func(in []T, whose string) map[[3]string]T {

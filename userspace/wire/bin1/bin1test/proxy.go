@@ -75,7 +75,8 @@ func NewProxy(seed uint64, o Options) *Proxy {
 }
 
 // AppendPacket appends the packet of a call in a phase to dst. It depends on nothing but the seed, the options and
-// its arguments; the call started at Options.Now, and a Refresh is its first. It doesn't look at what the stream has done.
+// its arguments; the call started at Options.Now, and a Refresh is its first. It doesn't look at what the stream has
+// done.
 func (p *Proxy) AppendPacket(dst []byte, call uint64, phase Phase) []byte {
 	return p.generator.Append(dst, Call{Number: call, Start: uint32(p.o.Now), Phase: phase, Refreshes: 1})
 }
@@ -135,8 +136,8 @@ func (p *Proxy) end(dst []byte) []byte {
 	return p.generator.Append(dst, c)
 }
 
-// AppendRefresh appends an update of a random confirmed call of the stream to dst, as a re-INVITE causes it: a newer CSeq and a
-// later timeout. Without such a call it appends nothing.
+// AppendRefresh appends an update of a random confirmed call of the stream to dst, as a re-INVITE causes it: a newer
+// CSeq and a later timeout. Without such a call it appends nothing.
 func (p *Proxy) AppendRefresh(dst []byte) []byte {
 	if len(p.confirmed) == 0 {
 		return dst

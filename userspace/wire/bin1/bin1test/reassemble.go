@@ -29,9 +29,9 @@ type fragment struct {
 	data   []byte
 }
 
-// Datagrams returns the UDP datagrams in frames in order of completion, those over IPv4 reassembled. It passes over frames
-// that hold anything else, and fails on damaged ones and on fragments without the rest.
-// IPv6 is understood without extension headers, and so without fragments.
+// Datagrams returns the UDP datagrams in frames in order of completion, those over IPv4 reassembled. It passes over
+// frames that hold anything else, and fails on damaged ones and on fragments without the rest. IPv6 is understood
+// without extension headers, and so without fragments.
 func Datagrams(frames []Frame) ([]Datagram, error) {
 	var out []Datagram
 	pending := map[fragmentKey][]fragment{}

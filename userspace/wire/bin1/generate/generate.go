@@ -8,8 +8,8 @@ type Options struct {
 	Name string
 	// CallerSocket and CalleeSocket are the proxy's own, proto:address:port; "" means udp:192.0.2.10:5060.
 	CallerSocket, CalleeSocket string
-	// SkippedCreates is the share of calls, 0 to 1, of which First says that their creation is never sent. Real proxies with
-	// several workers skip 0.7 to 4 %.
+	// SkippedCreates is the share of calls, 0 to 1, of which First says that their creation is never sent. Real
+	// proxies with several workers skip 0.7 to 4 %.
 	SkippedCreates float64
 	// Large is the share of calls, 0 to 1, with 28 routes, whose packets exceed an MTU of 1500.
 	Large float64
@@ -45,8 +45,8 @@ type Call struct {
 	Phase     Phase  // of the packet
 }
 
-// Generator makes packets of calls. The same seed, options and call always make the same packet. It may be used by several
-// goroutines.
+// Generator makes packets of calls. The same seed, options and call always make the same packet. It may be used by
+// several goroutines.
 type Generator struct {
 	o         Options
 	seed      uint64
@@ -54,8 +54,9 @@ type Generator struct {
 	large     int // index of the first template with many routes
 }
 
-// New returns a generator. Generators with different names have no call in common. Those with different seeds have none in
-// common either, as long as they number fewer than 2^32 calls, except by a chance of one in 2^32 for each pair.
+// New returns a generator. Generators with different names have no call in common. Those with different seeds have
+// none in common either, as long as they number fewer than 2^32 calls, except by a chance of one in 2^32 for each
+// pair.
 func New(seed uint64, o Options) *Generator {
 	if o.Lifetime == 0 {
 		o.Lifetime = 12 * 3600
@@ -87,8 +88,8 @@ func (g *Generator) share(call, salt uint64) float64 {
 	return float64(mix(g.seed^call<<8^salt)>>11) / (1 << 53)
 }
 
-// mix is a bijection of 64 bits whose output bits each depend on all input bits: the finalizer of SplitMix64 (Steele, Lea and Flood,
-// "Fast Splittable Pseudorandom Number Generators", 2014).
+// mix is a bijection of 64 bits whose output bits each depend on all input bits: the finalizer of SplitMix64 (Steele,
+// Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

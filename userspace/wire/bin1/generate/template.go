@@ -43,8 +43,8 @@ func routes() string {
 	return strings.Join(all, ",")
 }
 
-// newTemplates returns templates of different sizes. Those before index large spread around the median of the captures, 376
-// bytes, from a call without variables to one with many. Those from index large on have many routes.
+// newTemplates returns templates of different sizes. Those before index large spread around the median of the
+// captures, 376 bytes, from a call without variables to one with many. Those from index large on have many routes.
 func newTemplates(o *Options) (ts []template, large int) {
 	variables := [...]string{
 		"", "route#gw1|", `route#gw1;pri=1\|x|account#acct-7|`, `route#gw2;pri=1\|x|account#acct-subscriber-7|`,
@@ -100,7 +100,8 @@ const checksumOffset = 4
 func (g *Generator) Append(dst []byte, c Call) []byte {
 	id := mix(g.seed ^ c.Number)
 	tags := mix(id)
-	// The choice must not depend on the digits that identify the call, or hashes of these would be uneven for each size.
+	// The choice must not depend on the digits that identify the call, or hashes of these would be uneven for each
+	// size.
 	size := mix(tags)
 	t := &g.templates[size>>32%uint64(g.large)]
 	if g.o.Large > 0 && g.share(c.Number, 2) < g.o.Large {
