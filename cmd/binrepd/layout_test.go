@@ -115,6 +115,15 @@ var imports = map[string][]string{
 		"userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/trace/record",
 		"userspace/state/engine", "userspace/changes", "userspace/out/egress", "userspace/out/resync",
 	},
+	"userspace/statuspage": {"userspace/control"},
+
+	// Generation 2: the wire format, and the state machine of one node of a cluster.
+	"userspace/wire/bin2":          {},
+	"userspace/cluster/membership": {"userspace/wire/bin2"},
+
+	// The bench measures everything, with the traffic that the tests use.
+	"userspace/bench": {"bpf", "dialog", "userspace/datagram", "userspace/bin", "userspace/bin/bintest", "userspace/ring", "userspace/record", "userspace/socket",
+		"userspace/engine", "userspace/egress", "userspace/resync", "userspace/thread"},
 }
 
 // commands are the folders of programs.
@@ -138,6 +147,7 @@ var onlyIn = [...]struct {
 
 // pure packages do no I/O and know no system: no file, no network, no clock of their own.
 var pure = [...]string{"dialog", "userspace/state/store", "userspace/wire/bin1", "userspace/in/packets", "dialog/layout", "userspace/changes", "userspace/wire/bin1/generate"}
+var pure = [...]string{"dialog", "userspace/bin", "userspace/datagram", "userspace/wire/bin2", "userspace/cluster/membership"}
 
 // listed is what `go list -json` tells of a package.
 type listed struct {
