@@ -46,7 +46,7 @@ func New(now time.Time, c Config) (*Machine, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	m := &Machine{config: c, nodes: map[int32]*node{}, tags: map[string]*tag{}, next: now, sent: [numbersOfNode]int32{-1, -1, -1}}
+	m := &Machine{config: c, nodes: map[int32]*node{}, tags: map[string]*tag{}, changed: true, sent: [numbersOfNode]int32{-1, -1, -1}}
 	for _, p := range c.Peers {
 		if r := m.add(now, p, false); r != NoReason {
 			return nil, peerError(p.Node, r)

@@ -80,7 +80,12 @@ type node struct {
 	// capsSent is the dialect in which ours were sent to the node.
 	capsSent   bin2.Dialect
 	neighbours []int32
+	// linksKnown is the number of the last link update that neighbours takes into account: noLinks if nothing was told.
+	linksKnown int32
 }
+
+// noLinks is below the number of a node that never sent a link update.
+const noLinks = -2
 
 type capability struct {
 	name   string
@@ -127,7 +132,7 @@ func (m *Machine) add(now time.Time, p Peer, learned bool) Reason {
 	if addr, ok := addressOf(p.URL); ok && len(p.Addresses) == 0 {
 		p.Addresses = []netip.Addr{addr}
 	}
-	n := &node{Peer: p, learned: learned, since: now, due: now}
+	n := &node{Peer: p, learned: learned, since: now, due: now, linksKnown: noLinks}
 	for i := range n.numbers {
 		n.numbers[i].seq = -1
 	}

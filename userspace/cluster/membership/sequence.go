@@ -65,6 +65,7 @@ func (n *node) beginLife(time uint32) {
 	n.lives++
 	n.suspect = false
 	n.ownCaps = false
+	n.linksKnown = noLinks
 	for i := range n.caps {
 		n.caps[i].synced = false
 	}

@@ -147,30 +147,34 @@ func (m *Machine) topology(now time.Time, n *node, p bin2.Packet, out *Output, o
 		n.settled = true
 	}
 	for e := range msg.Nodes.All() {
-		m.entry(now, n, &e, out, o)
+		m.meet(now, &e, out)
+	}
+	for e := range msg.Nodes.All() {
+		m.links(now, n, &e)
 	}
 	m.passOn(now, p, msg.Path, out)
 }
 
-// entry takes what n says about one node.
-func (m *Machine) entry(now time.Time, n *node, e *bin2.NodeEntry, out *Output, o *Outcome) {
-	if e.ID == m.config.Node {
+// meet learns a node from an entry that describes it. The message as a whole is right, so a node that can't be learned is
+// counted and the rest of the message taken.
+func (m *Machine) meet(now time.Time, e *bin2.NodeEntry, out *Output) {
+	if e.ID == m.config.Node || !e.Described || !m.config.Learn || m.find(e.ID) != nil {
 		return
 	}
+	var o Outcome
+	if !m.learn(now, Peer{Node: e.ID, URL: string(e.URL), SIPAddr: string(e.SIPAddr), Priority: e.Priority, Retries: e.Retries},
+		out, &o) {
+		m.reasons[o.Reason]++
+	}
+}
+
+// links takes what n says about the links of one node. About others than itself it may know less than we do.
+func (m *Machine) links(now time.Time, n *node, e *bin2.NodeEntry) {
 	about := m.find(e.ID)
-	if about == nil && e.Described && m.config.Learn {
-		// The message as a whole is right, so a node that can't be learned is counted and the rest taken.
-		var learned Outcome
-		if !m.learn(now, Peer{Node: e.ID, URL: string(e.URL), SIPAddr: string(e.SIPAddr), Priority: e.Priority,
-			Retries: e.Retries}, out, &learned) {
-			m.reasons[learned.Reason]++
-			return
-		}
-		about = m.find(e.ID)
-	}
-	if about == nil || about != n && e.LinkSeq <= about.numbers[linkNumber].seq && about.numbers[linkNumber].seq >= 0 {
+	if about == nil || about != n && (e.LinkSeq <= about.linksKnown || e.LinkSeq <= about.numbers[linkNumber].seq && e.LinkSeq >= 0) {
 		return
 	}
+	about.linksKnown = e.LinkSeq
 	about.neighbours = about.neighbours[:0]
 	for i := range e.Neighbours.Len() {
 		id := e.Neighbours.At(i)
