@@ -97,7 +97,7 @@ func TestAcceptance(t *testing.T) {
 			membership.CommandIgnored},
 		{"GENERIC_MSG", learning, origin(1), msg(&bin2.Generic{Trailer: to(1, me), Message: []byte("hi")}), membership.Ignored,
 			membership.GenericIgnored},
-		{"tag with a long name", learning, origin(1), msg(&bin2.TagActive{Trailer: to(1, me), Tag: long}), membership.Ignored,
+		{"tag with a long name", learning, origin(1), msg(&bin2.TagActive{Trailer: to(1, me), Tag: long}), membership.Refused,
 			membership.TextTooLong},
 		{"SYNC_REQ with a long name", learning, origin(1), msg(&bin2.SyncRequest{Trailer: to(1, me), Capability: long}), membership.Refused,
 			membership.TextTooLong},

@@ -35,7 +35,7 @@ func (m *Machine) capUpdate(now time.Time, from Origin, n *node, p bin2.Packet, 
 		}
 		for c := range e.Caps.All() {
 			if r := m.setCap(now, about, c, out); r != NoReason {
-				o.ignore(r)
+				o.refuse(r) // that capability; the others count
 			}
 		}
 	}

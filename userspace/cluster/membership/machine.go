@@ -135,8 +135,10 @@ func (m *Machine) receive(now time.Time, from Origin, p bin2.Packet, out *Output
 	}
 	if o.Destination = trailer.Destination; o.Kind == bin2.NoKind {
 		o.Verdict = Deliver
-		if tag, ok := bin2.OldTagActive(p); ok && capability == bin2.Dialogs {
-			m.claim(now, n, tag, out, o)
+		if tag, ok := bin2.OldTagActive(p); ok {
+			if r := m.claim(now, n, tag, out); r != NoReason {
+				m.reasons[r]++ // the dialog module's own message is delivered all the same
+			}
 		}
 		return
 	}

@@ -22,29 +22,29 @@ func (m *Machine) tagActive(now time.Time, n *node, p bin2.Packet, out *Output, 
 		o.malformed(err)
 		return
 	}
-	m.claim(now, n, msg.Tag, out, o)
+	if r := m.claim(now, n, msg.Tag, out); r != NoReason {
+		o.refuse(r)
+	}
 }
 
-// claim notes that n says it is active for a tag.
-func (m *Machine) claim(now time.Time, n *node, name []byte, out *Output, o *Outcome) {
+// claim notes that n says it is active for a tag. It returns NoReason, or why it can't.
+func (m *Machine) claim(now time.Time, n *node, name []byte, out *Output) Reason {
 	if len(name) == 0 || len(name) > MaxText {
-		o.ignore(TextTooLong)
-		return
+		return TextTooLong
 	}
 	t := m.tags[string(name)]
 	if t == nil {
 		if len(m.tags) >= MaxTags {
-			o.ignore(TooManyTags)
-			return
+			return TooManyTags
 		}
 		t = &tag{active: n.Node, since: now, claimed: now}
 		m.tags[string(name)] = t
 		out.event(Event{Kind: TagChanged, Node: n.Node, Text: string(name)})
-		return
+		return NoReason
 	}
 	if t.active == n.Node {
 		t.claimed = now
-		return
+		return NoReason
 	}
 	// A tag that was moved is claimed once. Two claims within a short time are of two nodes that both take
 	// themselves for active.
@@ -57,4 +57,5 @@ func (m *Machine) claim(now time.Time, n *node, name []byte, out *Output, o *Out
 		m.conflicts++
 		out.event(Event{Kind: TagConflict, Node: n.Node, Other: t.previous, Text: string(name)})
 	}
+	return NoReason
 }
