@@ -70,60 +70,70 @@ func TestWings(t *testing.T) {
 // imports lists for each of our packages those that it may import, tests aside. TestImports fails for a package that
 // isn't listed. A command may import everything.
 var imports = map[string][]string{
-	"bpf":                   {"userspace/host/folder"},
-	"dialog":                {"userspace/state/store"},
-	"userspace/state/store": {}, // the memory under the models, which knows none of them
-	"dialog/layout":         {},
-	// What the appliance needs of the host's files and names. These packages know nothing of ours.
+	// What the appliance needs of the host's files and names.
 	"userspace/host/folder":   {},
 	"userspace/host/hostport": {},
-	"userspace/in/packets":    {},
-	"userspace/in/thread":     {},
-	"userspace/watch/serving": {},
+
+	"bpf":                   {"userspace/host/folder"},
+	"userspace/state/store": {}, // the memory under the models, which knows none of them
+	"dialog":                {"userspace/state/store"},
+	"dialog/layout":         {},
+
+	"userspace/in/packets": {},
+	"userspace/in/thread":  {},
+	"userspace/in/ring":    {"userspace/in/packets", "bpf"},
+	"userspace/in/socket":  {"userspace/in/packets"},
+	"userspace/in/gate":    {"userspace/in/packets"},
+	"userspace/in/stream":  {"userspace/in/packets"}, // it frames generation 2 itself, by marker and length
 
 	"userspace/changes": {"userspace/in/packets", "dialog"},
 
 	"userspace/wire/bin1":          {"userspace/changes", "dialog"},
-	"userspace/in/ring":            {"userspace/in/packets", "bpf"},
-	"userspace/in/socket":          {"userspace/in/packets"},
-	"userspace/in/gate":            {"userspace/in/packets"},
-	"userspace/watch/tuning":       {"userspace/in/thread"},
-	"userspace/trace/record":       {"userspace/in/packets", "userspace/host/folder"},
 	"userspace/wire/bin1/generate": {"userspace/wire/bin1", "dialog"},
-	"userspace/in/stream":          {"userspace/in/packets"}, // it frames generation 2 itself, by marker and length
-	// The history of a call decodes packets; a replay moves the times in them on.
+	"userspace/wire/bin2":          {},
+
+	"userspace/state/engine": {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
+
+	// egress knows no wire format: each destination encodes by its shield.
+	"userspace/out/shield": {"userspace/changes", "userspace/wire/bin1", "dialog"},
+	"userspace/out/pace":   {},
+	"userspace/out/egress": {
+		"userspace/changes", "userspace/in/packets", "userspace/out/pace", "userspace/out/shield",
+		"userspace/host/hostport", "dialog",
+	},
+	"userspace/out/snapshot": {"dialog"},
+	"userspace/out/resync": {
+		"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/pace", "userspace/out/shield",
+		"userspace/out/snapshot", "dialog",
+	},
+	"userspace/out/savefile": {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/snapshot", "dialog"},
+
+	"userspace/cluster/membership": {"userspace/wire/bin2"},
+
+	// The history of a call decodes packets. A replay moves the times in them.
+	"userspace/trace/record":  {"userspace/in/packets", "userspace/host/folder"},
 	"userspace/trace/capture": {"userspace/in/packets", "userspace/wire/bin1", "dialog"},
 	"userspace/trace/replay":  {"userspace/trace/capture", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
-	"userspace/out/shield":    {"userspace/changes", "userspace/wire/bin1", "dialog"},
-	"userspace/state/engine":  {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
-	// It knows no wire format: each destination encodes by its shield.
-	"userspace/out/egress":   {"userspace/changes", "userspace/in/packets", "userspace/out/shield", "dialog", "userspace/wire/bin1", "userspace/out/pace", "userspace/host/hostport"},
-	"userspace/out/resync":   {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/shield", "dialog", "userspace/out/snapshot", "userspace/out/pace"},
-	"userspace/out/snapshot": {"dialog"},
-	"userspace/out/savefile": {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/snapshot", "dialog"},
-	"userspace/out/pace":     {},
-	// The account of the engine speaks of verdicts of bin; finding a Call-ID takes the steering hash of datagram.
-	"userspace/watch/control": {"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/in/packets", "dialog"},
-	// Its input is what status shows, so that both tell the same and nothing is counted twice.
-	"userspace/watch/telemetry": {"userspace/watch/control", "userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "dialog"},
-	"userspace/watch/live":      {"userspace/watch/control", "dialog"},
-	// The page shows what control tells, in its types.
+
+	"userspace/watch/serving": {},
+	"userspace/watch/tuning":  {"userspace/in/thread"},
+	// The account of the engine has the verdicts of bin1. The search for a Call-ID uses the steering hash of packets.
+	"userspace/watch/control": {
+		"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/in/packets", "dialog",
+	},
+	// Metrics, top and the page read what status shows, so that all of them tell the same.
+	"userspace/watch/telemetry": {
+		"userspace/watch/control", "userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "dialog",
+	},
+	"userspace/watch/live":       {"userspace/watch/control", "dialog"},
 	"userspace/watch/statuspage": {"userspace/watch/control"},
+
 	// The bench measures everything, with made-up traffic.
 	"userspace/bench": {
 		"bpf", "dialog", "userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/thread",
 		"userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/trace/record",
 		"userspace/state/engine", "userspace/changes", "userspace/out/egress", "userspace/out/resync",
 	},
-	"userspace/statuspage": {"userspace/control"},
-
-	// Generation 2: the wire format, and the state machine of one node of a cluster.
-	"userspace/wire/bin2":          {},
-	"userspace/cluster/membership": {"userspace/wire/bin2"},
-
-	// The bench measures everything, with the traffic that the tests use.
-	"userspace/bench": {"bpf", "dialog", "userspace/datagram", "userspace/bin", "userspace/bin/bintest", "userspace/ring", "userspace/record", "userspace/socket",
-		"userspace/engine", "userspace/egress", "userspace/resync", "userspace/thread"},
 }
 
 // commands are the folders of programs.
@@ -146,8 +156,10 @@ var onlyIn = [...]struct {
 }
 
 // pure packages do no I/O and know no system: no file, no network, no clock of their own.
-var pure = [...]string{"dialog", "userspace/state/store", "userspace/wire/bin1", "userspace/in/packets", "dialog/layout", "userspace/changes", "userspace/wire/bin1/generate"}
-var pure = [...]string{"dialog", "userspace/bin", "userspace/datagram", "userspace/wire/bin2", "userspace/cluster/membership"}
+var pure = [...]string{
+	"dialog", "dialog/layout", "userspace/state/store", "userspace/in/packets", "userspace/changes",
+	"userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/wire/bin2", "userspace/cluster/membership",
+}
 
 // listed is what `go list -json` tells of a package.
 type listed struct {
