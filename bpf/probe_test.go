@@ -12,44 +12,58 @@ import (
 	"binrepd/bpf/bpftest"
 )
 
-func TestProbeHost(t *testing.T) {
-	bpftest.RequireKernel(t)
-	r := bpf.ProbeHost()
-	if r.Kernel == "" || r.Kernel == "unknown" || r.Load != nil || len(r.Missing) != 0 || len(r.Held) == 0 {
-		t.Errorf("%+v", r)
-	}
-	bpftest.WithCapabilities(t, func() {
-		if r := bpf.ProbeHost(); !errors.Is(r.Load, fs.ErrPermission) || len(r.Missing) != 2 || len(r.Held) != 1 {
-			t.Errorf("without privilege: %+v", r)
-		}
-	}, unix.CAP_NET_ADMIN)
-}
-
-func TestProbeInterface(t *testing.T) {
+// TestTry attaches to interfaces with and without native XDP, and finds programs that are there already.
+func TestTry(t *testing.T) {
 	_, receiver := pair(t, 1500)
-	probe := func(name string) (r bpf.InterfaceReport) {
+	try := func(name string) (trial bpf.Trial) {
 		t.Helper()
-		receiver.Do(func() (err error) {
-			r, err = bpf.ProbeInterface(name)
-			return err
+		index := receiver.Index(name)
+		receiver.Do(func() error {
+			trial = bpf.Try([]int{index})[0]
+			return nil
 		})
-		if id, _ := programOn(receiver, name); id != 0 && r.Foreign == nil {
+		if id, _ := programOn(receiver, name); id != 0 && trial.Foreign == nil && !trial.Own {
 			t.Errorf("program %d was left on %s", id, name)
 		}
-		return r
+		return trial
 	}
-	if r := probe("in0"); r.Native != nil || r.Generic != nil || r.Foreign != nil || r.Mode() != bpf.Native ||
-		r.Driver != "veth" || r.RXQueues < 1 || r.MTU != 1500 || !r.Up || r.Index != receiver.Index("in0") {
+	if r := try("in0"); r.Native != nil || r.Generic != nil || r.Foreign != nil || r.Own {
 		t.Errorf("veth: %+v", r)
 	}
-	if r := probe("lo"); !errors.Is(r.Native, errors.ErrUnsupported) || r.Generic != nil || r.Mode() != bpf.Generic || r.Driver != "loopback" {
+	if r := try("lo"); !errors.Is(r.Native, errors.ErrUnsupported) || r.Generic != nil || r.Foreign != nil || r.Own {
 		t.Errorf("lo: %+v", r)
 	}
-	id, _ := foreignProgram(t, receiver, "in0", link.XDPDriverMode)
-	if r := probe("in0"); r.Foreign == nil || r.Foreign.ID != id || r.Foreign.Name != "somebody_elses" || r.Mode() != bpf.Auto || r.Native == nil || r.Generic == nil {
+	id, remove := foreignProgram(t, receiver, "in0", link.XDPDriverMode)
+	if r := try("in0"); r.Foreign == nil || r.Foreign.ID != id || r.Foreign.Name != "somebody_elses" || r.Own || r.Native == nil {
 		t.Errorf("beside a foreign program: %+v", r)
 	}
-	if err := receiver.Try(func() error { _, err := bpf.ProbeInterface("none0"); return err }); err == nil {
-		t.Error("an interface that isn't there was probed")
+	if err := remove.Close(); err != nil {
+		t.Fatal(err)
 	}
+	program, err := bpf.Load(bpf.Config{Rings: 1, RingSize: bpf.LeastRingSize()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	index := receiver.Index("in0")
+	receiver.Do(func() error {
+		a, err := program.Attach(index, bpf.Generic)
+		if err == nil {
+			t.Cleanup(func() { a.Close() })
+		}
+		return err
+	})
+	if r := try("in0"); !r.Own || r.Foreign != nil {
+		t.Errorf("where binrepd runs: %+v", r)
+	}
+}
+
+func TestTryWithoutPrivilege(t *testing.T) {
+	bpftest.RequireKernel(t)
+	bpftest.WithCapabilities(t, func() {
+		r := bpf.Try([]int{1, 2})
+		if len(r) != 2 || !errors.Is(r[0].Native, fs.ErrPermission) || !errors.Is(r[1].Generic, fs.ErrPermission) {
+			t.Errorf("%+v", r)
+		}
+	}, unix.CAP_NET_ADMIN)
 }

@@ -73,6 +73,19 @@ func (n *Namespace) Try(fn func() error) error {
 	}
 }
 
+// Attached reports whether the network interface has an XDP program.
+func (n *Namespace) Attached(name string) (yes bool) {
+	n.t.Helper()
+	n.Do(func() error {
+		l, err := netlink.LinkByName(name)
+		if err == nil && l.Attrs().Xdp != nil {
+			yes = l.Attrs().Xdp.Attached
+		}
+		return err
+	})
+	return yes
+}
+
 // Index returns the index of the interface.
 func (n *Namespace) Index(name string) int {
 	n.t.Helper()

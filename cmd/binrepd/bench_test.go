@@ -15,6 +15,7 @@ import (
 	"binrepd/userspace/in/socket"
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/state/engine"
+	"binrepd/userspace/watch/doctor"
 )
 
 // TestBench measures, through the command line, what takes least. Package bench tries every stage.
@@ -37,7 +38,7 @@ func TestBench(t *testing.T) {
 	for _, r := range report.Rows {
 		stages[r.Stage] = r.NS > 0
 	}
-	if len(stages) != 1 || !stages["scan"] || report.Machine.Kernel != kernelRelease() {
+	if len(stages) != 1 || !stages["scan"] || report.Machine.Kernel != doctor.KernelRelease() {
 		t.Errorf("%s", &out)
 	}
 	if !strings.Contains(progress.String(), "scan") {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
 	"binrepd/userspace/wire/bin1"
@@ -141,7 +142,7 @@ func TestOverflowWhileAway(t *testing.T) {
 	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()
 	start := func() *daemon {
 		t.Helper()
-		return survivor(t, p, "", pins, states, "--rings", "1", "--ring-size", fmt.Sprint(smallestRing()))
+		return survivor(t, p, "", pins, states, "--rings", "1", "--ring-size", fmt.Sprint(bpf.LeastRingSize()))
 	}
 	d := start()
 	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)

@@ -11,7 +11,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
@@ -48,7 +50,7 @@ func TestFlapping(t *testing.T) {
 	})
 	goOn := func() {
 		t.Helper()
-		d.await("XDP", func() bool { return d.status().Mode == modeNative })
+		d.await("XDP", func() bool { return d.status().Mode == control.ModeNative })
 		before := d.status().Listeners[0].Steered
 		d.await("traffic through XDP", func() bool { return d.status().Listeners[0].Steered > before+20 })
 	}
@@ -65,7 +67,7 @@ func TestFlapping(t *testing.T) {
 			return netlink.LinkSetDown(link)
 		})
 		if n%3 == 2 {
-			d.await("its loss to show", func() bool { return d.status().Mode == modeSocket })
+			d.await("its loss to show", func() bool { return d.status().Mode == control.ModeSocket })
 			p.connect()
 		} else {
 			p.appliance.Do(func() error {
@@ -111,7 +113,7 @@ func sendOne(packet []byte) error {
 // finds none there either is counted by the kernel, and the account adds up to the datagram.
 func TestTinyRing(t *testing.T) {
 	bpftest.RequireKernel(t)
-	smallest := smallestRing()
+	smallest := bpf.LeastRingSize()
 	events := 20_000
 	if isChaos() {
 		events = 1_000_000

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
@@ -28,7 +29,7 @@ func TestTwoOnOneInterface(t *testing.T) {
 			}
 		}
 		sent += 100
-		if s := first.settle(sent); s.Listeners[0].Steered != sent || s.Mode != modeNative {
+		if s := first.settle(sent); s.Listeners[0].Steered != sent || s.Mode != control.ModeNative {
 			t.Fatalf("mode %s, %d of %d through XDP", s.Mode, s.Listeners[0].Steered, sent)
 		}
 	}
@@ -64,7 +65,7 @@ func TestTwoOnOneInterface(t *testing.T) {
 	}
 	// Left to choose, it does without XDP, and says why.
 	second := startDaemon(t, p.appliance, "--listen", other, "--interface", "bin0", "--xdp", "auto", "--ring-size", "1MiB")
-	if s := second.status(); s.Mode != modeSocket || !strings.Contains(s.FallbackReason, "bin0") {
+	if s := second.status(); s.Mode != control.ModeSocket || !strings.Contains(s.FallbackReason, "bin0") {
 		t.Errorf("mode %s, %q", s.Mode, s.FallbackReason)
 	}
 	play()

@@ -177,9 +177,9 @@ func TestLeastPrivileges(t *testing.T) {
 		}
 		return netlink.LinkDel(l)
 	})
-	d.await("the interface is gone", func() bool { return d.status().Mode == modeSocket })
+	d.await("the interface is gone", func() bool { return d.status().Mode == control.ModeSocket })
 	p.connect()
-	d.await("XDP is back", func() bool { return d.status().Mode == modeNative })
+	d.await("XDP is back", func() bool { return d.status().Mode == control.ModeNative })
 	d.await("it carries traffic", func() bool { return arrives(p) })
 	before := d.status().Seen
 	send(before + 1)

@@ -229,5 +229,5 @@ func checkUnpin(t *testing.T, p pair, pins string) {
 	if _, err := os.Stat(pins); !os.IsNotExist(err) {
 		t.Errorf("the folder of pins is still there: %v", err)
 	}
-	bpftest.Await(t, "the interface is free", func() bool { return !attached(t, p.appliance, "bin0") })
+	bpftest.Await(t, "the interface is free", func() bool { return !p.appliance.Attached("bin0") })
 }

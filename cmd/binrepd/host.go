@@ -10,6 +10,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"binrepd/userspace/watch/tuning"
 )
 
 // host is what options ask of the machine.
@@ -48,8 +50,8 @@ func readHost() (host, error) {
 	}
 	h.Memory = uint64(info.Totalram) * uint64(info.Unit)
 	h.MemoryLimit = groupLimit(os.DirFS("/"))
-	h.Nonlocal4 = sysctl("net/ipv4/ip_nonlocal_bind") == "1"
-	h.Nonlocal6 = sysctl("net/ipv6/ip_nonlocal_bind") == "1"
+	h.Nonlocal4 = tuning.Sysctl("net/ipv4/ip_nonlocal_bind") == "1"
+	h.Nonlocal6 = tuning.Sysctl("net/ipv6/ip_nonlocal_bind") == "1"
 
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -77,15 +79,6 @@ func readHost() (host, error) {
 		h.Links = append(h.Links, link)
 	}
 	return h, nil
-}
-
-// sysctl returns the value of a kernel parameter, or "" where there is none.
-func sysctl(path string) string {
-	b, err := os.ReadFile("/proc/sys/" + path)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
 }
 
 // resolve checks o against the host and fills in the interfaces where none were named.

@@ -74,7 +74,7 @@ type inputStatus struct {
 
 func (in *input) status() inputStatus {
 	s := inputStatus{
-		mode: modeSocket, interfaces: []control.InterfaceStatus{}, rings: []control.RingStatus{},
+		mode: control.ModeSocket, interfaces: []control.InterfaceStatus{}, rings: []control.RingStatus{},
 		listeners: make([]control.ListenerStatus, len(in.sockets)),
 	}
 	if in.noXDP != nil {
@@ -111,14 +111,14 @@ func (in *input) status() inputStatus {
 
 // attachments takes over how the interfaces are served. The slowest mode of any counts for the whole, with its reason.
 func (s *inputStatus) attachments(list []bpf.InterfaceState) {
-	s.mode = modeNative
+	s.mode = control.ModeNative
 	for _, i := range list {
-		st := control.InterfaceStatus{Name: i.Name, Mode: modeSocket}
+		st := control.InterfaceStatus{Name: i.Name, Mode: control.ModeSocket}
 		switch i.Mode {
 		case bpf.Native:
-			st.Mode = modeNative
+			st.Mode = control.ModeNative
 		case bpf.Generic:
-			st.Mode = modeGeneric
+			st.Mode = control.ModeGeneric
 		}
 		if i.Err != nil {
 			st.Reason = i.Err.Error()
@@ -133,9 +133,9 @@ func (s *inputStatus) attachments(list []bpf.InterfaceState) {
 func slower(a, b string) bool {
 	rank := func(mode string) int {
 		switch mode {
-		case modeNative:
+		case control.ModeNative:
 			return 0
-		case modeGeneric:
+		case control.ModeGeneric:
 			return 1
 		}
 		return 2

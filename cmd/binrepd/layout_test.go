@@ -29,7 +29,7 @@ var wings = map[string][]string{
 	"out":     {"out", "changes", "in", "wire", "dialog", "host"},
 	"cluster": {"cluster", "out", "state", "changes", "in", "wire", "dialog"},
 	"trace":   {"trace", "in", "wire", "dialog", "host"},
-	"watch":   {"watch", "cluster", "trace", "out", "state", "in", "wire", "dialog"},
+	"watch":   {"watch", "cluster", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
 	// The bench measures everything.
 	"bench":     {"bench", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
 	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf", "host"},
@@ -127,6 +127,8 @@ var imports = map[string][]string{
 	},
 	"userspace/watch/live":       {"userspace/watch/control", "dialog"},
 	"userspace/watch/statuspage": {"userspace/watch/control"},
+	// Doctor attaches the XDP program for a moment, and judges the rings of a running appliance.
+	"userspace/watch/doctor": {"userspace/watch/control", "userspace/watch/tuning", "userspace/in/socket", "bpf"},
 
 	// The bench measures everything, with made-up traffic.
 	"userspace/bench": {

@@ -7,10 +7,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"binrepd/userspace/watch/control"
 )
 
 // Exit statuses; scripts rely on them.
@@ -42,7 +43,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if m := unknownTopic.FindStringSubmatch(err.Error()); m != nil {
 		err = usageErrorf("no command %q: binrepd --help lists them", m[1])
 	}
-	fmt.Fprintf(stderr, "binrepd: %s\n", oneLine(err))
+	fmt.Fprintf(stderr, "binrepd: %s\n", control.OneLine(err))
 	var coder cli.ExitCoder
 	if !errors.As(err, &coder) {
 		return exitFailed
@@ -134,15 +135,6 @@ func noArguments(c *cli.Context) error {
 // usageErrorf returns an error that makes the exit status 2.
 func usageErrorf(format string, args ...any) error {
 	return cli.Exit(fmt.Errorf(format, args...), exitUsage)
-}
-
-// oneLine is the text of err without line breaks, so that one error stays one line of a log.
-func oneLine(err error) string {
-	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
-	for i := range lines {
-		lines[i] = strings.TrimSpace(lines[i])
-	}
-	return strings.Join(lines, "; ")
 }
 
 // exitWithStatus is an error that says nothing: the command has said all, and the status tells the rest.

@@ -163,13 +163,6 @@ func TestHelp(t *testing.T) {
 	visit(nil, app.Commands)
 }
 
-func TestOneLine(t *testing.T) {
-	err := errors.Join(errors.New("first"), errors.New("second\n\tmore"))
-	if got, want := oneLine(err), "first; second; more"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 func TestFlagsFirst(t *testing.T) {
 	commands := []*cli.Command{{
 		Name: "dialogs",

@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/watch/control"
 )
 
 // readmeWorld has the README's proxy 10.0.0.1, an appliance 10.0.0.2 on eth0, and standbys 10.0.0.3 and 10.0.0.4, all in namespaces.
@@ -89,7 +90,7 @@ func (w *readmeWorld) feed(t *testing.T, d *daemon) {
 		s := d.status()
 		return s.Dialogs == readmeCalls && s.Seen > before.Seen && s.Seen == s.Sum()
 	})
-	if s := d.status(); s.Mode != modeNative || s.Listeners[0].Address != "10.0.0.2:5556" {
+	if s := d.status(); s.Mode != control.ModeNative || s.Listeners[0].Address != "10.0.0.2:5556" {
 		t.Errorf("mode %s, listeners %+v", s.Mode, s.Listeners)
 	}
 	if err := conn.Close(); err != nil {

@@ -56,6 +56,14 @@ func parseSurvival(c *cli.Context) (survival, error) {
 	return s, nil
 }
 
+// orNone lists names, or says that there are none.
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, " ")
+}
+
 func unpinCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "unpin",

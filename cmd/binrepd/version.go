@@ -6,7 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
+
+	"binrepd/userspace/watch/doctor"
 )
 
 // Set by the linker, see Makefile. Empty in a binary that was built by hand or by `go install`.
@@ -28,7 +29,7 @@ func printVersion(c *cli.Context) error {
 		fmt.Fprintf(c.App.Writer, "commit  %s\n", rev)
 	}
 	fmt.Fprintf(c.App.Writer, "go      %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	fmt.Fprintf(c.App.Writer, "kernel  %s\n", kernelRelease())
+	fmt.Fprintf(c.App.Writer, "kernel  %s\n", doctor.KernelRelease())
 	return nil
 }
 
@@ -50,13 +51,4 @@ func buildVersion() (v, rev string) {
 		}
 	}
 	return v, rev
-}
-
-// kernelRelease is the release of the running kernel as uname prints it.
-func kernelRelease() string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return fmt.Sprintf("unknown: %v", err)
-	}
-	return unix.ByteSliceToString(u.Release[:])
 }

@@ -44,3 +44,12 @@ func Printable(s string) string {
 	quoted := fmt.Sprintf("%+q", s)
 	return quoted[1 : len(quoted)-1]
 }
+
+// OneLine returns the text of err without line breaks, so that one error stays one line of a log or a table.
+func OneLine(err error) string {
+	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "; ")
+}

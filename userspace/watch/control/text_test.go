@@ -1,6 +1,9 @@
 package control
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // TestPrintable: no control characters for a terminal come through, and plain text stays unchanged.
 func TestPrintable(t *testing.T) {
@@ -17,5 +20,12 @@ func TestPrintable(t *testing.T) {
 		if got := Printable(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
+	}
+}
+
+func TestOneLine(t *testing.T) {
+	err := errors.Join(errors.New("first"), errors.New("second\n\tmore"))
+	if got, want := OneLine(err), "first; second; more"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

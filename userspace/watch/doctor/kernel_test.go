@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"testing"
@@ -6,65 +6,65 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
 
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/watch/control"
 )
 
-// examineIn is examine for one interface of a namespace.
-func examineIn(t *testing.T, ns *bpftest.Namespace, name string) linkReport {
+// examineIn examines one interface of a namespace.
+func examineIn(t *testing.T, ns *bpftest.Namespace, name string) LinkReport {
 	t.Helper()
-	var r report
+	var r Report
 	ns.Do(func() (err error) {
-		r, err = examine(t.Context(), []string{name}, t.TempDir()+"/none", defaultStall)
+		r, err = Examine(t.Context(), Config{Interfaces: []string{name}, Control: t.TempDir() + "/none", Stall: DefaultStall})
 		return err
 	})
-	if r.OK != (r.problems() == 0) || len(r.Interfaces) != 1 || r.Interfaces[0].Interface != name {
+	if r.OK != (r.Problems() == 0) || len(r.Interfaces) != 1 || r.Interfaces[0].Interface != name {
 		t.Fatalf("%+v", r)
 	}
 	return r.Interfaces[0]
 }
 
-func TestDoctorTriesXDP(t *testing.T) {
+func TestExamineTriesXDP(t *testing.T) {
 	ns := bpftest.NewNamespace(t)
 	bpftest.Veth(1500, bpftest.End{In: ns, Name: "near"}, bpftest.End{In: ns, Name: "far"})
 
 	got := examineIn(t, ns, "near")
-	if got.Mode != modeNative || got.Reason != "" {
+	if got.Mode != control.ModeNative || got.Reason != "" {
 		t.Errorf("veth: auto chooses %s, %s", got.Mode, got.Reason)
 	}
-	checkFindings(t, "veth", got.Findings, "attach_native", findingOK, "works")
-	checkFindings(t, "veth", got.Findings, "attach_generic", findingOK, "works")
-	checkFindings(t, "veth", got.Findings, "interface", findingOK, "veth")
+	checkFindings(t, "veth", got.Findings, "attach_native", OK, "works")
+	checkFindings(t, "veth", got.Findings, "attach_generic", OK, "works")
+	checkFindings(t, "veth", got.Findings, "interface", OK, "veth")
 
 	got = examineIn(t, ns, "lo")
-	if got.Mode != modeGeneric || got.Reason == "" {
+	if got.Mode != control.ModeGeneric || got.Reason == "" {
 		t.Errorf("lo: auto chooses %s, %s", got.Mode, got.Reason)
 	}
-	checkFindings(t, "lo", got.Findings, "attach_native", findingWarning, "generic XDP works")
+	checkFindings(t, "lo", got.Findings, "attach_native", Warning, "generic XDP works")
 
 	for _, name := range []string{"near", "lo"} {
-		if attached(t, ns, name) {
+		if ns.Attached(name) {
 			t.Errorf("%s is left with a program", name)
 		}
 	}
 }
 
-func TestDoctorFindsPrograms(t *testing.T) {
+func TestExamineFindsPrograms(t *testing.T) {
 	ns := bpftest.NewNamespace(t)
 	remove := attachFirewall(t, ns, "lo")
 	got := examineIn(t, ns, "lo")
-	if got.Mode != modeSocket {
+	if got.Mode != control.ModeSocket {
 		t.Errorf("foreign program: auto chooses %s, %s", got.Mode, got.Reason)
 	}
-	checkFindings(t, "foreign program", got.Findings, "programs", findingProblem, "firewall")
-	if !attached(t, ns, "lo") {
+	checkFindings(t, "foreign program", got.Findings, "programs", Problem, "firewall")
+	if !ns.Attached("lo") {
 		t.Error("the foreign program is gone")
 	}
 	remove()
 
-	program, err := bpf.Load(bpf.Config{Rings: 1, RingSize: smallestRing()})
+	program, err := bpf.Load(bpf.Config{Rings: 1, RingSize: bpf.LeastRingSize()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestDoctorFindsPrograms(t *testing.T) {
 		return err
 	})
 	got = examineIn(t, ns, "lo")
-	checkFindings(t, "binrepd runs", got.Findings, "programs", findingOK, "binrepd's own")
+	checkFindings(t, "binrepd runs", got.Findings, "programs", OK, "binrepd's own")
 }
 
 // attachFirewall attaches a program of somebody else's, which lets everything pass, and returns what removes it.
@@ -104,17 +104,4 @@ func attachFirewall(t *testing.T, ns *bpftest.Namespace, name string) (remove fu
 			t.Error(err)
 		}
 	}
-}
-
-// attached tells whether there is an XDP program on the interface.
-func attached(t *testing.T, ns *bpftest.Namespace, name string) (yes bool) {
-	t.Helper()
-	ns.Do(func() error {
-		l, err := netlink.LinkByName(name)
-		if err == nil && l.Attrs().Xdp != nil {
-			yes = l.Attrs().Xdp.Attached
-		}
-		return err
-	})
-	return yes
 }

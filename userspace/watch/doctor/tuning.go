@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -10,22 +10,18 @@ import (
 	"binrepd/userspace/watch/tuning"
 )
 
-// defaultStall is for how long a consumer may stand still without loss, unless doctor is told otherwise: about what a restart of the
-// appliance under --pin takes.
-const defaultStall = 2 * time.Second
-
-// recordHeader bounds what a record has beside a packet: its header, and what it is rounded up by.
+// recordHeader is the most that a record needs beside its packet, in bytes: header and rounding.
 const recordHeader = 64
 
-// usualRecord is the size of a record, in bytes, where nothing has been received yet.
+// usualRecord is the size of a record, in bytes, if nothing has been received yet.
 const usualRecord = 512
 
-// tune adds to the report what could be changed so that the appliance is faster. Nothing of it is a problem.
-func (r *report) tune(ctx context.Context, links []linkFacts, socket string, stall time.Duration) {
+// tune adds what would make the appliance faster. None of it is a problem.
+func (r *Report) tune(ctx context.Context, links []linkFacts, cfg Config) {
 	root := os.DirFS("/")
 	host := tuning.ReadHost(root)
-	status, err := control.NewClient(socket).Status(ctx)
-	appliance := finding{Check: "appliance", Status: findingOK, Value: "none runs here, or it doesn't answer: its rings are not judged"}
+	status, err := control.NewClient(cfg.Control).Status(ctx)
+	appliance := Finding{Check: "appliance", Status: OK, Value: "none runs here, or it doesn't answer: its rings are not judged"}
 	var daemon tuning.Daemon
 	if err == nil {
 		daemon = daemonFacts(&status, time.Now())
@@ -38,18 +34,19 @@ func (r *report) tune(ctx context.Context, links []linkFacts, socket string, sta
 		known[i] = tuning.ReadLink(root, l.Name, l.Index)
 		mode := r.Interfaces[i].Mode
 		for _, served := range status.Interfaces {
-			if l.Busy && served.Name == l.Name {
+			if l.Own && served.Name == l.Name {
 				mode = served.Mode
 			}
 		}
-		advice := tuning.AdviseLink(host, known[i], tuning.AskDriver(l.Name), mode != modeNative)
+		advice := tuning.AdviseLink(host, known[i], tuning.AskDriver(l.Name), mode != control.ModeNative)
 		r.Interfaces[i].Findings = append(r.Interfaces[i].Findings, asFindings(advice)...)
 	}
 	r.Findings = append(r.Findings, asFindings(tuning.AdviseHost(host, daemon, known))...)
-	r.Findings = append(r.Findings, asFindings(tuning.AdviseRings(daemon, stall))...)
+	r.Findings = append(r.Findings, asFindings(tuning.AdviseRings(daemon, cfg.Stall))...)
 }
 
-// daemonFacts takes from a status what the rings are judged by. The rate is the higher one of now and since the start.
+// daemonFacts takes from a status what is needed to judge the rings. Rate is the current one or the mean since the start,
+// whichever is higher.
 func daemonFacts(s *control.Status, now time.Time) tuning.Daemon {
 	d := tuning.Daemon{RecordBytes: usualRecord}
 	for _, ring := range s.Rings {
@@ -67,12 +64,12 @@ func daemonFacts(s *control.Status, now time.Time) tuning.Daemon {
 	return d
 }
 
-func asFindings(advice []tuning.Finding) []finding {
-	var all []finding
+func asFindings(advice []tuning.Finding) []Finding {
+	var all []Finding
 	for _, a := range advice {
-		f := finding{Check: a.Check, Status: findingOK, Value: a.Value, Advice: a.Advice}
+		f := Finding{Check: a.Check, Status: OK, Value: a.Value, Advice: a.Advice}
 		if !a.Well {
-			f.Status = findingWarning
+			f.Status = Warning
 		}
 		all = append(all, f)
 	}

@@ -1,155 +1,132 @@
-package main
+package doctor
 
 import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf"
+	"binrepd/userspace/watch/control"
 )
 
-// Modes as doctor and status name them.
-const (
-	modeNative  = "xdp-native"
-	modeGeneric = "xdp-generic"
-	modeSocket  = "socket"
-)
-
-// linkFacts is what doctor asks of one interface.
+// linkFacts is what the kernel, the driver and a trial say of one interface.
 type linkFacts struct {
 	Name   string
 	Index  int
 	Kind   string // as in `ip -d link`: device, veth, vlan, bond ...
 	Driver string // "" where the driver has no name, as lo
-	Parent string // the interface that it stands on, "" for none
+	Parent string // the interface below it, "" for none
 	Up     bool
 	MTU    int // bytes
 	Queues int // receive queues in use
-	// Programs are the XDP programs on the interface that aren't binrepd's.
-	Programs []xdpProgram
-	// Busy tells that binrepd's own program is there.
-	Busy bool
-	// Native and Generic are what came of attaching, nil for success. With Programs or Busy it wasn't tried.
-	Native, Generic error
-}
-
-// xdpProgram is an XDP program on an interface.
-type xdpProgram struct {
-	ID   uint32
-	Name string
-	Mode string // native, generic or offload
+	bpf.Trial
 }
 
 // findings judges the interface.
-func (l linkFacts) findings() []finding {
-	return append([]finding{l.link(), l.mtu(), l.queues(), l.programs()}, l.attaching()...)
+func (l linkFacts) findings() []Finding {
+	return append([]Finding{l.link(), l.mtu(), l.queues(), l.programs()}, l.attaching()...)
 }
 
-func (l linkFacts) link() finding {
-	f := finding{Check: "interface", Status: findingOK, Value: l.Kind}
+func (l linkFacts) link() Finding {
+	f := Finding{Check: "interface", Status: OK, Value: l.Kind}
 	if l.Driver != "" && l.Driver != l.Kind {
 		f.Value += ", driver " + l.Driver
 	}
 	switch {
 	case !l.Up:
-		f.Status, f.Value = findingWarning, f.Value+", down"
+		f.Status, f.Value = Warning, f.Value+", down"
 		f.Advice = "ip link set dev " + l.Name + " up: nothing is received on an interface that is down"
 	case l.Parent != "" && l.Kind == "vlan":
-		f.Status, f.Value = findingWarning, f.Value+" on "+l.Parent
+		f.Status, f.Value = Warning, f.Value+" on "+l.Parent
 		f.Advice = "give --interface " + l.Parent + ": the XDP program reads VLAN tags itself, and native XDP works only there"
 	}
 	return f
 }
 
-func (l linkFacts) mtu() finding {
+func (l linkFacts) mtu() Finding {
 	// Of the MTU, headers of IPv4 and UDP take 28 bytes. Packets of 2 to 3 kB are normal for calls with long route sets.
-	return finding{
-		Check: "mtu", Status: findingOK,
+	return Finding{
+		Check: "mtu", Status: OK,
 		Value: fmt.Sprintf("%d; packets over %d bytes take the plain socket", l.MTU, min(l.MTU-28, bpf.MaxPayload)),
 	}
 }
 
-func (l linkFacts) queues() finding {
-	f := finding{Check: "queues", Status: findingOK, Value: fmt.Sprintf("%d", l.Queues)}
+func (l linkFacts) queues() Finding {
+	f := Finding{Check: "queues", Status: OK, Value: fmt.Sprintf("%d", l.Queues)}
 	if l.Queues == 1 {
 		f.Value += ": one CPU at a time runs the XDP program"
 	}
 	return f
 }
 
-func (l linkFacts) programs() finding {
-	f := finding{Check: "programs", Status: findingOK, Value: "none"}
-	if l.Busy {
+func (l linkFacts) programs() Finding {
+	f := Finding{Check: "programs", Status: OK, Value: "none"}
+	if l.Own {
 		f.Value = "binrepd's own, it runs on this interface"
 	}
-	if len(l.Programs) > 0 {
-		var names []string
-		for _, p := range l.Programs {
-			name := p.Name
-			if name == "" {
-				name = "unnamed" // or its name may not be asked for, which takes CAP_SYS_ADMIN
-			}
-			names = append(names, fmt.Sprintf("%s (id %d, %s)", name, p.ID, p.Mode))
+	if p := l.Foreign; p != nil {
+		name := p.Name
+		if name == "" {
+			name = "unnamed" // or the process may not ask for its name, which takes CAP_SYS_ADMIN
 		}
-		f.Status, f.Value = findingProblem, strings.Join(names, ", ")
+		f.Status, f.Value = Problem, fmt.Sprintf("%s (id %d, %s)", name, p.ID, p.Mode)
 		f.Advice = "binrepd never replaces another's program: end its owner, or `ip link set dev " + l.Name + " xdp off`, or use --xdp off"
 	}
 	return f
 }
 
-// attaching reports the trials. That only one of the two ways works is no problem, that none does is.
-func (l linkFacts) attaching() []finding {
-	if len(l.Programs) > 0 || l.Busy {
+// attaching reports the trials. It is a problem only if neither mode works.
+func (l linkFacts) attaching() []Finding {
+	if l.Foreign != nil || l.Own {
 		return nil
 	}
 	native, generic := trial("attach_native", l.Native), trial("attach_generic", l.Generic)
 	switch {
 	case l.Native != nil && l.Generic != nil:
-		native.Status, generic.Status = findingProblem, findingProblem
+		native.Status, generic.Status = Problem, Problem
 		generic.Advice = "only plain sockets work here; solve the findings of the host first, then try again"
 	case l.Native != nil:
-		native.Status = findingWarning
+		native.Status = Warning
 		native.Advice = "generic XDP works but costs more for each packet; a driver with native XDP is several times faster"
 	case l.Generic != nil:
-		generic.Status = findingWarning
+		generic.Status = Warning
 	}
-	return []finding{native, generic}
+	return []Finding{native, generic}
 }
 
-func trial(check string, err error) finding {
+func trial(check string, err error) Finding {
 	if err != nil {
-		return finding{Check: check, Value: oneLine(err)}
+		return Finding{Check: check, Value: control.OneLine(err)}
 	}
-	return finding{Check: check, Status: findingOK, Value: "works"}
+	return Finding{Check: check, Status: OK, Value: "works"}
 }
 
-// auto tells which mode --xdp auto would choose, and why not a better one.
+// auto returns the mode that --xdp auto would choose, and why not a better one.
 func (l linkFacts) auto() (mode, reason string) {
 	switch {
-	case len(l.Programs) > 0:
-		return modeSocket, "another XDP program is attached"
-	case l.Busy:
+	case l.Foreign != nil:
+		return control.ModeSocket, "another XDP program is attached"
+	case l.Own:
 		return "what it chose when it started", "binrepd runs; `binrepd status` tells the mode"
 	case l.Native == nil:
-		return modeNative, ""
+		return control.ModeNative, ""
 	case l.Generic == nil:
-		return modeGeneric, oneLine(l.Native)
+		return control.ModeGeneric, control.OneLine(l.Native)
 	}
-	return modeSocket, oneLine(l.Generic)
+	return control.ModeSocket, control.OneLine(l.Generic)
 }
 
-// readLink asks netlink and the driver about an interface; XDP is left to readXDP.
+// readLink asks netlink and the driver about an interface.
 func readLink(name string) (linkFacts, error) {
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, new(netlink.LinkNotFoundError)) {
-		return linkFacts{}, fmt.Errorf("--interface %s: no such interface; `ip link` lists them", name)
+		return linkFacts{}, fmt.Errorf("interface %s: no such interface; `ip link` lists them", name)
 	}
 	if err != nil {
-		return linkFacts{}, fmt.Errorf("--interface %s: %w", name, err)
+		return linkFacts{}, fmt.Errorf("interface %s: %w", name, err)
 	}
 	attrs := link.Attrs()
 	facts := linkFacts{
@@ -164,7 +141,7 @@ func readLink(name string) (linkFacts, error) {
 	if attrs.RawFlags&unix.IFF_LOOPBACK != 0 {
 		facts.Kind = "loopback"
 	}
-	// veth has its peer there, which may be in another namespace and is nothing to stand on.
+	// For a veth it is the peer, which may be in another namespace.
 	if attrs.ParentIndex != 0 && facts.Kind != "veth" {
 		if parent, err := netlink.LinkByIndex(attrs.ParentIndex); err == nil {
 			facts.Parent = parent.Attrs().Name
@@ -187,8 +164,8 @@ func driver(name string) string {
 	return unix.ByteSliceToString(info.Driver[:])
 }
 
-// receiveQueues counts the queues in use by their entries in sysfs, which shows the network namespace in which it
-// was mounted; where the interface isn't there it is the number that the driver allocated.
+// receiveQueues counts the queues in use by their entries in sysfs. Sysfs shows the network namespace in which it was
+// mounted. If the interface isn't there, the answer is the number of queues that the driver allocated.
 func receiveQueues(name string, allocated int) int {
 	queues, err := filepath.Glob(filepath.Join("/sys/class/net", name, "queues", "rx-*"))
 	if err != nil || len(queues) == 0 {

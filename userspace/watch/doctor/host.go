@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"fmt"
@@ -7,26 +7,37 @@ import (
 	"strings"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
 
 	"binrepd/bpf"
 	"binrepd/userspace/in/socket"
+	"binrepd/userspace/watch/tuning"
 )
 
-// hostFacts is what doctor asks of the kernel, as far as it concerns every interface.
+// hostFacts is what the kernel says of the host as a whole.
 type hostFacts struct {
 	Release string // "6.1.0-28-amd64"
 	BTF     bool   // the kernel describes its types
-	// Kernel parameters as they are written in /proc/sys, "" where they can't be read: several of net/core are absent
-	// in a network namespace other than the first.
+	// Kernel parameters as they are in /proc/sys, "" if they can't be read: several of net/core are absent in every
+	// network namespace but the first.
 	JIT             string
 	UnprivilegedBPF string
 	ReceiveMax      string
 	Lockdown        string // as in /sys/kernel/security/lockdown, "" without that module
-	BPFFS           bool   // a BPF filesystem is where it is expected
-	// Held and Missing are capabilities by name: those in effect that matter, and those that XDP needs and lacks.
+	BPFFS           bool   // a BPF filesystem is mounted at bpfFolder
+	// Held are the capabilities in effect that matter here, Missing those that XDP needs and the process lacks, by name.
 	Held, Missing []string
-	// Nested tells that the process is in a user namespace of its own, as in a container without root.
+	// Nested says that the process is in a user namespace of its own, as in a container without root.
 	Nested bool
+}
+
+// KernelRelease returns the release of the running kernel as uname prints it.
+func KernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return fmt.Sprintf("unknown: %v", err)
+	}
+	return unix.ByteSliceToString(u.Release[:])
 }
 
 // readHostFacts asks the kernel. What can't be read is reported as unknown.
@@ -34,11 +45,11 @@ func readHostFacts() hostFacts {
 	lockdown, _ := os.ReadFile("/sys/kernel/security/lockdown") // absent: no lockdown
 	_, btf := os.Stat("/sys/kernel/btf/vmlinux")
 	return hostFacts{
-		Release:         kernelRelease(),
+		Release:         KernelRelease(),
 		BTF:             btf == nil,
-		JIT:             sysctl("net/core/bpf_jit_enable"),
-		UnprivilegedBPF: sysctl("kernel/unprivileged_bpf_disabled"),
-		ReceiveMax:      sysctl("net/core/rmem_max"),
+		JIT:             tuning.Sysctl("net/core/bpf_jit_enable"),
+		UnprivilegedBPF: tuning.Sysctl("kernel/unprivileged_bpf_disabled"),
+		ReceiveMax:      tuning.Sysctl("net/core/rmem_max"),
 		Lockdown:        strings.TrimSpace(string(lockdown)),
 		BPFFS:           bpf.IsFileSystem(bpfFolder),
 		Held:            bpf.HeldCapabilities(),
@@ -47,7 +58,7 @@ func readHostFacts() hostFacts {
 	}
 }
 
-// nested tells whether this is a user namespace other than the first, in which all numbers stand for themselves
+// nested reports whether this is another user namespace than the first. The first one maps every number to itself
 // (user_namespaces(7)).
 func nested() bool {
 	b, err := os.ReadFile("/proc/self/uid_map")
@@ -55,45 +66,45 @@ func nested() bool {
 }
 
 // findings judges the host.
-func (h hostFacts) findings() []finding {
-	return []finding{
+func (h hostFacts) findings() []Finding {
+	return []Finding{
 		h.kernel(), h.btf(), h.jit(), h.caps(), h.unprivileged(), h.lockdown(), h.bpffs(), h.receiveBuffer(),
 	}
 }
 
-func (h hostFacts) kernel() finding {
-	f := finding{Check: "kernel", Status: findingOK, Value: h.Release}
+func (h hostFacts) kernel() Finding {
+	f := Finding{Check: "kernel", Status: OK, Value: h.Release}
 	var major, minor int
 	if _, err := fmt.Sscanf(h.Release, "%d.%d", &major, &minor); err != nil {
-		f.Status = findingWarning
+		f.Status = Warning
 		f.Advice = "its version can't be read; XDP needs 5.18 or later"
 	} else if major < 5 || major == 5 && minor < 18 {
-		f.Status = findingProblem
+		f.Status = Problem
 		f.Advice = "XDP needs kernel 5.18 or later; with this one only --xdp off works"
 	}
 	return f
 }
 
-func (h hostFacts) btf() finding {
+func (h hostFacts) btf() Finding {
 	if h.BTF {
-		return finding{Check: "btf", Status: findingOK, Value: "present"}
+		return Finding{Check: "btf", Status: OK, Value: "present"}
 	}
-	return finding{
-		Check: "btf", Status: findingWarning, Value: "absent",
+	return Finding{
+		Check: "btf", Status: Warning, Value: "absent",
 		Advice: "binrepd runs without, but bpftool shows its maps as bare bytes; CONFIG_DEBUG_INFO_BTF=y in the kernel adds it",
 	}
 }
 
-func (h hostFacts) jit() finding {
-	f := finding{Check: "jit", Status: findingOK}
+func (h hostFacts) jit() Finding {
+	f := Finding{Check: "jit", Status: OK}
 	switch h.JIT {
 	case "1":
 		f.Value = "on"
 	case "2":
-		f.Value, f.Status = "on, with debug output", findingWarning
+		f.Value, f.Status = "on, with debug output", Warning
 		f.Advice = "sysctl -w net.core.bpf_jit_enable=1: the debug output is slow and shows kernel addresses in the log"
 	case "0":
-		f.Value, f.Status = "off", findingWarning
+		f.Value, f.Status = "off", Warning
 		f.Advice = "sysctl -w net.core.bpf_jit_enable=1: interpreted, the XDP program is several times slower"
 	default:
 		f.Value = "unknown, net.core.bpf_jit_enable can't be read in this network namespace"
@@ -101,23 +112,24 @@ func (h hostFacts) jit() finding {
 	return f
 }
 
-func (h hostFacts) caps() finding {
-	f := finding{
-		Check: "capabilities", Status: findingOK,
+func (h hostFacts) caps() Finding {
+	f := Finding{
+		Check: "capabilities", Status: OK,
 		Value: "held: " + orNone(h.Held) + "; missing: " + orNone(h.Missing),
 	}
 	switch {
 	case h.Nested:
-		f.Status = findingProblem
+		f.Status = Problem
 		f.Advice = "this is a user namespace of its own (a rootless container), whose capabilities don't count for XDP: " +
 			"run it in the host's, or with --xdp off"
 	case len(h.Missing) > 0:
-		f.Status = findingProblem
+		f.Status = Problem
 		f.Advice = "run as root, or grant " + strings.Join(h.Missing, " and ") + " (systemd: AmbientCapabilities=, Docker: --cap-add)"
 	}
 	return f
 }
 
+// orNone lists names, or says that there are none.
 func orNone(names []string) string {
 	if len(names) == 0 {
 		return "none"
@@ -125,8 +137,8 @@ func orNone(names []string) string {
 	return strings.Join(names, " ")
 }
 
-func (h hostFacts) unprivileged() finding {
-	f := finding{Check: "unprivileged_bpf", Status: findingOK}
+func (h hostFacts) unprivileged() Finding {
+	f := Finding{Check: "unprivileged_bpf", Status: OK}
 	switch h.UnprivilegedBPF {
 	case "0":
 		f.Value = "allowed"
@@ -139,8 +151,8 @@ func (h hostFacts) unprivileged() finding {
 	return f
 }
 
-func (h hostFacts) lockdown() finding {
-	f := finding{Check: "lockdown", Status: findingOK}
+func (h hostFacts) lockdown() Finding {
+	f := Finding{Check: "lockdown", Status: OK}
 	switch _, rest, _ := strings.Cut(h.Lockdown, "["); {
 	case h.Lockdown == "":
 		f.Value = "not in this kernel"
@@ -153,23 +165,23 @@ func (h hostFacts) lockdown() finding {
 	return f
 }
 
-// bpfFolder is where BPF filesystems are mounted, by systemd among others.
+// bpfFolder is where systemd and others mount a BPF filesystem.
 const bpfFolder = "/sys/fs/bpf"
 
-func (h hostFacts) bpffs() finding {
+func (h hostFacts) bpffs() Finding {
 	if h.BPFFS {
-		return finding{Check: "bpffs", Status: findingOK, Value: "mounted at " + bpfFolder}
+		return Finding{Check: "bpffs", Status: OK, Value: "mounted at " + bpfFolder}
 	}
-	return finding{
-		Check: "bpffs", Status: findingOK, Value: "not mounted at " + bpfFolder,
+	return Finding{
+		Check: "bpffs", Status: OK, Value: "not mounted at " + bpfFolder,
 		Advice: "needed for run --pin only: mount -t bpf bpf " + bpfFolder,
 	}
 }
 
-// receiveBuffer judges net.core.rmem_max, which binds a process without CAP_NET_ADMIN in the first user namespace
+// receiveBuffer judges net.core.rmem_max. It limits every process that lacks CAP_NET_ADMIN in the first user namespace
 // (SO_RCVBUFFORCE, socket(7)).
-func (h hostFacts) receiveBuffer() finding {
-	f := finding{Check: "socket_buffer", Status: findingOK}
+func (h hostFacts) receiveBuffer() Finding {
+	f := Finding{Check: "socket_buffer", Status: OK}
 	limit, err := humanize.ParseBytes(h.ReceiveMax)
 	switch {
 	case h.ReceiveMax == "" || err != nil:
@@ -182,7 +194,7 @@ func (h hostFacts) receiveBuffer() finding {
 	}
 	f.Value = fmt.Sprintf("net.core.rmem_max is %s", humanize.IBytes(limit))
 	if limit < socket.DefaultReceiveBuffer {
-		f.Status = findingWarning
+		f.Status = Warning
 		f.Advice = fmt.Sprintf("sysctl -w net.core.rmem_max=%d: bursts to the plain sockets are lost sooner", socket.DefaultReceiveBuffer)
 	}
 	return f
