@@ -24,11 +24,11 @@ func benchCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "bench",
 		Usage: "measure how fast this host is, part by part and whole",
-		Description: "Measures the parts of the appliance on this host, with traffic that it makes up, beside what they\n" +
-			"could be at best and beside a plain receiver. It needs no network card: frames go through the\n" +
-			"XDP program by test runs, and over a veth pair between two network namespaces made for it.\n" +
-			"Nothing of the host's network is touched. All of it takes about two minutes and 3 GB.\n\n" +
-			"Root is needed for the stages that are marked; the others run without.\n\n" + stageList(),
+		Description: "Measures each part of the appliance on this host with generated traffic, and compares it with the\n" +
+			"best that the part could do and with a plain receiver. It needs no network card: frames go through\n" +
+			"the XDP program by test runs, and over a veth pair between two network namespaces made for it.\n" +
+			"The host's network stays untouched. All of it takes about two minutes and 3 GB.\n\n" +
+			"The marked stages need root; the others don't.\n\n" + stageList(),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "stages", Category: categoryBench, DefaultText: "all", Usage: "measure only `STAGES`, such as whole,live"},
 			&cli.IntFlag{
@@ -92,7 +92,7 @@ func runBench(c *cli.Context) error {
 func generateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "generate",
-		Usage: "send made-up traffic of proxies, up to millions of events a second",
+		Usage: "send generated traffic of proxies, up to millions of events a second",
 		Description: "Makes a network namespace " + bench.GenerateNamespace + " with the address " + bench.GenerateTo().String() + ", waits until something listens\n" +
 			"there, sends to it over a veth pair, and removes both. In another terminal:\n\n" +
 			"  ip netns exec " + bench.GenerateNamespace + " binrepd run --listen " + bench.GenerateTo().String() + "\n\n" +

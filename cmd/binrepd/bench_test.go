@@ -2,19 +2,10 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"log/slog"
-	"net/netip"
 	"strings"
 	"testing"
 
-	"binrepd/dialog"
-	"binrepd/userspace/bench"
-	"binrepd/userspace/in/packets"
-	"binrepd/userspace/in/socket"
-	"binrepd/userspace/out/egress"
-	"binrepd/userspace/state/engine"
 	"binrepd/userspace/watch/doctor"
 )
 
@@ -43,34 +34,6 @@ func TestBench(t *testing.T) {
 	}
 	if !strings.Contains(progress.String(), "scan") {
 		t.Errorf("progress: %q", &progress)
-	}
-}
-
-// TestWatchedAppliance: all that an appliance looks at is there in the one whose metrics address the bench asks.
-func TestWatchedAppliance(t *testing.T) {
-	table, err := dialog.NewTable(dialog.Config{Shards: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer table.Close()
-	local := netip.MustParseAddrPort("127.0.0.1:0")
-	s, err := socket.Listen(t.Context(), local, socket.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	e, err := engine.New(engine.Config{Table: table, Intakes: packets.Listeners([]netip.AddrPort{local})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := egress.New(egress.Config{Sink: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close(context.Background())
-	a := watchedAppliance(bench.Watched{Table: table, Engine: e, Socket: s, Listen: local, Egress: out}, slog.New(slog.DiscardHandler))
-	if status, consumers := a.look(); len(status.Listeners) != 1 || len(consumers) == 0 || consumers[0].Name != "socket "+local.String() {
-		t.Errorf("%+v, %+v", status.Listeners, consumers)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/appliance/appliancetest"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
@@ -55,7 +56,7 @@ func TestFlood(t *testing.T) {
 			p := newFloodPair(t)
 			const quietRate = 1000
 			length := time.Second
-			if isChaos() {
+			if appliancetest.Chaos() {
 				length = 15 * time.Second
 			}
 			args := []string{
@@ -66,7 +67,7 @@ func TestFlood(t *testing.T) {
 				args = append(args, "--source-rate", "5000")
 			}
 			d := survivorOf(t, p, args...)
-			seed := seedOf(t)
+			seed := appliancetest.Seed(t)
 
 			var out, problems bytes.Buffer
 			valid := program(t, "bench", "generate", "--interface", "proxy0", "--to", listenAt, "--json", "--rate", "3000000", "--dialogs", "20000",

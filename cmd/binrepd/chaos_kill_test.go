@@ -14,12 +14,10 @@ import (
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
+	"binrepd/userspace/appliance/appliancetest"
 	"binrepd/userspace/wire/bin1"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
-
-// chaos is the environment variable that makes tests of faults longer.
-const chaos = "BINREPD_CHAOS"
 
 // witnessHost is where the calls of witnesses come from.
 const witnessHost = "@witness.example.net"
@@ -39,7 +37,7 @@ func witness(dst []byte, n uint64, now time.Time) []byte {
 func TestKilled(t *testing.T) {
 	bpftest.RequireKernel(t)
 	kills := 3
-	if isChaos() {
+	if appliancetest.Chaos() {
 		kills = 50
 	}
 	for _, rings := range []int{1, 2} {
@@ -66,7 +64,7 @@ func killedTest(t *testing.T, rings, kills int, more []string) {
 	}
 	d := start()
 	s := startProxy(t, p, every)
-	seed := seedOf(t)
+	seed := appliancetest.Seed(t)
 	random := rand.New(rand.NewPCG(seed, 5))
 	var waited, overflowed uint64
 	var away []time.Duration

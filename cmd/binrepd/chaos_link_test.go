@@ -13,6 +13,7 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/appliance/appliancetest"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
@@ -22,7 +23,7 @@ import (
 func TestFlapping(t *testing.T) {
 	bpftest.RequireKernel(t)
 	flaps := 6
-	if isChaos() {
+	if appliancetest.Chaos() {
 		flaps = 60
 	}
 	p := newPair(t)
@@ -115,7 +116,7 @@ func TestTinyRing(t *testing.T) {
 	bpftest.RequireKernel(t)
 	smallest := bpf.LeastRingSize()
 	events := 20_000
-	if isChaos() {
+	if appliancetest.Chaos() {
 		events = 1_000_000
 	}
 	p := newPair(t)

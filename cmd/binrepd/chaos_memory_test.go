@@ -11,6 +11,7 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
+	"binrepd/userspace/appliance/appliancetest"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1"
 )
@@ -91,7 +92,7 @@ func TestMemoryGroup(t *testing.T) {
 	bpftest.RequireKernel(t)
 	const known, room = 300, 128 << 20
 	flood := uint64(9_000)
-	if isChaos() {
+	if appliancetest.Chaos() {
 		flood = 100_000
 	}
 	g := newMemoryGroup(t, room)

@@ -8,6 +8,8 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/appliance"
+	"binrepd/userspace/appliance/appliancetest"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1"
 	"binrepd/userspace/wire/bin1/bin1test"
@@ -17,7 +19,7 @@ import (
 // sent and with made-up calls. Every datagram that arrived has its place in the account; no dialog is live of which
 // the end arrived, or nothing; none is missing of which something arrived, and no end.
 func TestBadNetwork(t *testing.T) {
-	for _, mode := range []string{xdpNative, xdpOff} {
+	for _, mode := range []string{appliance.XDPNative, appliance.XDPOff} {
 		t.Run(mode, func(t *testing.T) {
 			for i, name := range []string{"opensips-1.10", "opensips-1.11"} {
 				t.Run(name, func(t *testing.T) {
@@ -40,7 +42,7 @@ func TestBadNetwork(t *testing.T) {
 			}
 			// Identifications of IPv4 packets begin anew after 65,536, and fragments of two that have the same would be mixed up.
 			events, rounds := uint64(6_000), 1
-			if isChaos() {
+			if appliancetest.Chaos() {
 				events, rounds = 20_000, 6
 			}
 			for round := range rounds {
@@ -75,7 +77,7 @@ func TestBadNetwork(t *testing.T) {
 // datagrams so far, so that no queue between the namespaces runs over.
 func badNetworkTest(t *testing.T, mode string, expected []bin1test.Listed, play func(*relay, func(uint64))) {
 	bpftest.RequireKernel(t)
-	seed := seedOf(t)
+	seed := appliancetest.Seed(t)
 	r := newRelay(t, seed, badNetwork)
 	d := startDaemon(t, r.appliance, "--listen", listenAt, "--interface", "bin0", "--xdp", mode, "--rings", "2", "--ring-size", "4MiB")
 	r.bad.Store(true)
@@ -88,7 +90,7 @@ func badNetworkTest(t *testing.T, mode string, expected []bin1test.Listed, play 
 	if n := droppedBetween(r) - before; n > 0 {
 		t.Fatalf("the veth pairs themselves dropped %d frames, nobody knows which", n)
 	}
-	a := arrive(r.emitted, mode == xdpNative)
+	a := arrive(r.emitted, mode == appliance.XDPNative)
 	s := settleLossy(t, d, uint64(len(a.payloads)))
 	if n := s.Lost["socket_buffer"]; n > uint64(a.unsound) {
 		t.Errorf("%d lost at the socket, %d had a wrong UDP checksum", n, a.unsound)

@@ -5,35 +5,15 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
 )
-
-// seedOf is for random numbers: another one each time, unless the environment says which. Each test that uses it prints it.
-func seedOf(t *testing.T) uint64 {
-	t.Helper()
-	text := os.Getenv("BINREPD_SEED")
-	if text == "" {
-		return uint64(time.Now().UnixNano())
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// isChaos tells whether tests of faults are to take their time: make chaos.
-func isChaos() bool { return os.Getenv(chaos) == "1" }
 
 // impairment is what a relay does to frames: shares of 0 to 1.
 type impairment struct{ loss, duplicates, reordering, corruption, unsummed float64 }

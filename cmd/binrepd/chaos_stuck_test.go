@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/appliance"
+	"binrepd/userspace/appliance/appliancetest"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
@@ -74,10 +76,10 @@ func (l *stuckLog) fill(t *testing.T) {
 func TestStuckSurroundings(t *testing.T) {
 	bpftest.RequireKernel(t)
 	events := uint64(3_000)
-	if isChaos() {
+	if appliancetest.Chaos() {
 		events = 200_000
 	}
-	for _, mode := range []string{xdpNative, xdpOff} {
+	for _, mode := range []string{appliance.XDPNative, appliance.XDPOff} {
 		t.Run(mode, func(t *testing.T) {
 			p := newPair(t)
 			states := t.TempDir()

@@ -11,6 +11,8 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
+	"binrepd/userspace/appliance"
+	"binrepd/userspace/appliance/appliancetest"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/savefile"
 	"binrepd/userspace/watch/control"
@@ -70,15 +72,15 @@ func (d *daemon) digest() (sum, dialogs uint64) {
 func TestSyncAtFullRate(t *testing.T) {
 	bpftest.RequireKernel(t)
 	dialogs := uint64(20_000)
-	if isChaos() {
+	if appliancetest.Chaos() {
 		dialogs = 1_000_000
 	}
 	path := savedTable(t, dialogs)
-	for _, mode := range []string{xdpNative, xdpOff} {
+	for _, mode := range []string{appliance.XDPNative, appliance.XDPOff} {
 		t.Run(mode, func(t *testing.T) {
 			world := newChain(t)
 			second := startDaemon(t, world.backup, "--listen", backupAt, "--xdp", mode)
-			first := startDaemon(t, world.appliance, "--listen", listenAt, "--xdp", xdpOff, "--load", path)
+			first := startDaemon(t, world.appliance, "--listen", listenAt, "--xdp", appliance.XDPOff, "--load", path)
 			if n := first.status().Dialogs; n != dialogs {
 				t.Fatalf("%d dialogs were loaded", n)
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/appliance"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
@@ -61,7 +62,7 @@ func (s *sender) send(n int) {
 
 // TestAllow turns away who isn't on the list, which changes meanwhile, with XDP and without.
 func TestAllow(t *testing.T) {
-	for _, mode := range []string{xdpNative, xdpOff} {
+	for _, mode := range []string{appliance.XDPNative, appliance.XDPOff} {
 		t.Run(mode, func(t *testing.T) {
 			p := newPairOfThree(t)
 			d := startDaemon(t, p.appliance, "--listen", listenAt, "--xdp", mode, "--ring-size", "1MiB", "--allow", proxyAddr, "--allow", "2001:db8::/32")
@@ -81,7 +82,7 @@ func TestAllow(t *testing.T) {
 				if s.Rejected["denied"] != denied || l.Denied != denied || l.Rejected["denied"] != denied || l.Sum() != l.Seen || s.Word == control.Losing {
 					t.Fatalf("%d denied of %d, at the listener %d: %s %s, %+v", s.Rejected["denied"], s.Seen, l.Denied, s.Word, s.Reason, l)
 				}
-				if mode == xdpNative && l.Steered != seen-denied {
+				if mode == appliance.XDPNative && l.Steered != seen-denied {
 					t.Errorf("%d through XDP of %d", l.Steered, seen-denied)
 				}
 				return s
@@ -222,7 +223,7 @@ func TestWhoMayChange(t *testing.T) {
 
 // TestSourceRate floods from one source while another sends 1,000 a second: the second loses nothing.
 func TestSourceRate(t *testing.T) {
-	for _, mode := range []string{xdpNative, xdpOff} {
+	for _, mode := range []string{appliance.XDPNative, appliance.XDPOff} {
 		t.Run(mode, func(t *testing.T) {
 			p := newPairOfThree(t)
 			const rate, ticks = 4000, 1500

@@ -17,6 +17,7 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/dialog"
+	"binrepd/userspace/appliance/appliancetest"
 	"binrepd/userspace/out/resync/opensipstest"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1/bin1test"
@@ -68,7 +69,7 @@ func fill(t *testing.T, d *daemon, conn net.Conn, proxy *bin1test.Proxy, n int) 
 // a second and refuses sockets that are not its own, while calls go on. The long form syncs 100,000.
 func TestSyncToOpenSIPS(t *testing.T) {
 	dialogs := 20_000
-	if isChaos() {
+	if appliancetest.Chaos() {
 		dialogs = 100_000
 	}
 	listen := freePort(t)

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -14,20 +12,18 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
-	"binrepd/dialog"
-	"binrepd/userspace/out/savefile"
 	"binrepd/userspace/watch/control"
 )
 
 func saveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "save", Usage: "have the running appliance write its live dialogs to a file", ArgsUsage: "FILE",
-		Description: "The appliance writes a new file and puts it in the place of FILE when all of it is on the disk. It does so as\n" +
-			"the user that it runs as, who must be allowed to.",
+		Description: "The appliance writes a new file, and replaces FILE with it when all of it is on the disk. The user that the\n" +
+			"appliance runs as must be allowed to write there.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{
 				Name: "everything", DisableDefaultText: true,
-				Usage: "save calls being set up and ended calls that are still remembered, too",
+				Usage: "also save calls that are being set up, and ended calls that are still remembered",
 			},
 			jsonFlag("print the summary as one JSON object"), controlFlag(),
 		},
@@ -50,8 +46,8 @@ func saveCommand() *cli.Command {
 func loadCommand() *cli.Command {
 	return &cli.Command{
 		Name: "load", Usage: "have the running appliance apply a saved file", ArgsUsage: "FILE",
-		Description: "Every byte of the file is verified first; a damaged one is refused as a whole. What the appliance knows better\n" +
-			"stays. Backups are told nothing of it: that is what sync does.",
+		Description: "Every byte of the file is verified first; a damaged file is refused as a whole. Dialogs of which the appliance\n" +
+			"knows more recent events stay as they are. Backups get none of this: use sync for them.",
 		Flags: []cli.Flag{jsonFlag("print the summary as one JSON object"), controlFlag()},
 		Action: func(c *cli.Context) error {
 			req, err := fileRequest(c)
@@ -78,7 +74,7 @@ func printLoaded(w io.Writer, s *control.LoadSummary) error {
 	return err
 }
 
-// printJSON prints v unless there is an error to be told instead.
+// printJSON prints v, unless there is an error to print instead.
 func printJSON(c *cli.Context, err error, v any) error {
 	if err != nil {
 		return nil
@@ -88,40 +84,11 @@ func printJSON(c *cli.Context, err error, v any) error {
 	return out.Encode(v)
 }
 
-// fileRequest reads the one argument. The appliance has a working directory of its own, so that it needs the whole path.
+// fileRequest reads the one argument. The appliance has another working directory, so it needs the absolute path.
 func fileRequest(c *cli.Context) (control.FileRequest, error) {
 	if c.NArg() != 1 || c.Args().First() == "" {
 		return control.FileRequest{}, usageErrorf("%s takes one file: see %[1]s --help", c.Command.HelpName)
 	}
 	path, err := filepath.Abs(c.Args().First())
 	return control.FileRequest{Path: path, Everything: c.Bool("everything")}, err
-}
-
-// save carries out one request.
-func (a *appliance) save(ctx context.Context, req control.FileRequest) (control.SaveSummary, error) {
-	s, err := savefile.Save(ctx, savefile.SaveConfig{Table: a.table, Path: req.Path, Everything: req.Everything, Origin: a.engine.Origin})
-	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w: the user that the appliance runs as must be allowed to write there", err)
-	}
-	return control.SaveSummary{
-		Path: req.Path, Dialogs: s.Dialogs, Early: s.Early, Ended: s.Ended, Bytes: s.Bytes, Seconds: s.Duration.Seconds(),
-	}, err
-}
-
-// load carries out one request.
-func (a *appliance) load(ctx context.Context, req control.FileRequest) (control.LoadSummary, error) {
-	s, err := savefile.Load(ctx, savefile.LoadConfig{Table: a.table, Path: req.Path, Steering: a.steering, Origin: a.engine.OriginNumber})
-	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w: the user that the appliance runs as must be allowed to read it", err)
-	}
-	out := control.LoadSummary{
-		Path: req.Path, Records: s.Records, Changed: s.Changed(), Outcomes: map[string]uint64{},
-		Expired: s.Expired, Skipped: s.Skipped, Seconds: s.Duration.Seconds(),
-	}
-	for o, n := range s.Outcomes {
-		if n > 0 {
-			out.Outcomes[dialog.Outcome(o).String()] = n
-		}
-	}
-	return out, err
 }

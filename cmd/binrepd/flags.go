@@ -1,30 +1,48 @@
 package main
 
 import (
-	"net/netip"
-	"path/filepath"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
-	"binrepd/bpf"
+	"binrepd/userspace/appliance"
 )
 
-// Categories under which --help lists the flags.
+// Categories under which --help lists the flags of run.
 const (
-	categoryInput   = "Input"
-	categoryXDP     = "XDP"
-	categoryTable   = "Table"
-	categoryControl = "Control"
-	categoryLog     = "Log"
+	categoryInput     = "Input"
+	categoryXDP       = "XDP"
+	categoryTable     = "Table"
+	categoryControl   = "Control"
+	categoryLog       = "Log"
+	categorySources   = "Sources"
+	categoryReplicate = "Backups"
+	categorySurvive   = "Death and restart"
+	categoryRecord    = "Flight recorder"
 )
 
-const defaultControl = "/run/binrepd/control.sock"
+// Values of --log-format.
+const (
+	logText = "text"
+	logJSON = "json"
+)
 
+// metricsOff is the --metrics that serves nothing.
+const metricsOff = "off"
+
+// runFlags returns the flags of run. Their defaults are those of package appliance.
 func runFlags() []cli.Flag {
-	return append(slices.Concat(replicateFlags(), sourceFlags(), limitFlags(), surviveFlags(), consumerFlags(), recordFlags(), metricsFlags()),
+	d := appliance.Defaults()
+	return slices.Concat(inputFlags(&d), tableFlags(&d), replicateFlags(&d), surviveFlags(&d), controlFlags(&d), logFlags())
+}
+
+// size renders a number of bytes as the flags take it: 64MiB.
+func size(bytes int64) string { return strings.ReplaceAll(humanize.IBytes(uint64(bytes)), " ", "") }
+
+func inputFlags(d *appliance.Config) []cli.Flag {
+	return []cli.Flag{
 		&cli.StringSliceFlag{
 			Name: "listen", Category: categoryInput,
 			Usage: "take BIN packets sent to `ADDRESS:PORT`, such as 10.0.0.2:5556, [2001:db8::2]:5556 or, for every " +
@@ -36,18 +54,51 @@ func runFlags() []cli.Flag {
 				"owns a listen address, and for 0.0.0.0 or [::] every one that is up)",
 		},
 		&cli.StringFlag{
-			Name: "xdp", Category: categoryXDP, Value: xdpAuto,
+			Name: "xdp", Category: categoryXDP, Value: d.XDP,
 			Usage: "`MODE` of XDP: native (in the driver), generic (in the kernel's stack), off (plain sockets), or auto: " +
 				"the first of native, generic and off that works; native and generic fail where they don't",
 		},
 		&cli.IntFlag{
-			Name: "rings", Category: categoryXDP, Value: bpf.DefaultRings(),
-			Usage:       "share packets among `N` ring buffers, 1 to 16, each with a consumer of its own",
+			Name: "rings", Category: categoryXDP, Value: d.Rings,
+			Usage:       "share packets among `N` ring buffers, 1 to 16, each with a worker of its own",
 			DefaultText: "number of CPUs, at most 16",
 		},
 		&cli.StringFlag{
-			Name: "ring-size", Category: categoryXDP, Value: "64MiB",
+			Name: "ring-size", Category: categoryXDP, Value: size(int64(d.RingSize)),
 			Usage: "`SIZE` of each ring buffer, a power of two: 64MiB, 1GiB, or a number of bytes; with --record at least twice the smallest",
+		},
+		&cli.StringFlag{
+			Name: "cpus", Category: categoryXDP, DefaultText: "left to the kernel",
+			Usage: "run the workers of the rings on these `CPUS`, in turn: 2,3 or 4-7; best are those that receive no interrupts of the network card",
+		},
+		&cli.DurationFlag{
+			Name: "spin", Category: categoryXDP, Value: d.Spin, DefaultText: "10us",
+			Usage: "let a worker look for more during `DURATION` before it sleeps, up to 1ms; longer saves wake-ups and burns processor time",
+		},
+		&cli.StringSliceFlag{
+			Name: "allow", Category: categorySources,
+			Usage: "take packets only from `CIDR`, such as 10.0.0.0/24, 2001:db8::/64 or one address; repeat for more. BIN has no other " +
+				"protection: without this flag, everyone who reaches the port can create and end dialogs here",
+			DefaultText: "every source",
+		},
+		&cli.IntFlag{
+			Name: "source-rate", Category: categorySources, DefaultText: "no limit",
+			Usage: "take at most `N` packets a second from each source address, in bursts of up to a tenth of that, at least 100; the rest is " +
+				"dropped and counted, but doesn't make the state LOSING",
+		},
+	}
+}
+
+func tableFlags(d *appliance.Config) []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{
+			Name: "max-dialogs", Category: categoryTable, DefaultText: "no limit",
+			Usage: "refuse new dialogs beyond `N`, and remember at most as many ended ones; known dialogs are still updated and ended",
+		},
+		&cli.StringFlag{
+			Name: "max-memory", Category: categoryTable,
+			DefaultText: "80 % of what control group or host have beside rings, --replicate-queue and --record, leaving 64MiB at least",
+			Usage:       "give the table at most `SIZE`, such as 8GiB; when it is used up new dialogs are refused, as with --max-dialogs",
 		},
 		&cli.IntFlag{
 			Name: "shards", Category: categoryTable,
@@ -55,26 +106,113 @@ func runFlags() []cli.Flag {
 			DefaultText: "16 for each ring",
 		},
 		&cli.DurationFlag{
-			Name: "expiry-grace", Category: categoryTable, Value: 60 * time.Second, DefaultText: "60s",
+			Name: "expiry-grace", Category: categoryTable, Value: d.ExpiryGrace, DefaultText: "60s",
 			Usage: "keep a dialog for `DURATION` past its timeout before it expires",
 		},
 		&cli.DurationFlag{
-			Name: "tombstone", Category: categoryTable, Value: 64 * time.Second, DefaultText: "64s",
-			Usage: "remember an ended dialog for `DURATION`, so that a packet that comes late doesn't bring it back",
+			Name: "tombstone", Category: categoryTable, Value: d.Tombstone, DefaultText: "64s",
+			Usage: "remember an ended dialog for `DURATION`, so that a late packet doesn't bring it back",
 		},
 		&cli.DurationFlag{
-			Name: "early-timeout", Category: categoryTable, Value: 180 * time.Second, DefaultText: "180s",
+			Name: "early-timeout", Category: categoryTable, Value: d.EarlyTimeout, DefaultText: "180s",
 			Usage: "forget a call that is being set up `DURATION` after the last packet about it",
 		},
-		&cli.DurationFlag{
-			Name: "stale-after", Category: categoryControl, Value: 5 * time.Minute,
-			Usage: "say STALE in status when a source that had been sending is silent for `DURATION`; 0s: never",
-		},
-		controlFlag(),
 		&cli.StringFlag{
 			Name: "load", Category: categoryTable,
 			Usage: "apply the saved `FILE` before taking packets; a damaged one is an error",
 		},
+	}
+}
+
+func replicateFlags(d *appliance.Config) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{
+			Name: "replicate-to", Category: categoryReplicate,
+			Usage: "pass every event on to `HOST:PORT`, an OpenSIPS or another binrepd; repeat for more",
+		},
+		&cli.StringSliceFlag{
+			Name: "replicate-rate", Category: categoryReplicate,
+			Usage: "send at most `[HOST:PORT/]N` events a second, to that backup or else to each", DefaultText: "no limit",
+		},
+		&cli.StringFlag{
+			Name: "replicate-queue", Category: categoryReplicate, Value: size(int64(d.ReplicateQueue)),
+			Usage: "keep `SIZE` of events for backups that are slow or away; a backup that falls further behind loses the oldest, counted",
+		},
+		&cli.StringSliceFlag{
+			Name: "rewrite-socket", Category: categoryReplicate,
+			Usage: "replace a proxy's socket on the way out, `[HOST:PORT/]OLD=NEW`, such as udp:10.0.0.1:5060=udp:10.0.0.2:5060, for that backup or " +
+				"else for each; repeat for more. OpenSIPS refuses dialogs whose sockets are not its own",
+		},
+		clearByeFlag(categoryReplicate),
+	}
+}
+
+// clearByeFlag is the same for run and sync.
+func clearByeFlag(category string) cli.Flag {
+	return &cli.BoolFlag{
+		Name: "clear-bye-on-timeout", Category: category,
+		Usage: "clear the flag by which OpenSIPS ends a call when its dialog expires, so that a standby never does",
+	}
+}
+
+func surviveFlags(d *appliance.Config) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "pin", Category: categorySurvive,
+			Usage: "keep the XDP program attached and its ring buffers filling when the process ends, however it does, and take " +
+				"them over at the next start, by `DIR` in a BPF filesystem, such as /sys/fs/bpf/binrepd; 'binrepd unpin' ends that",
+		},
+		&cli.StringFlag{
+			Name: "state-dir", Category: categorySurvive,
+			Usage: "save the table in `DIR` at intervals and at the end, and restore it at the start",
+		},
+		&cli.DurationFlag{
+			Name: "save-interval", Category: categorySurvive, Value: d.SaveInterval, DefaultText: "30s",
+			Usage: "save the table every `DURATION`",
+		},
+		recordFlag("keep the last datagrams, good and bad, in `DIR`, in files that Wireshark opens; 'binrepd record' and 'binrepd replay' read them. " +
+			"They show who called whom. Not the folder of --state-dir; if that is /var/lib/binrepd, as under systemd, use /var/lib/binrepd/record"),
+		&cli.StringFlag{
+			Name: "record-size", Category: categoryRecord, Value: size(d.RecordSize),
+			Usage: "keep at most `SIZE` of them, including those of earlier processes, and delete the oldest; at least 4MiB",
+		},
+	}
+}
+
+// recordFlag is the same for the daemon, which writes there, and for the commands that read it.
+func recordFlag(usage string) cli.Flag {
+	return &cli.StringFlag{Name: "record", Category: categoryRecord, Usage: usage}
+}
+
+func controlFlags(d *appliance.Config) []cli.Flag {
+	return []cli.Flag{
+		controlFlag(),
+		&cli.DurationFlag{
+			Name: "stale-after", Category: categoryControl, Value: d.StaleAfter,
+			Usage: "say STALE in status when a source that had been sending is silent for `DURATION`; 0s: never",
+		},
+		&cli.StringFlag{
+			Name: "metrics", Category: categoryControl, Value: d.Metrics.String(),
+			Usage: "answer HTTP at `ADDRESS:PORT`: a page for people, with a search of calls, /metrics for Prometheus, /healthz and /readyz; off: " +
+				"nowhere. There is no password: choose an address that only people who may read it can reach",
+		},
+		&cli.BoolFlag{
+			Name: "pprof", Category: categoryControl, DisableDefaultText: true,
+			Usage: "answer /debug/pprof/ there, too: profiles of the running program, for its developers",
+		},
+	}
+}
+
+// controlFlag is the same for the daemon, which makes the socket, and for the commands that ask it.
+func controlFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "control", Category: categoryControl, Value: appliance.Defaults().Control,
+		Usage: "`PATH` of the Unix socket over which commands reach the daemon",
+	}
+}
+
+func logFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "log-level", Category: categoryLog, Value: "info",
 			Usage: "least `LEVEL` to log: debug, info, warn or error",
@@ -83,91 +221,10 @@ func runFlags() []cli.Flag {
 			Name: "log-format", Category: categoryLog, Value: logText,
 			Usage: "`FORMAT` of the log on standard error: text or json",
 		},
-	)
-}
-
-// controlFlag is the same for the daemon, which makes the socket, and for the commands that ask it.
-func controlFlag() cli.Flag {
-	return &cli.StringFlag{
-		Name: "control", Category: categoryControl, Value: defaultControl,
-		Usage: "`PATH` of the Unix socket over which commands reach the daemon",
 	}
 }
 
-// parseOptions reads the flags of run into options that are valid by themselves; what they ask of the host is
-// checked by resolve. Errors are about usage.
-func parseOptions(c *cli.Context) (options, error) {
-	o := options{
-		Interfaces:   c.StringSlice("interface"),
-		XDP:          c.String("xdp"),
-		Rings:        c.Int("rings"),
-		Shards:       c.Int("shards"),
-		Control:      c.String("control"),
-		ExpiryGrace:  c.Duration("expiry-grace"),
-		Tombstone:    c.Duration("tombstone"),
-		EarlyTimeout: c.Duration("early-timeout"),
-		StaleAfter:   c.Duration("stale-after"),
-		Load:         c.String("load"),
-		LogFormat:    c.String("log-format"),
-	}
-	for _, s := range c.StringSlice("listen") {
-		listen, err := parseListen(s)
-		if err != nil {
-			return options{}, usageErrorf("--listen %s: %w", s, err)
-		}
-		o.Listen = append(o.Listen, listen)
-	}
-	size, err := humanize.ParseBytes(c.String("ring-size"))
-	if err != nil || size > 1<<62 {
-		return options{}, usageErrorf("--ring-size %s: not a size; write 64MiB, 1GiB or a number of bytes", c.String("ring-size"))
-	}
-	o.RingSize = int(size)
-	if o.Replicate, o.ReplicateQueue, err = parseReplicate(c); err != nil {
-		return options{}, usageErrorf("%w", err)
-	}
-	if o.Allow, o.SourceRate, err = parseSources(c); err != nil {
-		return options{}, usageErrorf("%w", err)
-	}
-	if o.MaxDialogs, o.MaxMemory, err = parseLimits(c); err != nil {
-		return options{}, usageErrorf("%w", err)
-	}
-	if o.consumers, err = parseConsumers(c); err != nil {
-		return options{}, usageErrorf("%w", err)
-	}
-	if o.survival, err = parseSurvival(c); err != nil {
-		return options{}, usageErrorf("%w", err)
-	}
-	if o.recording, err = parseRecording(c); err != nil {
-		return options{}, usageErrorf("%w", err)
-	}
-	if sameFolder(o.Record, o.StateDir) {
-		return options{}, usageErrorf("--record %s: the folder of --state-dir; choose one for each, such as %s", o.Record, filepath.Join(o.StateDir, "record"))
-	}
-	if o.metricsOptions, err = parseMetrics(c); err != nil {
-		return options{}, usageErrorf("%w", err)
-	}
-	if err := o.LogLevel.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return options{}, usageErrorf("--log-level %s: choose debug, info, warn or error", c.String("log-level"))
-	}
-	if c.IsSet("shards") && o.Shards < 1 {
-		return options{}, usageErrorf("--shards %d: at least 1", o.Shards)
-	}
-	if err := o.validate(); err != nil {
-		return options{}, usageErrorf("%w", err)
-	}
-	return o, nil
-}
-
-// parseListen reads one listen address.
-func parseListen(s string) (netip.AddrPort, error) {
-	ap, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return netip.AddrPort{}, errListenForm
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
-}
-
-// jsonFlag is the same for every command that has it; usage tells the form.
+// jsonFlag is the same for every command that has it; usage describes the form.
 func jsonFlag(usage string) cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: usage, DisableDefaultText: true}
 }

@@ -21,17 +21,17 @@ const defaultTimes = "10"
 func ghostsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ghosts", Usage: "list dialogs that look like calls whose end was lost",
-		Description: "Suspect is a live dialog\n" +
-			"silent        of which nothing was heard for --times as long as the median dialog is old, at least 5 minutes\n" +
-			"timeout       whose timeout has passed, while --expiry-grace of run still keeps it\n" +
-			"two_sources   whose Call-ID another source, too, has a dialog of, which was heard of later\n\n" +
-			"They end at their timeout by themselves. A proxy sends nothing between answer and end of an ordinary call, so that a\n" +
-			"long call looks the same: look at the list before --remove.",
+		Description: "A live dialog is suspect for one of these reasons:\n" +
+			"silent        no packet about it came for --times the median age of all dialogs, and at least 5 minutes\n" +
+			"timeout       its timeout has passed, and only --expiry-grace of run still keeps it\n" +
+			"two_sources   another source has a dialog with the same Call-ID, and sent the more recent packet\n\n" +
+			"Ghosts expire at their timeout by themselves. A proxy sends nothing between answer and end of an ordinary call, so a\n" +
+			"long call looks the same: read the list before you use --remove.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "times", Value: defaultTimes, Usage: "suspect what is silent for `N` times the median age"},
+			&cli.StringFlag{Name: "times", Value: defaultTimes, Usage: "suspect a dialog that is silent for `N` times the median age"},
 			&cli.BoolFlag{
 				Name: "remove", DisableDefaultText: true,
-				Usage: "end them, here and at the backups; without this flag nothing is changed",
+				Usage: "end them, here and at the backups; without this flag nothing changes",
 			},
 			jsonFlag("print one JSON object a line, the last one with the sums"), controlFlag(),
 		},
@@ -81,10 +81,4 @@ func showGhosts(c *cli.Context) error {
 	_, err = fmt.Fprintf(c.App.Writer, "%s suspects among %s dialogs, whose median age is %s; silent for more than %s is suspect; %s\n",
 		humanize.Comma(int64(s.Suspects)), humanize.Comma(int64(s.Dialogs)), seconds(s.MedianAge), seconds(s.Silent), done)
 	return err
-}
-
-// end ends one dialog by hand.
-func (a *appliance) end(key dialog.Packed, still func(*dialog.View) bool) bool {
-	callID, _ := key.Part()
-	return a.engine.End(a.steering.CallID(callID), key, still)
 }

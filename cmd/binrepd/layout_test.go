@@ -147,11 +147,12 @@ var onlyIn = [...]struct {
 	ours    []string
 }{
 	{"github.com/urfave/cli", []string{"cmd/binrepd"}},
+	{"github.com/coreos/go-systemd", []string{"userspace/appliance"}},
 	{"github.com/cilium/ebpf", []string{"bpf", "bpf/bpftest", "userspace/in/ring", "userspace/bench"}},
 	{"github.com/prometheus", []string{"userspace/watch/telemetry"}},
 	{"github.com/safchain/ethtool", []string{"userspace/watch/tuning"}},
 	{"github.com/gdamore/tcell", []string{"userspace/watch/live"}},
-	{"net/http", []string{"userspace/watch/control", "userspace/watch/telemetry", "userspace/watch/statuspage", "userspace/watch/serving", "cmd/binrepd"}},
+	{"net/http", []string{"userspace/watch/control", "userspace/watch/telemetry", "userspace/watch/statuspage", "userspace/watch/serving", "userspace/appliance", "cmd/binrepd"}},
 	{"testing", nil},
 	{"pgregory.net/rapid", nil},
 	{"go.uber.org/goleak", nil},

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"binrepd/dialog"
+	"binrepd/userspace/appliance"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
@@ -31,16 +32,16 @@ func TestMetricsOptions(t *testing.T) {
 	at := netip.MustParseAddrPort
 	for _, test := range []struct {
 		args string
-		want metricsOptions
+		want appliance.Config
 	}{
-		{"", metricsOptions{Metrics: at(defaultMetrics)}},
-		{"--metrics off", metricsOptions{}},
-		{"--metrics 127.0.0.1:9470", metricsOptions{Metrics: at(defaultMetrics), MetricsNamed: true}},
-		{"--metrics [::]:1 --pprof", metricsOptions{Metrics: at("[::]:1"), MetricsNamed: true, Profiles: true}},
+		{"", appliance.Config{Metrics: appliance.Defaults().Metrics}},
+		{"--metrics off", appliance.Config{}},
+		{"--metrics 127.0.0.1:9470", appliance.Config{Metrics: appliance.Defaults().Metrics, MetricsRequired: true}},
+		{"--metrics [::]:1 --pprof", appliance.Config{Metrics: at("[::]:1"), MetricsRequired: true, Profiles: true}},
 	} {
 		o, err := parse(t, append(strings.Fields(test.args), listen)...)
-		if err != nil || o.metricsOptions != test.want {
-			t.Errorf("%q: %+v, %v; want %+v", test.args, o.metricsOptions, err, test.want)
+		if err != nil || o.Metrics != test.want.Metrics || o.MetricsRequired != test.want.MetricsRequired || o.Profiles != test.want.Profiles {
+			t.Errorf("%q: %+v, %v; want %+v", test.args, o, err, test.want)
 		}
 	}
 }
@@ -110,7 +111,7 @@ func TestMetricsAddressTaken(t *testing.T) {
 	checkError(t, "--metrics "+at, stderr, "--metrics "+at+": listen tcp "+at+": bind: address already in use: choose another address, or off")
 
 	// The default may be taken already by whatever runs on this host; afterwards it is in any case.
-	if l, err := net.Listen("tcp", defaultMetrics); err == nil {
+	if l, err := net.Listen("tcp", appliance.Defaults().Metrics.String()); err == nil {
 		defer l.Close()
 	}
 	d := prepareDaemon(t, "--listen", freePort(t), "--xdp", "off", "--metrics", "default")

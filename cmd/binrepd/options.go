@@ -4,201 +4,184 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
-	"slices"
-	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
 
 	"binrepd/bpf"
-	"binrepd/dialog"
-	"binrepd/userspace/out/egress"
-)
-
-// Modes of --xdp.
-const (
-	xdpAuto    = "auto"
-	xdpNative  = "native"
-	xdpGeneric = "generic"
-	xdpOff     = "off"
-)
-
-// Forms of --log-format.
-const (
-	logText = "text"
-	logJSON = "json"
-)
-
-const (
-	maxShards     = dialog.MaxShards
-	shardsPerRing = 16  // enough that a consumer rarely meets a reader of the table on the same lock
-	maxControl    = 107 // bytes of a Unix socket's path, unix(7): 108 with the final zero
-	longest       = 24 * time.Hour
+	"binrepd/userspace/appliance"
+	"binrepd/userspace/in/gate"
+	"binrepd/userspace/in/thread"
+	"binrepd/userspace/trace/record"
 )
 
 var errListenForm = errors.New("not ADDRESS:PORT; write 10.0.0.2:5556, [2001:db8::2]:5556, or 0.0.0.0:5556 for every IPv4 address")
 
-// options is what `binrepd run` was asked to do.
+// options is what the flags of run ask for.
 type options struct {
-	Listen     []netip.AddrPort // without duplicates, IPv4 never mapped
-	Interfaces []string         // empty until resolve has filled it in, where none was named
-	XDP        string           // one of the xdp constants
-	Rings      int
-	RingSize   int // bytes of each ring
-	Shards     int // 0 until validated, then a multiple of Rings
-	// ShardsAsked is the number that was asked for where Shards had to be rounded up, else 0.
-	ShardsAsked int
-
-	consumers
-
-	Control string // path of the Unix socket
-
-	metricsOptions
-
-	ExpiryGrace  time.Duration
-	Tombstone    time.Duration
-	EarlyTimeout time.Duration
-
-	Replicate      []egress.Destination // where events go on to
-	ReplicateQueue int                  // bytes
-
-	MaxDialogs int    // 0: no limit
-	MaxMemory  uint64 // bytes of the table; 0 until resolve has chosen, where none was named
-
-	Allow      []netip.Prefix // who may speak; none: everyone
-	SourceRate int            // packets a second of each source address, 0: no limit
-
-	StaleAfter time.Duration // 0: never
-	Load       string        // file to begin with; empty: none
-
-	survival
-	recording
-
+	appliance.Config
 	LogLevel  slog.Level
-	LogFormat string // one of the log constants
+	LogFormat string // logText or logJSON
 }
 
-// validate checks the options by themselves, and settles the number of shards.
-func (o *options) validate() error {
-	if err := validateListen(o.Listen); err != nil {
-		return err
+// parseOptions reads the flags of run into options that are valid by themselves. Config.Resolve checks what they ask of the
+// host. Errors are about usage.
+func parseOptions(c *cli.Context) (options, error) {
+	o, err := readOptions(c)
+	if err == nil {
+		err = o.Validate()
 	}
-	for i, name := range o.Interfaces {
-		if name == "" {
-			return errors.New("--interface: the name is empty")
+	if err != nil {
+		return options{}, usageErrorf("%w", err)
+	}
+	return o, nil
+}
+
+// readOptions reads each flag by itself.
+func readOptions(c *cli.Context) (o options, err error) {
+	o = options{
+		Config: appliance.Config{
+			Interfaces:   c.StringSlice("interface"),
+			XDP:          c.String("xdp"),
+			Rings:        c.Int("rings"),
+			Spin:         c.Duration("spin"),
+			Shards:       c.Int("shards"),
+			Control:      c.String("control"),
+			ExpiryGrace:  c.Duration("expiry-grace"),
+			Tombstone:    c.Duration("tombstone"),
+			EarlyTimeout: c.Duration("early-timeout"),
+			StaleAfter:   c.Duration("stale-after"),
+			Load:         c.String("load"),
+			Pin:          c.String("pin"),
+			StateDir:     c.String("state-dir"),
+			SaveInterval: c.Duration("save-interval"),
+			Profiles:     c.Bool("pprof"),
+			OwnProcess:   true,
+		},
+		LogFormat: c.String("log-format"),
+	}
+	o.Version, o.Revision = buildVersion()
+	for _, s := range c.StringSlice("listen") {
+		listen, err := parseListen(s)
+		if err != nil {
+			return o, fmt.Errorf("--listen %s: %w", s, err)
 		}
-		if slices.Contains(o.Interfaces[:i], name) {
-			return fmt.Errorf("--interface %s: given twice", name)
+		o.Listen = append(o.Listen, listen)
+	}
+	ringSize, err := humanize.ParseBytes(c.String("ring-size"))
+	if err != nil || ringSize > 1<<62 {
+		return o, fmt.Errorf("--ring-size %s: not a size; write 64MiB, 1GiB or a number of bytes", c.String("ring-size"))
+	}
+	o.RingSize = int(ringSize)
+	if o.Replicate, o.ReplicateQueue, err = parseReplicate(c); err != nil {
+		return o, err
+	}
+	if text := c.String("cpus"); text != "" {
+		if o.CPUs, err = thread.ParseCPUs(text); err != nil {
+			return o, fmt.Errorf("--cpus: %w", err)
 		}
 	}
-	switch o.XDP {
-	case xdpAuto, xdpNative, xdpGeneric, xdpOff:
-	default:
-		return fmt.Errorf("--xdp %s: choose auto, native, generic or off", o.XDP)
-	}
-	if o.Rings < 1 || o.Rings > bpf.MaxRings {
-		return fmt.Errorf("--rings %d: choose 1 to %d", o.Rings, bpf.MaxRings)
-	}
-	if err := bpf.ValidateRingSize(o.RingSize); err != nil {
-		return fmt.Errorf("--ring-size %s: %w", humanize.IBytes(uint64(o.RingSize)), err)
-	}
-	if err := o.validateRecording(); err != nil {
-		return err
-	}
-	if err := o.settleShards(); err != nil {
-		return err
-	}
-	if err := validateControl(o.Control); err != nil {
-		return err
-	}
-	for _, d := range []struct {
-		flag  string
-		value time.Duration
-	}{
-		{"expiry-grace", o.ExpiryGrace},
-		{"tombstone", o.Tombstone},
-		{"early-timeout", o.EarlyTimeout},
-	} {
-		// The table counts whole seconds.
-		if d.value < time.Second || d.value > longest || d.value%time.Second != 0 {
-			return fmt.Errorf("--%s %s: choose whole seconds from 1s to 24h", d.flag, d.value)
+	for _, parse := range [...]func(*cli.Context, *options) error{parseSources, parseLimits, parseRecording, parseMetrics} {
+		if err := parse(c, &o); err != nil {
+			return o, err
 		}
 	}
-	if o.StaleAfter < 0 {
-		return fmt.Errorf("--stale-after %s: below 0", o.StaleAfter)
+	switch err := o.LogLevel.UnmarshalText([]byte(c.String("log-level"))); {
+	case err != nil:
+		return o, fmt.Errorf("--log-level %s: choose debug, info, warn or error", c.String("log-level"))
+	case o.LogFormat != logText && o.LogFormat != logJSON:
+		return o, fmt.Errorf("--log-format %s: choose text or json", o.LogFormat)
+	case c.IsSet("shards") && o.Shards < 1:
+		return o, fmt.Errorf("--shards %d: at least 1", o.Shards)
+	case o.Control == "":
+		return o, errors.New("--control: the path is empty")
 	}
-	if o.LogFormat != logText && o.LogFormat != logJSON {
-		return fmt.Errorf("--log-format %s: choose text or json", o.LogFormat)
+	return o, nil
+}
+
+// parseListen reads one listen address.
+func parseListen(s string) (netip.AddrPort, error) {
+	ap, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return netip.AddrPort{}, errListenForm
+	}
+	if ap.Port() == 0 {
+		return netip.AddrPort{}, errors.New("port 0 is none; write the port that the proxies send to")
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
+}
+
+// parseSources reads the sources to take packets from, and how many.
+func parseSources(c *cli.Context, o *options) error {
+	for _, s := range c.StringSlice("allow") {
+		p, err := gate.ParsePrefix(s)
+		if err != nil {
+			return fmt.Errorf("--allow %s: %w", s, err)
+		}
+		o.Allow = append(o.Allow, p)
+	}
+	if len(o.Allow) > bpf.MaxAllowed {
+		return fmt.Errorf("--allow: %d prefixes are too many; at most %d", len(o.Allow), bpf.MaxAllowed)
+	}
+	o.SourceRate = c.Int("source-rate")
+	if c.IsSet("source-rate") && (o.SourceRate < 1 || o.SourceRate > bpf.MaxRate) {
+		return fmt.Errorf("--source-rate %d: choose 1 to %d packets a second; leave it out for no limit", o.SourceRate, bpf.MaxRate)
 	}
 	return nil
 }
 
-// settleShards makes Shards a multiple of Rings, so that the shards of the table are divided among the rings.
-func (o *options) settleShards() error {
-	switch {
-	case o.Shards == 0:
-		o.Shards = shardsPerRing * o.Rings
-	case o.Shards < 0 || o.Shards > maxShards:
-		return fmt.Errorf("--shards %d: choose 1 to %d", o.Shards, maxShards)
+// parseLimits reads the limits of the table.
+func parseLimits(c *cli.Context, o *options) error {
+	o.MaxDialogs = c.Int("max-dialogs")
+	if c.IsSet("max-dialogs") && o.MaxDialogs < 1 {
+		return fmt.Errorf("--max-dialogs %d: at least 1; leave it out for no limit", o.MaxDialogs)
 	}
-	if over := o.Shards % o.Rings; over != 0 {
-		o.ShardsAsked = o.Shards
-		o.Shards += o.Rings - over
-	}
-	if o.Shards > maxShards {
-		return fmt.Errorf("--shards %d: rounded up to a multiple of %d rings it is %d, above %d", o.ShardsAsked, o.Rings, o.Shards, maxShards)
-	}
-	return nil
-}
-
-func validateListen(listen []netip.AddrPort) error {
-	switch {
-	case len(listen) == 0:
-		return errors.New("--listen: say where packets come to, such as --listen 10.0.0.2:5556")
-	case len(listen) > bpf.MaxListeners:
-		return fmt.Errorf("--listen: %d addresses are too many; at most %d, or one wildcard address such as 0.0.0.0:5556",
-			len(listen), bpf.MaxListeners)
-	}
-	for i, ap := range listen {
-		addr := ap.Addr()
-		switch {
-		case ap.Port() == 0:
-			return fmt.Errorf("--listen %s: port 0 is none; write the port that the proxies send to", ap)
-		case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-			return fmt.Errorf("--listen %s: not an address of one host; write a unicast or the wildcard address", ap)
-		case addr.IsLinkLocalUnicast() && addr.Is6():
-			return fmt.Errorf("--listen %s: link-local addresses aren't supported; write a global or unique local one", ap)
-		}
-		for _, other := range listen[:i] {
-			if err := overlap(other, ap); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// overlap refuses two listen addresses of which one takes the packets of the other: the kernel lets only one be bound.
-func overlap(a, b netip.AddrPort) error {
-	switch {
-	case a == b:
-		return fmt.Errorf("--listen %s: given twice", a)
-	case a.Port() != b.Port() || a.Addr().Is4() != b.Addr().Is4():
+	text := c.String("max-memory")
+	if text == "" {
 		return nil
-	case a.Addr().IsUnspecified():
-		return fmt.Errorf("--listen %s: already covered by --listen %s; leave one of them out", b, a)
-	case b.Addr().IsUnspecified():
-		return fmt.Errorf("--listen %s: already covered by --listen %s; leave one of them out", a, b)
+	}
+	var err error
+	if o.MaxMemory, err = humanize.ParseBytes(text); err != nil || o.MaxMemory > math.MaxInt64 {
+		return fmt.Errorf("--max-memory %s: not a size; write 8GiB, 500MiB or a number of bytes", text)
+	}
+	if o.MaxMemory < appliance.MinMemory {
+		return fmt.Errorf("--max-memory %s: at least %s", text, humanize.IBytes(appliance.MinMemory))
 	}
 	return nil
 }
 
-func validateControl(path string) error {
+// parseRecording reads what the flight recorder keeps.
+func parseRecording(c *cli.Context, o *options) error {
+	o.Record = c.String("record")
+	if c.IsSet("record") && o.Record == "" {
+		return nil // as in BINREPD_RECORD=
+	}
+	text := c.String("record-size")
+	size, err := humanize.ParseBytes(text)
 	switch {
-	case path == "":
-		return errors.New("--control: the path is empty")
-	case len(path) > maxControl:
-		return fmt.Errorf("--control %s: %d bytes are too long for a Unix socket; at most %d", path, len(path), maxControl)
+	case err != nil || size > math.MaxInt64:
+		return fmt.Errorf("--record-size %s: not a size; write 1GiB, 500MiB or a number of bytes", text)
+	case size < record.LeastLimit:
+		return fmt.Errorf("--record-size %s: at least %s", text, humanize.IBytes(record.LeastLimit))
+	}
+	o.RecordSize = int64(size)
+	return nil
+}
+
+// parseMetrics reads the address that answers HTTP.
+func parseMetrics(c *cli.Context, o *options) (err error) {
+	text := c.String("metrics")
+	if text == metricsOff {
+		if o.Profiles {
+			return errors.New("--pprof: with --metrics off there is nowhere to show profiles; leave one of them out")
+		}
+		return nil
+	}
+	o.MetricsRequired = c.IsSet("metrics")
+	if o.Metrics, err = netip.ParseAddrPort(text); err != nil {
+		return fmt.Errorf("--metrics %s: not ADDRESS:PORT; write %s, [::1]:9470, 0.0.0.0:9470 for every IPv4 address, or off", text, appliance.Defaults().Metrics)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/bpf"
+	"binrepd/userspace/appliance"
 )
 
 // parse reads options from a command line of run, without starting anything.
@@ -44,30 +45,29 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := options{
+	want := appliance.Config{
 		Listen: []netip.AddrPort{
 			netip.MustParseAddrPort("192.0.2.1:5556"), netip.MustParseAddrPort("192.0.2.2:5556"),
 			netip.MustParseAddrPort("[2001:db8::1]:5557"),
 		},
 		Interfaces: []string{"eth1", "eth2"},
-		XDP:        xdpNative, Rings: 4, RingSize: 1 << 30, Shards: 12, ShardsAsked: 10, Control: "/tmp/c.sock",
+		XDP:        appliance.XDPNative, Rings: 4, RingSize: 1 << 30, Shards: 12, ShardsAsked: 10, Control: "/tmp/c.sock",
 		ExpiryGrace: 60 * time.Second, Tombstone: 32 * time.Second, EarlyTimeout: 90 * time.Second,
-		LogLevel: slog.LevelWarn, LogFormat: logJSON,
 	}
 	if !slices.Equal(o.Listen, want.Listen) || !slices.Equal(o.Interfaces, want.Interfaces) {
 		t.Errorf("%+v, want %+v", o, want)
 	}
 	o.Listen, o.Interfaces, want.Listen, want.Interfaces = nil, nil, nil, nil
-	if !equalValues(o, want) {
+	if !equalValues(o.Config, want) || o.LogLevel != slog.LevelWarn || o.LogFormat != logJSON {
 		t.Errorf("%+v, want %+v", o, want)
 	}
 }
 
 // equalValues compares all but the slices.
-func equalValues(a, b options) bool {
+func equalValues(a, b appliance.Config) bool {
 	return a.XDP == b.XDP && a.Rings == b.Rings && a.RingSize == b.RingSize && a.Shards == b.Shards &&
 		a.ShardsAsked == b.ShardsAsked && a.Control == b.Control && a.ExpiryGrace == b.ExpiryGrace &&
-		a.Tombstone == b.Tombstone && a.EarlyTimeout == b.EarlyTimeout && a.LogLevel == b.LogLevel && a.LogFormat == b.LogFormat
+		a.Tombstone == b.Tombstone && a.EarlyTimeout == b.EarlyTimeout
 }
 
 func TestDefaults(t *testing.T) {
@@ -75,11 +75,11 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := options{
-		XDP: xdpAuto, Rings: bpf.DefaultRings(), RingSize: 64 << 20, Shards: 16 * bpf.DefaultRings(), Control: "/run/binrepd/control.sock",
-		ExpiryGrace: 60 * time.Second, Tombstone: 64 * time.Second, EarlyTimeout: 180 * time.Second, LogFormat: logText,
+	want := appliance.Config{
+		XDP: appliance.XDPAuto, Rings: bpf.DefaultRings(), RingSize: 64 << 20, Shards: 16 * bpf.DefaultRings(), Control: "/run/binrepd/control.sock",
+		ExpiryGrace: 60 * time.Second, Tombstone: 64 * time.Second, EarlyTimeout: 180 * time.Second,
 	}
-	if !equalValues(o, want) {
+	if !equalValues(o.Config, want) || o.LogFormat != logText {
 		t.Errorf("%+v, want %+v", o, want)
 	}
 }
@@ -151,93 +151,5 @@ func TestAcceptedOptions(t *testing.T) {
 		if _, err := parse(t, strings.Fields(args)...); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
-	}
-}
-
-// a host with two network cards, one of them down, and the loopback.
-func testHost() host {
-	prefixes := func(s ...string) (p []netip.Prefix) {
-		for _, s := range s {
-			p = append(p, netip.MustParsePrefix(s))
-		}
-		return p
-	}
-	return host{
-		Memory: 4 << 30,
-		Links: []hostLink{
-			{Name: "lo", Up: true, Loopback: true, Prefixes: prefixes("127.0.0.1/8", "::1/128")},
-			{Name: "eth0", Up: true, Prefixes: prefixes("192.0.2.1/24", "2001:db8::1/64")},
-			{Name: "eth1", Prefixes: prefixes("198.51.100.1/24")},
-		},
-	}
-}
-
-func TestResolve(t *testing.T) {
-	for _, test := range []struct {
-		name, args string
-		change     func(*host)
-		interfaces string // expected, with spaces between
-		err        string // expected, in place of interfaces
-	}{
-		{name: "owner", args: "--listen=192.0.2.1:5556", interfaces: "eth0"},
-		{name: "owner of IPv6", args: "--listen=[2001:db8::1]:5556", interfaces: "eth0"},
-		{name: "owner that is down", args: "--listen=198.51.100.1:5556", interfaces: "eth1"},
-		{name: "loopback prefix", args: "--listen=127.0.0.53:5556", interfaces: "lo"},
-		{name: "several, each once", args: "--listen=198.51.100.1:5556 --listen=192.0.2.1:5556 --listen=192.0.2.1:5557", interfaces: "eth0 eth1"},
-		{name: "wildcard", args: "--listen=0.0.0.0:5556", interfaces: "lo eth0"},
-		{name: "named", args: "--listen=192.0.2.1:5556 --interface=eth1", interfaces: "eth1"},
-		{name: "no such interface", args: "--listen=192.0.2.1:5556 --interface=eth9", err: "--interface eth9: no such interface; this host has lo, eth0, eth1"},
-		{name: "neighbour's address", args: "--listen=192.0.2.2:5556", err: "--listen 192.0.2.2:5556: no interface of this host has that address"},
-		{
-			name: "address to come", args: "--listen=192.0.2.2:5556 --interface=eth0",
-			change: func(h *host) { h.Nonlocal4 = true }, interfaces: "eth0",
-		},
-		{
-			name: "address to come, of the other family", args: "--listen=[2001:db8::2]:5556 --interface=eth0",
-			change: func(h *host) { h.Nonlocal4 = true }, err: "net.ipv6.ip_nonlocal_bind",
-		},
-		{
-			name: "address to come, nobody knows where", args: "--listen=192.0.2.2:5556",
-			change: func(h *host) { h.Nonlocal4 = true }, err: "say with --interface where it will be",
-		},
-		{
-			name: "all down", args: "--listen=0.0.0.0:5556",
-			change: func(h *host) { h.Links = h.Links[2:] }, err: "no interface of this host is up",
-		},
-		{name: "too much memory", args: "--listen=192.0.2.1:5556 --rings=4 --ring-size=1GiB", err: "4 rings of it take 4.0 GiB, more than half of this host's 4.0 GiB"},
-		{name: "no rings, no memory", args: "--listen=192.0.2.1:5556 --rings=4 --ring-size=1GiB --xdp=off", interfaces: "eth0"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			o, err := parse(t, strings.Fields(test.args)...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			h := testHost()
-			if test.change != nil {
-				test.change(&h)
-			}
-			err = o.resolve(h)
-			switch {
-			case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
-				t.Errorf("error %v, want %q", err, test.err)
-			case test.err == "" && err != nil:
-				t.Error(err)
-			case test.err == "" && strings.Join(o.Interfaces, " ") != test.interfaces:
-				t.Errorf("interfaces %q, want %q", o.Interfaces, test.interfaces)
-			}
-		})
-	}
-}
-
-func TestReadHost(t *testing.T) {
-	h, err := readHost()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if h.Memory == 0 || len(h.Links) == 0 {
-		t.Errorf("%+v", h)
-	}
-	if owners := h.owners(netip.MustParseAddr("127.0.0.1")); !slices.Equal(owners, []string{"lo"}) {
-		t.Errorf("127.0.0.1 is owned by %q", owners)
 	}
 }

@@ -1,184 +1,265 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math"
-	"os"
-	"path/filepath"
+	"io"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
-	"binrepd/bpf"
-	"binrepd/userspace/in/ring"
-	"binrepd/userspace/state/engine"
+	"binrepd/dialog"
+	"binrepd/userspace/trace/capture"
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1"
 )
 
-const categoryRecord = "Flight recorder"
-
-func recordFlags() []cli.Flag {
-	return []cli.Flag{
-		recordFlag("keep the last datagrams, good and bad, in `DIR`, in files that Wireshark opens; 'binrepd record' and 'binrepd replay' read them. " +
-			"They tell who called whom. Not the folder of --state-dir; where that is /var/lib/binrepd, as under systemd, /var/lib/binrepd/record"),
-		&cli.StringFlag{
-			Name: "record-size", Category: categoryRecord, Value: "1GiB",
-			Usage: "keep at most `SIZE` of them, those of earlier processes included, and delete the oldest; at least 4MiB",
+func recordCommand() *cli.Command {
+	where := recordFlag("`DIR` that was given to run; without it the running appliance is asked")
+	return &cli.Command{
+		Name: "record", Usage: "read what 'run --record' has recorded",
+		Subcommands: []*cli.Command{
+			{
+				Name: "call", Usage: "show the history of one call: every packet about it, good and bad, and what each changed", ArgsUsage: "CALLID",
+				Description: "Reads the files; no appliance has to run. Packets of the last milliseconds may not be in them yet. A bad packet is\n" +
+					"shown if its Call-ID can still be found.",
+				Flags:  []cli.Flag{where, jsonFlag("print one JSON object a line"), controlFlag()},
+				Action: showCall,
+			},
+			{
+				Name: "list", Usage: "list the files, oldest first",
+				Flags:  []cli.Flag{where, jsonFlag("print one JSON object a line"), controlFlag()},
+				Action: listRecording, Before: noArguments,
+			},
 		},
 	}
 }
 
-// recordFlag is the same for the daemon, which writes there, and for the commands that read it.
-func recordFlag(usage string) cli.Flag {
-	return &cli.StringFlag{Name: "record", Category: categoryRecord, Usage: usage}
+// recordedFiles finds the files of the recording.
+func recordedFiles(c *cli.Context) ([]record.File, error) {
+	dir := c.String("record")
+	if dir == "" {
+		s, err := control.NewClient(c.String("control")).Status(c.Context)
+		if err != nil {
+			return nil, usageErrorf("--record: say which folder was given to run (and no appliance can be asked: %w)", err)
+		}
+		if s.Record == nil {
+			return nil, usageErrorf("--record: say which folder; the running appliance doesn't record")
+		}
+		dir = s.Record.Dir
+	}
+	files, err := record.Files(dir)
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s: nothing is recorded there", dir)
+	}
+	return files, err
 }
 
-// recording is what is kept of what comes.
-type recording struct {
-	Record     string // folder, or empty
-	RecordSize int64  // bytes
-}
-
-func parseRecording(c *cli.Context) (recording, error) {
-	o := recording{Record: c.String("record")}
-	if c.IsSet("record") && o.Record == "" {
-		return o, nil // as in BINREPD_RECORD=
-	}
-	text := c.String("record-size")
-	size, err := humanize.ParseBytes(text)
-	switch {
-	case err != nil || size > math.MaxInt64:
-		return o, fmt.Errorf("--record-size %s: not a size; write 1GiB, 500MiB or a number of bytes", text)
-	case size < record.LeastLimit:
-		return o, fmt.Errorf("--record-size %s: at least %s", text, humanize.IBytes(record.LeastLimit))
-	}
-	o.RecordSize = int64(size)
-	return o, nil
-}
-
-// validateRecording refuses a ring so small that nothing in it may wait for the recorder.
-func (o *options) validateRecording() error {
-	least := 2 * bpf.LeastRingSize()
-	if o.Record == "" || o.XDP == xdpOff || o.RingSize >= least {
-		return nil
-	}
-	return fmt.Errorf("--ring-size %s: with --record at least %s, of which a part waits for the recorder",
-		humanize.IBytes(uint64(o.RingSize)), humanize.IBytes(uint64(least)))
-}
-
-// sameFolder tells whether two flags name one folder, which may not exist yet.
-func sameFolder(a, b string) bool {
-	if a == "" || b == "" {
-		return false
-	}
-	if a, b = filepath.Clean(a), filepath.Clean(b); a == b {
-		return true
-	}
-	first, err1 := os.Stat(a)
-	second, err2 := os.Stat(b)
-	return err1 == nil && err2 == nil && os.SameFile(first, second)
-}
-
-// recordBuffers is the memory for what waits for the disk. What is in rings waits there.
-func (o *options) recordBuffers() uint64 {
-	if o.Record == "" {
-		return 0
-	}
-	return uint64(len(o.Listen)) * record.DefaultBuffer
-}
-
-// openRecorder starts the recorder, if there is to be one: with a tap for each socket, and what the rings leave behind them.
-func openRecorder(o *options, rings []*ring.Source, log *slog.Logger) (*record.Recorder, error) {
-	if o.Record == "" {
-		return nil, nil
-	}
-	var trails []record.Trail
-	for _, r := range rings {
-		trails = append(trails, r.Tail())
-	}
-	version, _ := buildVersion()
-	r, err := record.Open(record.Config{
-		Dir: o.Record, Limit: o.RecordSize, Listeners: o.Listen, Taps: len(o.Listen), Trails: trails,
-		Application: "binrepd " + version, Log: log,
-	})
+func listRecording(c *cli.Context) error {
+	files, err := recordedFiles(c)
 	if err != nil {
-		return nil, fmt.Errorf("--record: %w", err)
+		return err
 	}
-	return r, nil
+	out := bufio.NewWriter(c.App.Writer)
+	if c.Bool("json") {
+		enc := json.NewEncoder(out)
+		for _, f := range files {
+			if err := enc.Encode(struct {
+				Path  string    `json:"path"`
+				Begun time.Time `json:"begun"`
+				Bytes int64     `json:"bytes"`
+			}{f.Path, f.Begun, f.Size}); err != nil {
+				return err
+			}
+		}
+		return out.Flush()
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "BEGUN\tSIZE\tFILE")
+	for _, f := range files {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Begun.Local().Format(time.DateTime), humanize.IBytes(uint64(f.Size)), f.Path)
+	}
+	return errors.Join(w.Flush(), out.Flush())
 }
 
-// recorded has the sockets among the inputs recorded, which come behind the rings, if there is a recorder. It reads the rings by itself.
-func (a *appliance) recorded(inputs []engine.Input) []engine.Input {
-	if a.recorder == nil {
-		return inputs
+func showCall(c *cli.Context) error {
+	if c.NArg() != 1 || c.Args().First() == "" {
+		return usageErrorf("%s takes one Call-ID: see %[1]s --help", c.Command.HelpName)
 	}
-	sockets := inputs[len(a.input.rings):]
-	for i := range sockets {
-		sockets[i].Recorder = a.recorder.Tap(i)
+	files, err := recordedFiles(c)
+	if err != nil {
+		return err
 	}
-	return inputs
+	entries, counts, err := readHistory(c.Context, files, c.Args().First())
+	if err != nil && !errors.Is(err, capture.ErrTooLong) {
+		return err
+	}
+	if text := notRead(&counts); text != "" {
+		fmt.Fprintf(c.App.ErrWriter, "the history may have gaps: %s\n", text)
+	}
+	if len(entries) == 0 {
+		return fmt.Errorf("no packet of a call with Call-ID %q is recorded; the recording begins at %s", c.Args().First(),
+			files[0].Begun.Local().Format(time.DateTime))
+	}
+	out := bufio.NewWriter(c.App.Writer)
+	if c.Bool("json") {
+		return errors.Join(err, encodeHistory(out, entries), out.Flush())
+	}
+	return errors.Join(err, printHistory(out, entries), out.Flush())
 }
 
-// closeRecorder writes what waits, for a short time.
-func (a *appliance) closeRecorder() error {
-	if a.recorder == nil {
-		return nil
+func readHistory(ctx context.Context, files []record.File, callID string) ([]capture.Entry, capture.Counts, error) {
+	r := capture.NewReader()
+	defer r.Close()
+	for _, f := range files {
+		r.AddRecording(f.Path)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
-	defer cancel()
-	err := a.recorder.Close(ctx)
-	for _, r := range a.input.rings { // what the recorder had no time for is done with: the last save and the next process count on that
-		r.EndTail()
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		a.log.Warn("the last datagrams are not recorded", "error", err)
-		return nil // the appliance has done its work
-	}
-	return err
+	entries, err := capture.History(func(d *capture.Datagram) error {
+		if r.Counts.Frames%4096 == 0 && ctx.Err() != nil {
+			return errors.New("stopped")
+		}
+		return r.Next(d)
+	}, []byte(callID))
+	return entries, r.Counts, err
 }
 
-func (a *appliance) recordStatus(s *control.Status) {
-	if a.recorder == nil {
-		return
+// notRead lists the parts of the recording that could not be read; empty if all could be.
+func notRead(n *capture.Counts) string {
+	var parts []string
+	part := func(n uint64, text string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, text))
+		}
 	}
-	st := a.recorder.Status()
-	s.Record = &control.RecordStatus{
-		Dir: st.Dir, Limit: uint64(st.Limit), Recorded: st.Recorded, Bytes: st.Bytes, Dropped: st.Dropped,
-		Files: st.Files, FileBytes: uint64(st.FileBytes), Oldest: st.Oldest, Errors: st.Errors,
-	}
-	if st.Error != nil {
-		s.Record.Error = st.Error.Error()
-	}
+	part(uint64(n.Gone), "files deleted while they were read")
+	part(uint64(n.Torn), "files that end in the middle of a packet")
+	part(n.Damaged, "damaged packets")
+	return strings.Join(parts, ", ")
 }
 
-// notRecorded is how many datagrams are missing from the recording.
-func notRecorded(s *control.Status) uint64 {
-	if s.Record == nil {
-		return 0
+// commandWord returns the word of the column COMMAND.
+func commandWord(e *capture.Entry) string {
+	switch e.Verdict {
+	case bin1.Dialog:
+		return e.Kind.String()
+	case bin1.OtherCapability:
+		return "other"
 	}
-	return sum(s.Record.Dropped)
+	return "bad"
 }
 
-// recordRows writes how the recording stands.
-func recordRows(row func(name, format string, args ...any), s *control.Status, now time.Time) {
-	r := s.Record
-	if r == nil {
-		return
+func printHistory(out io.Writer, entries []capture.Entry) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TIME\tSOURCE\tLISTENER\tCOMMAND\tSTATE\tWHAT")
+	for i := range entries {
+		e := &entries[i]
+		state := "-"
+		if e.Verdict == bin1.Dialog && e.Kind != dialog.Delete {
+			state = e.Details.State.String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format("2006-01-02 15:04:05.000000"), e.Source, e.Listener,
+			commandWord(e), state, what(e))
 	}
-	text := fmt.Sprintf("%d recorded in %s", r.Recorded, r.Dir)
-	if r.Files > 0 {
-		text += fmt.Sprintf(": %s of %s, back to %s ago", humanize.IBytes(r.FileBytes), humanize.IBytes(r.Limit), span(r.Oldest, now))
+	return w.Flush()
+}
+
+// what returns the news of an entry: what it says that the one before did not.
+func what(e *capture.Entry) string {
+	d := &e.Details
+	switch {
+	case e.Verdict != bin1.Dialog:
+		return fmt.Sprintf("%s, %d bytes", e.Verdict, e.Bytes)
+	case e.Kind == dialog.Delete:
+		return fmt.Sprintf("tags %s, %s", control.Printable(d.FromTag), control.Printable(d.ToTag))
+	case e.First:
+		return fmt.Sprintf("%s to %s, tags %s, %s, timeout %s, callee_cseq %s, caller_cseq %s", control.Printable(d.FromURI), control.Printable(d.ToURI),
+			control.Printable(d.FromTag), control.Printable(d.ToTag), clockTime(d.Timeout), control.Printable(d.CalleeCSeq), control.Printable(d.CallerCSeq))
+	case len(e.Changes) == 0:
+		return "nothing new"
 	}
-	if dropped := nonZero(r.Dropped); dropped != "" {
-		text += "; not recorded: " + dropped
+	var parts []string
+	for _, c := range e.Changes {
+		switch {
+		case c.UnixSecond:
+			parts = append(parts, fmt.Sprintf("%s %s (%+d s)", c.Field, clockTime(c.New), int64(c.New)-int64(c.Old)))
+		case c.Field == "state":
+			parts = append(parts, fmt.Sprintf("state was %s", dialog.State(c.Old)))
+		case c.Number:
+			parts = append(parts, fmt.Sprintf("%s %d -> %d", c.Field, c.Old, c.New))
+		default:
+			parts = append(parts, fmt.Sprintf("%s \"%s\" -> \"%s\"", c.Field, control.Printable(c.Was), control.Printable(c.Is)))
+		}
 	}
-	if r.Error != "" {
-		text += "; FAILING: " + r.Error
+	return strings.Join(parts, ", ")
+}
+
+func clockTime(unix uint32) string {
+	if unix == 0 {
+		return "none"
 	}
-	row("recording", "%s", text)
+	return time.Unix(int64(unix), 0).Format(time.DateTime)
+}
+
+// historyLine is an entry in JSON.
+type historyLine struct {
+	Time     time.Time              `json:"time"`
+	Source   string                 `json:"source"`
+	Listener string                 `json:"listener"`
+	Bytes    int                    `json:"bytes"`
+	Command  string                 `json:"command"`
+	Verdict  string                 `json:"verdict"`
+	FromTag  *control.Text          `json:"caller_tag,omitempty"`
+	ToTag    *control.Text          `json:"callee_tag,omitempty"`
+	FromURI  control.Text           `json:"from_uri,omitempty"`
+	ToURI    control.Text           `json:"to_uri,omitempty"`
+	State    uint32                 `json:"state,omitempty"`
+	Start    uint32                 `json:"timestart,omitempty"`
+	Timeout  uint32                 `json:"timeout,omitempty"`
+	CalleeC  control.Text           `json:"callee_cseq,omitempty"`
+	CallerC  control.Text           `json:"caller_cseq,omitempty"`
+	Changed  map[string]historyStep `json:"changed,omitempty"`
+}
+
+// historyStep is the old and the new value of a field: two strings or two numbers.
+type historyStep struct {
+	Was any `json:"was"`
+	Is  any `json:"is"`
+}
+
+func encodeHistory(out io.Writer, entries []capture.Entry) error {
+	enc := json.NewEncoder(out)
+	for i := range entries {
+		e := &entries[i]
+		line := historyLine{
+			Time: e.Time, Source: e.Source.String(), Listener: e.Listener.String(), Bytes: e.Bytes, Command: commandWord(e), Verdict: e.Verdict.String(),
+		}
+		if d := &e.Details; e.Verdict == bin1.Dialog {
+			from, to := control.Text(d.FromTag), control.Text(d.ToTag)
+			line.FromTag, line.ToTag = &from, &to
+			line.FromURI, line.ToURI = control.Text(d.FromURI), control.Text(d.ToURI)
+			line.State, line.Start, line.Timeout = uint32(d.State), d.Start, d.Timeout
+			line.CalleeC, line.CallerC = control.Text(d.CalleeCSeq), control.Text(d.CallerCSeq)
+		}
+		for _, c := range e.Changes {
+			if line.Changed == nil {
+				line.Changed = map[string]historyStep{}
+			}
+			if c.Number {
+				line.Changed[c.Field] = historyStep{c.Old, c.New}
+			} else {
+				line.Changed[c.Field] = historyStep{control.Text(c.Was), control.Text(c.Is)}
+			}
+		}
+		if err := enc.Encode(&line); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/deploy/reference"
+	"binrepd/userspace/appliance"
 )
 
 var updateReference = flag.Bool("update", false, "write the files of deploy/reference instead of comparing them")
@@ -21,7 +22,7 @@ var updateReference = flag.Bool("update", false, "write the files of deploy/refe
 // choices are the words that flags take. TestChoices tries each.
 func choices() reference.Choices {
 	return reference.Choices{
-		"xdp":        {xdpAuto, xdpNative, xdpGeneric, xdpOff},
+		"xdp":        {appliance.XDPAuto, appliance.XDPNative, appliance.XDPGeneric, appliance.XDPOff},
 		"log-level":  {"debug", "info", "warn", "error"},
 		"log-format": {logText, logJSON},
 		"state":      {"unconfirmed", "early", "answered", "confirmed", "live", "all"},
@@ -112,10 +113,10 @@ func TestDefaultsFile(t *testing.T) {
 		}
 	}
 	got := parsed(t)
-	if !got.MetricsNamed {
+	if !got.MetricsRequired {
 		t.Error("a metrics address in the file doesn't count as named")
 	}
-	got.MetricsNamed = plain.MetricsNamed // the one thing that uncommenting a default may change
+	got.MetricsRequired = plain.MetricsRequired // the one thing that uncommenting a default may change
 	if !reflect.DeepEqual(got, plain) {
 		t.Errorf("with the values of the file\n%+v, want\n%+v", got, plain)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
+	"binrepd/userspace/host/hostport"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/socket"
 	"binrepd/userspace/trace/capture"
@@ -29,13 +30,13 @@ func replayCommand() *cli.Command {
 	return &cli.Command{
 		Name: "replay", Usage: "send recorded datagrams again", ArgsUsage: "FILE|DIR...",
 		Description: "Reads pcapng and pcap files, those of 'run --record' and of a real network (Ethernet, VLAN, fragments), and sends\n" +
-			"the UDP datagrams in them, good and bad, with the pauses that were between them. A DIR stands for the files of a\n" +
-			"recording in it, oldest first. Dialogs carry absolute times: those of an old recording are over, and expire where\n" +
-			"they arrive, unless --shift-time moves them on. Ctrl-C stops it.",
+			"the UDP datagrams in them, good and bad, with the original pauses. A DIR stands for the files of a recording in it,\n" +
+			"oldest first. Dialogs carry absolute times: those of an old recording have passed, and the dialogs expire on arrival\n" +
+			"unless --shift-time moves the times on. Ctrl-C stops it.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "send to `HOST:PORT`"},
 			&cli.StringFlag{
-				Name: "speed", Value: "1", Usage: "shorten the pauses to 1/`N`; \"max\" or 0: no pauses, which a receiver may not follow",
+				Name: "speed", Value: "1", Usage: "shorten the pauses to 1/`N`; \"max\" or 0: no pauses, which may be too fast for a receiver",
 			},
 			&cli.BoolFlag{
 				Name: "shift-time", DisableDefaultText: true,
@@ -52,12 +53,13 @@ func replayCommand() *cli.Command {
 
 // replayRequest is what replay was asked to do.
 type replayRequest struct {
-	to    string
-	speed float64
-	port  int
-	from  netip.Addr // invalid: all
-	fromP uint16     // 0: any
-	bind  netip.AddrPort
+	to     string // HOST:PORT as it was given
+	target hostport.Target
+	speed  float64
+	port   int
+	from   netip.Addr // invalid: all
+	fromP  uint16     // 0: any
+	bind   netip.AddrPort
 }
 
 func parseReplay(c *cli.Context) (r replayRequest, err error) {
@@ -67,7 +69,7 @@ func parseReplay(c *cli.Context) (r replayRequest, err error) {
 	if r.to = c.String("to"); r.to == "" {
 		return r, errors.New("--to: say where to, such as --to 10.0.0.3:5556")
 	}
-	if err := validateDestination(r.to); err != nil {
+	if r.target, err = hostport.Parse(r.to); err != nil {
 		return r, fmt.Errorf("--to %s: %w", r.to, err)
 	}
 	if text := c.String("speed"); text != speedMax {
@@ -97,7 +99,7 @@ func parseReplay(c *cli.Context) (r replayRequest, err error) {
 	return r, nil
 }
 
-// readerOf returns a reader of these files, and of those of the recordings in these folders, which may be live.
+// readerOf returns a reader of these files, and of the recordings in these folders, which may still grow.
 func readerOf(args []string) (*capture.Reader, error) {
 	r := capture.NewReader()
 	for _, arg := range args {
@@ -138,7 +140,7 @@ func replayAction(c *cli.Context) error {
 		return err
 	}
 	defer files.Close()
-	to, err := resolve(c.Context, req.to)
+	to, err := req.target.Resolve(c.Context)
 	if err != nil {
 		return fmt.Errorf("--to %s: %w", req.to, err)
 	}
@@ -231,7 +233,7 @@ func (s *replaySummary) print(w io.Writer) error {
 	return err
 }
 
-// replayProgress writes a line now and then.
+// replayProgress writes a line every plainInterval.
 type replayProgress struct {
 	out  io.Writer
 	last time.Time

@@ -1,24 +1,25 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 
 	"github.com/urfave/cli/v2"
 
-	"binrepd/userspace/in/thread"
+	"binrepd/userspace/appliance"
 )
 
 func runCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "run",
 		Usage: "receive dialogs, in the foreground, until SIGTERM or SIGINT",
-		Description: "Receives BIN packets at the listen addresses and keeps the dialogs that they tell of.\n" +
-			"What the XDP program can't take whole, and everything where there is no XDP, comes\n" +
-			"through ordinary sockets, which are always open.\n\n" +
+		Description: "Receives BIN packets at the listen addresses and keeps the dialogs that they announce. Packets\n" +
+			"that the XDP program can't take whole, and all packets where there is no XDP, come through\n" +
+			"ordinary sockets, which are always open.\n\n" +
 			"Each flag can also be given as the environment variable in brackets; the command line\n" +
-			"wins. On SIGTERM or SIGINT it takes nothing new, applies what had arrived, writes its\n" +
-			"final account to the log and exits with 0.",
+			"wins. On SIGTERM or SIGINT it takes no new packets, applies those that have arrived, writes\n" +
+			"its final account to the log and exits with 0.",
 		Flags:  runFlags(),
 		Before: noArguments,
 		Action: func(c *cli.Context) error {
@@ -26,27 +27,20 @@ func runCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			h, err := readHost()
+			h, err := appliance.ReadHost()
 			if err != nil {
 				return err
 			}
-			if err := o.resolve(h); err != nil {
+			if err := o.Resolve(h); err != nil {
 				return err
 			}
-			log := newLogger(c.App.ErrWriter, o)
-			if o.ShardsAsked != 0 {
-				log.Info("shards rounded up to a multiple of the rings",
-					"asked", o.ShardsAsked, "shards", o.Shards, "rings", o.Rings)
-			}
-			allowed, err := thread.Allowed()
+			o.Log = newLogger(c.App.ErrWriter, o)
+			a, err := appliance.Open(c.Context, o.Config)
 			if err != nil {
 				return err
 			}
-			if err := checkCPUs(o.CPUs, allowed); err != nil {
-				return err
-			}
-			makeRoom(o.Rings)
-			return serve(c.Context, o, log)
+			err = a.Run(c.Context)
+			return errors.Join(err, a.Close())
 		},
 	}
 }

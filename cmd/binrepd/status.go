@@ -20,7 +20,7 @@ func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "status",
 		Usage: "show what the running appliance holds, what it received and what it lost",
-		Description: "The word in the first line says how the whole stands:\n" +
+		Description: "The word in the first line is the state:\n" +
 			"READY   sources send, and nothing was lost within a minute\n" +
 			"IDLE    no source has been seen yet\n" +
 			"STALE   a source that had been sending has been silent for run's --stale-after\n" +
@@ -61,7 +61,7 @@ func showStatus(c *cli.Context) error {
 	return printStatus(c.App.Writer, &s, time.Now())
 }
 
-// printStatus writes the status for people: what is, what came, what became of it, from whom.
+// printStatus writes the status for people: what the appliance holds, what it received, what became of that, and its sources.
 func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
@@ -92,7 +92,7 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	if s.MaxDialogs > 0 {
 		limit = fmt.Sprintf(", or %d dialogs", s.MaxDialogs)
 	}
-	if s.FullIn != nil && *s.FullIn < 30*24*3600 { // what takes longer than a month is no growth
+	if s.FullIn != nil && *s.FullIn < 30*24*3600 { // slower growth isn't worth a warning
 		limit += ": full in " + span(now, now.Add(time.Duration(*s.FullIn*float64(time.Second))))
 	}
 	row("memory", "%s used, %s mapped, at most %s%s", humanize.IBytes(s.Memory.Used), humanize.IBytes(s.Memory.Mapped),
@@ -137,7 +137,7 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	return printBackups(out, s, now)
 }
 
-// printRefusals writes from whom packets are taken, and who was turned away most.
+// printRefusals writes the allowed sources, and those that were refused most.
 func printRefusals(out io.Writer, s *control.Status) {
 	from := "everyone"
 	if len(s.Allow) > 0 {
@@ -164,7 +164,7 @@ func printRefusals(out io.Writer, s *control.Status) {
 	}
 }
 
-// printBackups writes who gets the events, and which syncs are running.
+// printBackups writes the state of the backups, and the running syncs.
 func printBackups(out io.Writer, s *control.Status, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(s.Destinations) > 0 {
@@ -197,7 +197,7 @@ func printBackups(out io.Writer, s *control.Status, now time.Time) error {
 	return w.Flush()
 }
 
-// printAccount writes the identity of the account: what was seen, and what became of it.
+// printAccount writes the account: the packets seen, and what became of them.
 func printAccount(out io.Writer, a *control.Account) {
 	fmt.Fprintf(out, "\naccount   %d seen = %d applied (%d recovered, %d early) + %d duplicate + %d stale + %d late + %d unknown\n",
 		a.Seen, a.Applied, a.Recovered, a.BeganEarly, a.Duplicate, a.Stale, a.Late, a.Unknown)
@@ -216,6 +216,7 @@ func printAccount(out io.Writer, a *control.Account) {
 	}
 }
 
+// sum adds up counts by reason.
 func sum(counts map[string]uint64) (n uint64) {
 	for _, c := range counts {
 		n += c
@@ -223,14 +224,14 @@ func sum(counts map[string]uint64) (n uint64) {
 	return n
 }
 
-// sendErrors lists the errors of sending to a backup, by what the network said.
+// sendErrors lists the errors of sending to a backup, by kind.
 func sendErrors(d *control.DestinationStatus) string {
 	return nonZero(map[string]uint64{
 		"refused": d.Refusals, "unreachable": d.Unreachables, "other": d.Errors - min(d.Errors, d.Refusals+d.Unreachables),
 	})
 }
 
-// listSockets lists how often which socket occurred, and how often others.
+// listSockets lists how often each socket occurred, and how often those that aren't listed.
 func listSockets(sockets map[string]uint64, more uint64) string {
 	text := nonZero(sockets)
 	if more > 0 {
@@ -239,7 +240,7 @@ func listSockets(sockets map[string]uint64, more uint64) string {
 	return text
 }
 
-// nonZero lists the counts that aren't zero, by name.
+// nonZero lists the counts that aren't zero, by name, in alphabetical order.
 func nonZero(counts map[string]uint64) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(counts)) {

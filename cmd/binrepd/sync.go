@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"binrepd/userspace/host/hostport"
 	"binrepd/userspace/out/shield"
 	"binrepd/userspace/watch/control"
 )
@@ -22,34 +23,34 @@ import (
 // defaultRate is half of what one OpenSIPS with two receivers applied without loss on two cores.
 const defaultRate = "4000"
 
-// plainInterval is how often a sync that is not watched on a terminal writes a line.
+// plainInterval is the time between two lines of progress where there is no terminal.
 const plainInterval = 5 * time.Second
 
 const rateMax = "max"
 
-// defaultPasses: nothing answers in BIN, so what the first pass lost on the way can only be sent again unasked.
+// defaultPasses is two because BIN has no acknowledgement: the second pass repeats what the first may have lost.
 const defaultPasses = 2
 
 func syncCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "sync",
 		Usage: "have the running appliance send its dialogs to a standby",
-		Description: "Sends every live dialog as an update, which an OpenSIPS builds if it lacks the dialog and else refreshes\n" +
-			"from, and every end that is still remembered as a deletion. What changes meanwhile is sent behind, so that\n" +
-			"the standby ends up with the state of the end. Ctrl-C stops it.\n" +
-			"Another binrepd is made right by this alone: never use --replace there, it would end every call.",
+		Description: "Sends every live dialog as an update, from which an OpenSIPS creates or refreshes the dialog, and every ended\n" +
+			"dialog that is still remembered as a deletion. Changes during the sync follow, so that the standby has the\n" +
+			"current state when the sync ends. Ctrl-C stops it.\n" +
+			"For another binrepd a plain sync is enough: never use --replace there, it would end every call.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "the standby, `HOST:PORT`: an OpenSIPS or another binrepd"},
 			&cli.StringFlag{
 				Name: "rate", Value: defaultRate,
-				Usage: "send `N` packets a second. OpenSIPS begins to lose between 5,000 and 10,000; \"max\" is for another binrepd: as fast as this host can, and what overruns the other one comes with the next pass",
+				Usage: "send `N` packets a second. OpenSIPS begins to lose between 5,000 and 10,000; \"max\" is for another binrepd: as fast as this host can; the next pass repeats what the other one lost",
 			},
 			&cli.IntFlag{
 				Name: "passes", Value: defaultPasses, Usage: "send everything `N` times: each further pass sends what the earlier ones may have lost",
 			},
 			&cli.BoolFlag{
-				Name: "replace", Usage: "for OpenSIPS only: send each dialog as a deletion and a creation, for a standby that must be made exact; " +
-					"for a moment it lacks the call. At another binrepd it would end every call: there a plain sync does", DisableDefaultText: true,
+				Name: "replace", Usage: "for OpenSIPS only: send each dialog as a deletion and a creation, for a standby that must be an exact copy; " +
+					"for a moment it lacks the call. At another binrepd it would end every call: use a plain sync there", DisableDefaultText: true,
 			},
 			&cli.BoolFlag{Name: "dry-run", Usage: "send nothing, only say what would be sent and held back", DisableDefaultText: true},
 			&cli.StringSliceFlag{
@@ -98,7 +99,7 @@ func parseSync(c *cli.Context) (control.SyncRequest, error) {
 	if req.To == "" {
 		return req, errors.New("--to: say where to, such as --to 10.0.0.3:5556")
 	}
-	if err := validateDestination(req.To); err != nil {
+	if _, err := hostport.Parse(req.To); err != nil {
 		return req, fmt.Errorf("--to %s: %w", req.To, err)
 	}
 	if rate := c.String("rate"); rate != rateMax {
@@ -131,7 +132,7 @@ func seconds(s float64) time.Duration {
 	return time.Duration(s * float64(time.Second)).Round(10 * time.Millisecond)
 }
 
-// printSummary tells what was sent, what was not, and what the standby may refuse.
+// printSummary writes what was sent, what was not, and what the standby may refuse.
 func printSummary(w io.Writer, s *control.SyncSummary) {
 	verb := "sent to"
 	if s.DryRun {
@@ -155,7 +156,7 @@ func printSummary(w io.Writer, s *control.SyncSummary) {
 	line(s.SendErrors, "packets that this host could not send")
 }
 
-// progress shows how far a sync is: a bar on a terminal, plain lines otherwise.
+// progress shows the progress of a sync: a bar on a terminal, lines elsewhere.
 type progress struct {
 	out  io.Writer
 	bar  *progressbar.ProgressBar // nil: plain lines
@@ -173,7 +174,7 @@ func newProgress(out io.Writer) *progress {
 	return p
 }
 
-// update takes the news. The bar counts the entries of all passes.
+// update shows s. The bar counts the entries of all passes.
 func (p *progress) update(s control.SyncProgress) {
 	if p.bar != nil {
 		p.bar.ChangeMax64(int64(s.Total) * int64(max(s.Passes, 1)))

@@ -1,0 +1,171 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"binrepd/dialog"
+	"binrepd/userspace/host/hostport"
+	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/resync"
+	"binrepd/userspace/out/shield"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/telemetry"
+)
+
+// syncs are the running sessions that send the table to a standby, any number of them, and counts of those that ended.
+type syncs struct {
+	mu      sync.Mutex
+	running []*runningSync
+	done    telemetry.Syncs
+}
+
+type runningSync struct {
+	to       string
+	started  time.Time
+	progress control.SyncProgress // guarded by syncs.mu
+}
+
+// Sync sends the table to a standby until it is done or ctx ends, and calls progress now and then. A wrong request is a
+// *control.RequestError. Only an appliance that runs can be synced: changes during the sync follow it.
+func (a *Appliance) Sync(ctx context.Context, req control.SyncRequest, progress func(control.SyncProgress)) (control.SyncSummary, error) {
+	summary := control.SyncSummary{To: req.To, DryRun: req.DryRun}
+	cfg, err := a.syncConfig(ctx, req)
+	if err != nil {
+		return summary, &control.RequestError{Err: err}
+	}
+	r := &runningSync{to: req.To, started: time.Now()}
+	cfg.OnProgress = func(p resync.Progress) {
+		now := syncProgress(&p)
+		a.syncs.mu.Lock()
+		r.progress = now
+		a.syncs.mu.Unlock()
+		progress(now)
+	}
+	session, err := resync.New(cfg)
+	if err != nil {
+		return summary, &control.RequestError{Err: err}
+	}
+	a.syncs.mu.Lock()
+	a.syncs.running = append(a.syncs.running, r)
+	a.syncs.mu.Unlock()
+	defer func() {
+		a.syncs.mu.Lock()
+		defer a.syncs.mu.Unlock()
+		a.syncs.running = slices.DeleteFunc(a.syncs.running, func(o *runningSync) bool { return o == r })
+	}()
+	done, err := session.Run(ctx)
+	if !req.DryRun {
+		a.syncs.count(&done)
+	}
+	return syncSummary(req, &done), err
+}
+
+// count notes how a sync ended.
+func (s *syncs) count(done *resync.Summary) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !done.Complete {
+		s.done.Failed++
+		return
+	}
+	s.done.Complete++
+	s.done.Duration.Observe(done.Duration.Nanoseconds())
+}
+
+// ended returns how many syncs ended, and how.
+func (s *syncs) ended() telemetry.Syncs {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.done
+}
+
+// syncConfig checks a request and looks up the address of the standby.
+func (a *Appliance) syncConfig(ctx context.Context, req control.SyncRequest) (resync.Config, error) {
+	rewrites, err := shield.ParseRewrites(req.Rewrites)
+	if err != nil {
+		return resync.Config{}, err
+	}
+	cfg := resync.Config{
+		Table: a.table, Sink: a.output.sink, Rate: req.Rate, Passes: req.Passes, Replace: req.Replace, DryRun: req.DryRun,
+		OpenTail: func() resync.Tail { return a.output.egress.Tail() },
+		Policy:   shield.Policy{Rewrites: rewrites, ClearByeOnTimeout: req.ClearByeOnTimeout},
+	}
+	if req.Filter != "" {
+		q, err := url.ParseQuery(req.Filter)
+		if err != nil {
+			return resync.Config{}, err
+		}
+		f, err := control.ParseFilter(q)
+		if err != nil {
+			return resync.Config{}, err
+		}
+		cfg.Filter = func(s resync.Subject) bool {
+			if s.Kind == dialog.Delete || s.State == dialog.Ended {
+				return f.ChoosesEnd(s.Body, a.engine.Origin(s.Origin))
+			}
+			return f.Chooses(s.State, s.Body, a.engine.Origin(s.Origin))
+		}
+	}
+	target, err := hostport.Parse(req.To)
+	if err != nil {
+		return resync.Config{}, err
+	}
+	to, err := target.Resolve(ctx)
+	if err != nil {
+		return resync.Config{}, err
+	}
+	if req.Replace && a.isOwn(to) {
+		return resync.Config{}, fmt.Errorf("--replace to %s, where this binrepd itself listens, would end every call", req.To)
+	}
+	cfg.To = packets.EndpointOf(to)
+	return cfg, nil
+}
+
+// isOwn reports whether this appliance listens at an address. It can't know what listens at any other address.
+func (a *Appliance) isOwn(to netip.AddrPort) bool {
+	return slices.ContainsFunc(a.config.Listen, func(l netip.AddrPort) bool {
+		if l.Port() != to.Port() || !l.Addr().IsUnspecified() {
+			return l == to
+		}
+		local, err := net.InterfaceAddrs()
+		return err == nil && slices.ContainsFunc(local, func(n net.Addr) bool {
+			prefix, err := netip.ParsePrefix(n.String())
+			return err == nil && prefix.Addr().Unmap() == to.Addr()
+		})
+	})
+}
+
+// status fills in the running sessions.
+func (s *syncs) status(out *control.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out.Syncs = []control.SyncStatus{}
+	for _, r := range s.running {
+		out.Syncs = append(out.Syncs, control.SyncStatus{To: r.to, Started: r.started, SyncProgress: r.progress})
+	}
+}
+
+func syncProgress(p *resync.Progress) control.SyncProgress {
+	return control.SyncProgress{
+		Pass: p.Pass, Passes: p.Passes, Visited: p.Visited, Total: p.Total, Packets: p.Packets, Bytes: p.Bytes,
+		Elapsed: p.Elapsed.Seconds(), Remaining: p.Remaining().Seconds(),
+	}
+}
+
+func syncSummary(req control.SyncRequest, s *resync.Summary) control.SyncSummary {
+	return control.SyncSummary{
+		To: req.To, Complete: s.Complete, DryRun: req.DryRun, Passes: s.Passes,
+		Dialogs: s.Dialogs, Deletions: s.Deletions, Filtered: s.Filtered, Expired: s.Expired,
+		Held: heldBack(&s.Report), NoSocket: s.NoSocket, Unmatched: s.Unmatched, Sockets: unmatchedSockets(&s.Report), MoreSockets: s.MoreSockets,
+		Packets: s.Packets, Bytes: s.Bytes, Changes: s.TailEvents, ChangesHeld: s.Tail.HeldBack(), Lost: s.TailLost, SendErrors: s.SendErrors,
+		ChangesUnmatched: s.Tail.Unmatched, ChangesSockets: unmatchedSockets(&s.Tail), ChangesMoreSockets: s.Tail.MoreSockets,
+		Seconds: s.Duration.Seconds(),
+	}
+}
