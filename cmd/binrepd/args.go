@@ -8,7 +8,7 @@ import (
 )
 
 // flagsFirst moves the flags of a command in front of its arguments, because the library stops reading flags at the
-// first argument and people write `dialogs get CALLID --json`. Whatever follows "--" is an argument, even with a dash
+// first argument and people write `dialogs get CALLID --json`. Everything after "--" is an argument, even with a dash
 // in front; so is "-".
 func flagsFirst(commands []*cli.Command, args []string) []string {
 	if len(args) == 0 {
@@ -52,7 +52,7 @@ func flagsFirst(commands []*cli.Command, args []string) []string {
 	return ordered
 }
 
-// takesValue tells whether the argument behind arg, a flag, is its value.
+// takesValue reports whether the argument after arg, a flag, is its value.
 func takesValue(c *cli.Command, arg string) bool {
 	name := strings.TrimLeft(arg, "-")
 	if strings.Contains(name, "=") {

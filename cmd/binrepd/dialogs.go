@@ -53,7 +53,7 @@ func dialogsCommand() *cli.Command {
 	}
 }
 
-// filterFlags choose dialogs. In commands that have a --to of their own, the URIs have only their long names.
+// filterFlags choose dialogs. A command with another --to uses filterFlagsNamed with the long names only.
 func filterFlags() []cli.Flag {
 	return filterFlagsNamed([]string{"from", "from-uri"}, []string{"to", "to-uri"})
 }

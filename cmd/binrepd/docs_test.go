@@ -57,7 +57,7 @@ func TestProtocolPage(t *testing.T) {
 	for _, m := range line.FindAllStringSubmatch(example, -1) {
 		digits.WriteString(strings.ReplaceAll(m[1], " ", ""))
 	}
-	_, want, _ := strings.Cut(document(t, "userspace", "bin", "testdata", "vectors", "V03.txt"), "\npacket\n")
+	_, want, _ := strings.Cut(document(t, "userspace", "wire", "bin1", "testdata", "vectors", "V03.txt"), "\npacket\n")
 	if want = strings.ReplaceAll(want, "\n", ""); digits.String() != want {
 		t.Errorf("the example is\n%s, want\n%s", &digits, want)
 	}

@@ -48,7 +48,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if !errors.As(err, &coder) {
 		return exitFailed
 	}
-	// The library's own codes are all about usage.
+	// All other codes are the library's own, which are about usage.
 	if code := coder.ExitCode(); code == exitFailed {
 		return exitFailed
 	}
@@ -96,9 +96,9 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
-// prepare gives commands, at any depth, the same manners about wrong usage, and their flags variables. Those of run have the names of the
-// flags; those of the others the command's name in front, so that what is meant for the daemon doesn't change what a command
-// does.
+// prepare sets up commands, at any depth: wrong usage is reported the same way everywhere, and each flag gets its
+// environment variable. Variables of run have the names of the flags. Those of other commands begin with the name of the
+// command, so that a setting of the daemon doesn't change what a command does.
 func prepare(commands []*cli.Command, prefix string) {
 	for _, c := range commands {
 		c.OnUsageError = onUsageError
@@ -112,7 +112,7 @@ func prepare(commands []*cli.Command, prefix string) {
 	}
 }
 
-// needsCommand is the action where a command was expected and none of ours came.
+// needsCommand is the action for a command line without a command that we know.
 func needsCommand(c *cli.Context) error {
 	if c.Bool("version") {
 		return printVersion(c)
@@ -137,7 +137,7 @@ func usageErrorf(format string, args ...any) error {
 	return cli.Exit(fmt.Errorf(format, args...), exitUsage)
 }
 
-// exitWithStatus is an error that says nothing: the command has said all, and the status tells the rest.
+// exitWithStatus is an error without a message: the command has printed everything, and only the exit status is left.
 type exitWithStatus int
 
 func (exitWithStatus) Error() string { return "" }

@@ -61,7 +61,7 @@ func showStatus(c *cli.Context) error {
 	return printStatus(c.App.Writer, &s, time.Now())
 }
 
-// printStatus writes the status for people: what the appliance holds, what it received, what became of that, and its sources.
+// printStatus writes the status for people: what the appliance holds, what it received, what became of it, its sources.
 func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {

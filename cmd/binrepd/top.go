@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// leastTopInterval keeps a slip of the pen from asking without end.
+	// leastTopInterval keeps a typing mistake from asking the appliance all the time.
 	leastTopInterval = 100 * time.Millisecond
-	// plainWidth is that of frames that go to no terminal, unless COLUMNS says something else.
+	// plainWidth is the width of frames without a terminal, in cells, unless COLUMNS is set.
 	plainWidth = 80
 )
 
@@ -26,8 +26,8 @@ func topCommand() *cli.Command {
 		Name:  "top",
 		Usage: "watch the running appliance on a terminal: state, rates, losses, rings, sources, backups",
 		Description: "q quits, ? shows the keys, / asks for a Call-ID and shows its dialogs. Asks the appliance once each interval.\n" +
-			"NO_COLOR=1 turns colours off; a locale that isn't UTF-8 gets plain characters. On a terminal that can't\n" +
-			"move its cursor (TERM=dumb) the frames come one below the other.",
+			"NO_COLOR=1 turns colours off; without a UTF-8 locale it uses plain characters. On a terminal that can't\n" +
+			"move its cursor (TERM=dumb) it prints the frames one below the other.",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "interval", Value: time.Second, DefaultText: "1s", Usage: "look every `DURATION`"},
 			&cli.BoolFlag{
@@ -79,11 +79,11 @@ func terminalWidth(out io.Writer) (width int, terminal bool) {
 	return plainWidth, terminal
 }
 
-// maxPlainWidth keeps a slip of the pen in COLUMNS from filling the memory.
+// maxPlainWidth keeps a wrong COLUMNS from filling the memory.
 const maxPlainWidth = 1000
 
-// showsUnicode tells whether the terminal shows more than ASCII. The first variable of the locale that is set decides, as for the C
-// library; the console of Linux has too few characters in its fonts.
+// showsUnicode reports whether the terminal shows more than ASCII. The first variable of the locale that is set decides,
+// as in the C library. The fonts of the Linux console have too few characters.
 func showsUnicode(getenv func(string) string) bool {
 	locale := ""
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {

@@ -33,18 +33,19 @@ func nameVariable(f cli.Flag, prefix string) {
 	}
 }
 
-// What the library says about a value, on the command line and in the environment, and about help for what is no command.
+// Error messages of the library: about a value on the command line or in the environment, and about help for an unknown
+// command.
 var (
 	unknownTopic = regexp.MustCompile(`^No help topic for '(.*)'$`)
 	badValue     = regexp.MustCompile(`^invalid (?:boolean )?value "?(.*?)"? for (?:flag )?-([\w-]+): `)
 	badVariable  = regexp.MustCompile(`^could not parse "(.*)" as .* from environment variable "(\w+)" for flag ([\w-]+): `)
 )
 
-// alike are two names from which on one may be meant for the other: --ringz and --rings are by 0.92, --bogus and --cpus only by 0.63. The
-// library always finds one.
+// alike is the least similarity of two names for a suggestion. --ringz and --rings have 0.92, --bogus and --cpus only
+// 0.63. The library itself always suggests some name.
 const alike = 0.8
 
-// dashed is a flag as it is written.
+// dashed returns a flag as users write it.
 func dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -52,7 +53,7 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// onUsageError words the errors of flag parsing as all others are: what is wrong, and what to do.
+// onUsageError rewrites the errors of flag parsing in the form of all others: what is wrong, and what to do.
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	flags, self, text := c.Command.Flags, c.Command.HelpName, err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: "); ok {
@@ -75,7 +76,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	return usageErrorf("%w: see %s --help", err, self)
 }
 
-// wants tells what kind of value the flag of that name takes.
+// wants says which kind of value the flag of that name takes.
 func wants(flags []cli.Flag, name string) string {
 	for _, f := range flags {
 		if !slices.Contains(f.Names(), name) {

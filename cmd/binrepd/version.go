@@ -33,7 +33,7 @@ func printVersion(c *cli.Context) error {
 	return nil
 }
 
-// buildVersion returns what the linker was told, else what the Go command recorded.
+// buildVersion returns version and revision from the linker, or else those that the Go command recorded.
 func buildVersion() (v, rev string) {
 	v, rev = version, commit
 	info, ok := debug.ReadBuildInfo()

@@ -165,7 +165,7 @@ func TestRestores(t *testing.T) {
 	c.StateDir = filepath.Join(t.TempDir(), "state")
 	a := start(t, c)
 	a.feed(calls)
-	if other, err := Open(t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), "--state-dir ") {
+	if other, err := Open(t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), "--state-dir: ") {
 		t.Errorf("a second appliance with that folder: %v, %v", other, err)
 	}
 	path := filepath.Join(t.TempDir(), "file")
