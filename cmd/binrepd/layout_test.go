@@ -130,6 +130,15 @@ var imports = map[string][]string{
 	// Doctor attaches the XDP program for a moment, and judges the rings of a running appliance.
 	"userspace/watch/doctor": {"userspace/watch/control", "userspace/watch/tuning", "userspace/in/socket", "bpf"},
 
+	// The appliance composes everything but the command line.
+	"userspace/appliance": {
+		"bpf", "dialog", "userspace/host/folder", "userspace/host/hostport",
+		"userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/gate", "userspace/in/thread",
+		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
+		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
+		"userspace/watch/tuning",
+	},
+
 	// The bench measures everything, with made-up traffic.
 	"userspace/bench": {
 		"bpf", "dialog", "userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/thread",
