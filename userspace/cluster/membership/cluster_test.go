@@ -133,8 +133,8 @@ func (n *net) wantUp(nodes ...int32) {
 	}
 }
 
-// TestClusterOfMachines: five nodes, of which each but the first knows only the first, find each other. One is restarted and
-// is seen to be; one goes away and comes back.
+// TestClusterOfMachines: five nodes, of which each but the first knows only the first, find each other. One is
+// restarted and is seen to be; one goes away and comes back.
 func TestClusterOfMachines(t *testing.T) {
 	for _, links := range [...]bool{false, true} {
 		n := &net{t: t, now: began, machines: map[int32]*membership.Machine{}, random: 88172645463325252, seen: map[int32][]membership.Event{}}

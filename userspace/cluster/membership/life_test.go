@@ -107,7 +107,8 @@ func TestNewLife(t *testing.T) {
 	}
 }
 
-// TestGaps has the signs that a node took its link to us for broken. Nothing else tells of packets that it didn't send.
+// TestGaps has the signs that a node took its link to us for broken. Nothing else tells of packets that it didn't
+// send.
 func TestGaps(t *testing.T) {
 	at := int32(began.Unix())
 	topology := func(seq int32) *bin2.Topology {

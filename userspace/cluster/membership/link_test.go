@@ -274,7 +274,8 @@ func TestNudge(t *testing.T) {
 	}
 }
 
-// TestStoppedProcess: when this process was stopped for a while, answers may wait to be read, so no link is lost for it.
+// TestStoppedProcess: when this process was stopped for a while, answers may wait to be read, so no link is lost
+// for it.
 func TestStoppedProcess(t *testing.T) {
 	w := newWorld(t, config())
 	w.up(1)

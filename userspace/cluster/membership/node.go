@@ -80,7 +80,8 @@ type node struct {
 	// capsSent is the dialect in which ours were sent to the node.
 	capsSent   bin2.Dialect
 	neighbours []int32
-	// linksKnown is the number of the last link update that neighbours takes into account: noLinks if nothing was told.
+	// linksKnown is the number of the last link update that neighbours takes into account: noLinks if nothing was
+	// told.
 	linksKnown int32
 }
 

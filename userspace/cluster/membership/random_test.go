@@ -2,9 +2,9 @@ package membership_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,8 +13,8 @@ import (
 	"binrepd/userspace/wire/bin2/bin2test"
 )
 
-// script feeds a machine with operations that bytes choose, and checks after each that nothing is wrong with it. When the
-// bytes are used up it returns.
+// script feeds a machine with operations that bytes choose, and checks after each that nothing is wrong with it.
+// When the bytes are used up it returns.
 type script struct {
 	*world
 	bytes []byte
@@ -203,18 +203,10 @@ func (s *script) check() {
 		if len(slices.Compact(sorted)) != len(n.Neighbours) {
 			s.t.Fatalf("node %d has the neighbours %v", n.Node, n.Neighbours)
 		}
-		if (n.LinkState == membership.Up && n.State == "enabled") != (n.NextHop == itoa(n.Node)) {
+		if (n.LinkState == membership.Up && n.State == "enabled") != (n.NextHop == strconv.Itoa(int(n.Node))) {
 			s.t.Fatalf("node %d is %s, %s, next hop %s", n.Node, n.LinkState, n.State, n.NextHop)
 		}
 	}
-	if _, err := json.Marshal(status); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func itoa(n int32) string {
-	text, _ := json.Marshal(n)
-	return string(text)
 }
 
 func run(t testing.TB, input []byte, steps int) {
@@ -235,13 +227,13 @@ func run(t testing.TB, input []byte, steps int) {
 
 // TestRandomOperations runs many long scripts.
 func TestRandomOperations(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 7))
-		input := make([]byte, 40_000)
+		input := make([]byte, 20_000)
 		for i := range input {
 			input[i] = byte(random.Uint32())
 		}
-		run(t, input, 3000)
+		run(t, input, 1500)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}

@@ -38,8 +38,8 @@ type truth map[string]struct {
 	Tags []map[string]any `json:"clusterer_list_shtags"`
 }
 
-// TestReplay feeds a machine what a member of a real cluster received, and answers its pings as the nodes would have done.
-// At the end it knows of each node what the node itself said.
+// TestReplay feeds a machine what a member of a real cluster received, and answers its pings as the nodes would
+// have done. At the end it knows of each node what the node itself said.
 func TestReplay(t *testing.T) {
 	for _, c := range bin2test.Captures(t) {
 		t.Run(c.Name, func(t *testing.T) {

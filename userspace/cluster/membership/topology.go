@@ -155,8 +155,8 @@ func (m *Machine) topology(now time.Time, n *node, p bin2.Packet, out *Output, o
 	m.passOn(now, p, msg.Path, out)
 }
 
-// meet learns a node from an entry that describes it. The message as a whole is right, so a node that can't be learned is
-// counted and the rest of the message taken.
+// meet learns a node from an entry that describes it. The message as a whole is right, so a node that can't be
+// learned is counted and the rest of the message taken.
 func (m *Machine) meet(now time.Time, e *bin2.NodeEntry, out *Output) {
 	if e.ID == m.config.Node || !e.Described || !m.config.Learn || m.find(e.ID) != nil {
 		return
