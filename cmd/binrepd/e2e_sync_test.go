@@ -112,11 +112,18 @@ func TestSyncToOpenSIPS(t *testing.T) {
 	if summary := <-done; summary.Changes == 0 || summary.Passes != 1 {
 		t.Errorf("summary: %+v", summary)
 	}
-	compareWithModel(t, d, model, 0)
+	compareWithModel(t, d, model)
 }
 
-// compareWithModel compares by key; at most missing dialogs may be absent from the standby.
-func compareWithModel(t *testing.T, d *daemon, model *opensipstest.Process, missing int) {
+// compareWithModel compares by key. The standby must have every dialog.
+func compareWithModel(t *testing.T, d *daemon, model *opensipstest.Process) {
+	t.Helper()
+	compareWithin(t, d, model, func(uint64) int { return 0 })
+}
+
+// compareWithin compares by key. may tells how many dialogs may be absent from the standby, by the number of packets that it
+// received.
+func compareWithin(t *testing.T, d *daemon, model *opensipstest.Process, may func(received uint64) int) {
 	t.Helper()
 	want := map[string]bool{}
 	if err := d.client.Dialogs(context.Background(), control.Filter{}, func(line []byte) error {
@@ -145,6 +152,8 @@ func compareWithModel(t *testing.T, d *daemon, model *opensipstest.Process, miss
 				extra++
 			}
 		}
+		counts := report.Statistics
+		missing := may(uint64(counts.CreateReceived) + uint64(counts.UpdateReceived) + uint64(counts.DeleteReceived))
 		return lacking <= missing && extra <= missing
 	})
 	if report.Faults != (opensipstest.Faults{}) {
@@ -157,7 +166,8 @@ func compareWithModel(t *testing.T, d *daemon, model *opensipstest.Process, miss
 	}
 }
 
-// TestSyncOverALossyPath: of 20,000 dialogs over a path that loses 2 %, two passes leave less than 0.1 % missing.
+// TestSyncOverALossyPath: of 20,000 dialogs over a path that loses a share p of the packets, two passes leave about p² missing. The
+// path loses 2 %, and the standby's socket more where the machine is busy, so that the share is measured.
 func TestSyncOverALossyPath(t *testing.T) {
 	world := newChain(t)
 	d := world.startFirst(t, "--xdp", "off")
@@ -171,7 +181,10 @@ func TestSyncOverALossyPath(t *testing.T) {
 	if s.Passes != 2 || s.Dialogs != dialogs || s.Packets != 2*dialogs || s.Unmatched != 0 {
 		t.Errorf("summary: %+v", s)
 	}
-	compareWithModel(t, d, model, dialogs/1000)
+	compareWithin(t, d, model, func(received uint64) int {
+		lost := 1 - float64(received)/(2*dialogs)
+		return int(2*lost*lost*dialogs) + dialogs/2000 // twice what chance leaves, and a few more for its variance
+	})
 }
 
 // loseOneIn makes an interface drop one frame in n, chosen by chance. Not every kernel has netem.
