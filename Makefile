@@ -1,6 +1,9 @@
 # All commands for work with this repository. `make help` lists them.
 
-GO       ?= go
+# A Go that can build this module. deploy/setup/go finds it, or fetches it where the system's is too old. It runs once, when needed.
+ifeq ($(origin GO),undefined)
+GO = $(eval GO := $(or $(shell deploy/setup/go),$(error no Go to build with)))$(GO)
+endif
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 FUZZTIME ?= 30s
@@ -29,16 +32,18 @@ build: ## build ./binrepd, a static binary; needs Go only
 # other packages run in parallel. Only the race detector needs cgo, and so gcc. With atexit_sleep_ms=0 it doesn't sleep for
 # a second at the end of each process.
 KERNELTEST = {{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "binrepd/bpf/bpftest"}}{{$$p}} {{end}}{{end}}{{range .XTestImports}}{{if eq . "binrepd/bpf/bpftest"}}{{$$p}} {{end}}{{end}}
-RACETEST   = CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 15m
+# Tests run `go` themselves: they find this one first.
+RACETEST   = PATH="$(dir $(GO)):$$PATH" CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 15m
 test: ## go vet and all tests with the race detector; as root the kernel tests, too
+	@command -v gcc >/dev/null || deploy/setup/packages gcc libc6-dev # for the race detector
 	$(GO) vet ./...
 	@set -e; kernel=$$($(GO) list -f '$(KERNELTEST)' ./... | tr ' ' '\n' | sort -u); \
 	others=$$($(GO) list ./... | grep -vxF "$$kernel"); set -x; \
 	$(RACETEST) $(TESTFLAGS) $$others; \
 	$(RACETEST) -p 1 $(TESTFLAGS) $$kernel
 
-demo: build ## show the appliance at work: as root over XDP in namespaces, else on loopback
-	$(GO) run ./deploy/demo
+demo: build ## show the appliance at work: as root over XDP in namespaces, else on loopback; KEEP=1 leaves it running
+	$(GO) run ./deploy/demo $(if $(KEEP),-keep)
 
 # The compiler's version affects the result, so exactly these packages are required.
 generate: ## rebuild the BPF object and its Go bindings (bpf/gen.go)

@@ -29,16 +29,17 @@ const patience = 20 * time.Second
 
 func main() {
 	program := flag.String("binrepd", "./binrepd", "the program to show")
+	stay := flag.Bool("keep", false, "leave the appliance running, with its page, until Ctrl-C")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := demo(ctx, *program); err != nil {
+	if err := demo(ctx, *program, *stay); err != nil {
 		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func demo(ctx context.Context, program string) error {
+func demo(ctx context.Context, program string, stay bool) error {
 	program, err := filepath.Abs(program)
 	if err != nil {
 		return err
@@ -49,11 +50,11 @@ func demo(ctx context.Context, program string) error {
 	}
 	defer os.RemoveAll(dir)
 
-	p, err := newPlace()
+	p, err := newPlace(stay)
 	if err != nil {
 		return err
 	}
-	defer p.proxy.Close()
+	defer p.close()
 	say("%s", p.story)
 
 	// Not the default, /run/binrepd/control.sock, because a real appliance on this host may use that.
@@ -61,7 +62,7 @@ func demo(ctx context.Context, program string) error {
 	if err := os.Setenv("BINREPD_CONTROL", socket); err != nil {
 		return err
 	}
-	appliance, err := start(ctx, program, append(p.flags, "--listen", p.listen.String(), "--metrics", "off"))
+	appliance, err := start(ctx, program, append(p.flags, "--listen", p.listen.String()))
 	if err != nil {
 		return err
 	}
@@ -93,11 +94,19 @@ func demo(ctx context.Context, program string) error {
 		return err
 	}
 
-	say("Stop it: it processes what is still waiting and prints the final account.")
-	if err := appliance.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
+	if stay {
+		if err := keep(ctx, p, proxy, socket, program); err != nil {
+			return err
+		}
 	}
-	if err := appliance.Wait(); err != nil {
+
+	say("Stop it: it processes what is still waiting and prints the final account.")
+	if ctx.Err() == nil { // else it has been told already, and a second signal would end it at once
+		if err := appliance.Process.Signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+	}
+	if err := appliance.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("binrepd run: %w", err)
 	}
 	say("Done; nothing is left behind.")
@@ -141,6 +150,7 @@ func check(ctx context.Context, client *control.Client, proxy *bin1test.Proxy) e
 func start(ctx context.Context, program string, args []string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, program, append([]string{"run"}, args...)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the demo, which then stops the appliance
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	fmt.Printf("$ binrepd %s &\n", strings.Join(cmd.Args[1:], " "))
 	if err := cmd.Start(); err != nil {
