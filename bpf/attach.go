@@ -84,6 +84,9 @@ func (a *Attachment) leave() error { return a.link.Close() }
 // Attach attaches the program to the interface with this index, in the network namespace of the calling thread. The
 // error may be a ForeignProgramError, a PermissionError or an UnsupportedError.
 func (p *Program) Attach(index int, mode Mode) (*Attachment, error) {
+	if err := p.Commit(); err != nil {
+		return nil, err
+	}
 	if p.config.Pin != nil {
 		return p.config.Pin.attach(p.objects.Binrepd, index, mode)
 	}

@@ -86,8 +86,11 @@ func situationOf(dev netlink.Link) situation {
 func isUp(dev netlink.Link) bool { return dev.Attrs().RawFlags&unix.IFF_UP != 0 }
 
 // Follow attaches p to the interfaces and keeps it there until Close. It works in the network namespace of the calling
-// thread. If it can't attach to an interface, that is not an error here; States reports it.
+// thread. It calls Program.Commit first. If it can't attach to an interface, that is not an error here; States reports it.
 func Follow(p *Program, cfg FollowConfig) (*Follower, error) {
+	if err := p.Commit(); err != nil {
+		return nil, err
+	}
 	f := &Follower{
 		program: p, config: cfg, log: cfg.Logger,
 		done:        make(chan struct{}),

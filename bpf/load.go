@@ -44,6 +44,9 @@ type Program struct {
 	tally     *ebpf.Map  // nil without Pin
 	before    Counters   // what earlier processes have accounted for
 	allowing  sync.Mutex // held during a change of the list of allowed sources
+
+	committing sync.Mutex
+	committed  bool
 }
 
 // Load checks cfg, makes the rings and loads the program. The program is not attached yet. The error may be a

@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,9 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"binrepd/userspace/host/folder"
@@ -19,9 +18,11 @@ import (
 
 // Pin is a folder of a BPF filesystem in which rings, counters and attachments outlive the process. While no process
 // reads the rings, the program goes on filling them. The next process takes over what it finds there if it fits its own
-// configuration. It loads its own program, which then replaces the old one on every interface in one step.
+// configuration. It loads its own program, which then replaces the old one on every interface in one step. Contents that
+// don't fit stay as they are, and in use, until Program.Commit replaces them.
 //
-//	meta      the description: layout, steering key, rings, listen addresses; and marks of what was saved
+//	meta      the description: layout, steering key, rings, listen addresses; marks of what was saved; and which
+//	          programs fill the rings
 //	rings, ring_0, ...   sleepers   verdicts
 //	tally     how many records of each ring have been consumed, by listener (see Tally)
 //	link_2    the attachment to the interface with index 2; it keeps the program and all its other maps alive
@@ -32,7 +33,21 @@ type Pin struct {
 	lock   *os.File
 	meta   *ebpf.Map // the pinned meta map, for marks
 	found  *found
+	next   *pinned // what Commit is to put into the folder
 	reason string
+
+	discarded uint64 // see Discarded
+	uncounted bool
+
+	// step is nil, or a test's function that is called after each step of Commit. An error ends Commit there and then, as
+	// the death of the process would.
+	step func() error
+}
+
+// pinned is a set of new maps by name, with their description. The program owns maps, and Pin owns meta.
+type pinned struct {
+	meta *ebpf.Map
+	maps map[string]*ebpf.Map
 }
 
 // found is existing state that fits.
@@ -60,7 +75,7 @@ func (e *NotBPFError) Error() string {
 }
 
 // OpenPin opens and locks the folder, and checks whether its contents fit cfg. It makes the folder if only the last
-// part of the path is missing. Contents that don't fit stay until Load replaces them.
+// part of the path is missing. Contents that don't fit stay until Program.Commit replaces them.
 func OpenPin(dir string, cfg Config) (*Pin, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -182,7 +197,7 @@ func (p *Pin) find(want meta) (_ *found, err error) {
 			return f, err
 		}
 	}
-	return f, nil
+	return f, p.checkPrograms(f.maps[pinMeta])
 }
 
 func ringName(i int) string { return fmt.Sprintf("%s%d", pinRing, i) }
@@ -203,30 +218,6 @@ func (p *Pin) replacements() map[string]*ebpf.Map {
 		r[name] = p.found.maps[name]
 	}
 	return r
-}
-
-// put pins new maps in place of old ones. Meta is removed first and pinned last. So if the process dies in between, it
-// leaves nothing that looks complete.
-func (p *Pin) put(m meta, maps map[string]*ebpf.Map) error {
-	err := p.clearMaps()
-	if err != nil {
-		return err
-	}
-	metaMap, err := newMetaMap(m)
-	if err != nil {
-		return err
-	}
-	for name, one := range maps {
-		err = errors.Join(err, one.Pin(filepath.Join(p.dir, name)))
-	}
-	if err == nil {
-		err = metaMap.Pin(filepath.Join(p.dir, pinMeta))
-	}
-	if err != nil {
-		return errors.Join(permission("pin in "+p.dir, err), metaMap.Close())
-	}
-	p.meta = metaMap
-	return nil
 }
 
 // names lists the files of Pin in the folder: attachments first, and meta before the other maps.
@@ -254,28 +245,44 @@ func (p *Pin) any() bool {
 	return err == nil && len(links)+len(maps) > 0
 }
 
-func (p *Pin) clearMaps() error {
-	_, maps, err := p.names()
-	if err != nil {
-		return err
-	}
-	return p.remove(maps)
-}
-
-// clear removes all files of Pin.
+// clear ends the attachments and removes all files of Pin. It returns the names of what it removed.
 func (p *Pin) clear() ([]string, error) {
 	links, maps, err := p.names()
 	if err != nil {
 		return nil, err
 	}
-	all := append(links, maps...)
-	return all, p.remove(all)
+	err = p.detach(links)
+	return append(links, maps...), errors.Join(err, p.remove(maps))
 }
 
-// Clear removes everything that Pin put into the folder. Attachments end.
+// Clear ends the attachments and removes everything that Pin put into the folder. What waited in the rings is lost;
+// Discarded counts it.
 func (p *Pin) Clear() error {
-	_, err := p.clear()
-	return err
+	links, _, err := p.names()
+	if err != nil {
+		return err
+	}
+	err = p.detach(links)
+	p.countWaiting()
+	_, e := p.clear()
+	return errors.Join(err, e)
+}
+
+// detach ends these attachments. Their programs take no more frames when it returns: removing a pin ends the attachment
+// only a while later.
+func (p *Pin) detach(links []string) error {
+	var errs []error
+	for _, name := range links {
+		path := filepath.Join(p.dir, name)
+		if l, err := link.LoadPinnedLink(path, nil); err == nil {
+			if err := l.Detach(); err != nil && !errors.Is(err, unix.ENOLINK) { // ENOLINK: its interface is gone
+				errs = append(errs, permission("detach "+path, err))
+			}
+			errs = append(errs, l.Close())
+		}
+		errs = append(errs, os.Remove(path))
+	}
+	return errors.Join(errs...)
 }
 
 func (p *Pin) remove(names []string) error {
@@ -294,41 +301,10 @@ func (p *Pin) Close() error {
 	var err error
 	if p.found != nil {
 		err = p.found.close() // includes meta
-	} else if p.meta != nil {
-		err = p.meta.Close()
+	} else if p.next != nil {
+		err = p.next.meta.Close()
 	}
 	err = errors.Join(err, p.lock.Close())
 	p.lock = nil
 	return err
-}
-
-// Mark records, in one of two places, which state a saved table has: it was saved at this time, it includes the first
-// consumed records of all rings together, and overflows frames had found their ring full by then (Program.Overflows).
-func (p *Pin) Mark(place int, saved time.Time, consumed, overflows uint64) error {
-	if p.meta == nil {
-		return nil
-	}
-	value := make([]byte, metaSize)
-	for i, n := range [...]uint64{uint64(saved.UnixNano()), consumed, overflows} {
-		binary.NativeEndian.PutUint64(value[8*i:], n)
-	}
-	if err := p.meta.Put(uint32(1+place&1), value); err != nil {
-		return fmt.Errorf("mark what is saved: %w", err)
-	}
-	return nil
-}
-
-// Marked returns the mark of the table saved at this time: how many records it includes, and how many frames had found
-// their ring full.
-func (p *Pin) Marked(saved time.Time) (consumed, overflows uint64, ok bool) {
-	if p.meta == nil {
-		return 0, 0, false
-	}
-	for place := range uint32(2) {
-		value, err := p.meta.LookupBytes(1 + place)
-		if err == nil && len(value) >= 24 && int64(binary.NativeEndian.Uint64(value)) == saved.UnixNano() {
-			return binary.NativeEndian.Uint64(value[8:]), binary.NativeEndian.Uint64(value[16:]), true
-		}
-	}
-	return 0, 0, false
 }

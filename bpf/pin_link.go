@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 func linkName(index int) string { return fmt.Sprintf("%s%d", pinLink, index) }
@@ -51,7 +52,12 @@ func adopt(path string, program *ebpf.Program, index int, mode Mode) (*Attachmen
 			return a, nil
 		}
 	}
-	return nil, errors.Join(os.Remove(path), l.Close())
+	// Removing the pin would end the attachment only a while later, and nothing else can be attached until then.
+	err = l.Detach()
+	if errors.Is(err, unix.ENOLINK) { // its interface is gone
+		err = nil
+	}
+	return nil, errors.Join(err, os.Remove(path), l.Close())
 }
 
 // attachedBy returns the mode in which l has its program on the interface with this index, in the network namespace of
@@ -82,5 +88,5 @@ func (p *Pin) keep(indexes []int) ([]string, error) {
 	links = slices.DeleteFunc(links, func(name string) bool {
 		return slices.ContainsFunc(indexes, func(i int) bool { return name == linkName(i) })
 	})
-	return links, p.remove(links)
+	return links, p.detach(links)
 }

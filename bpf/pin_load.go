@@ -25,7 +25,7 @@ func (p *Program) assign(spec *ebpf.CollectionSpec) error {
 	return explain(spec.LoadAndAssign(&p.objects, nil))
 }
 
-// pin makes the tally and pins the new maps.
+// pin makes the tally and readies the new maps for Commit.
 func (p *Program) pin() (err error) {
 	pin := p.config.Pin
 	if pin == nil {
@@ -40,7 +40,12 @@ func (p *Program) pin() (err error) {
 	for i, r := range p.rings {
 		maps[ringName(i)] = r
 	}
-	return pin.put(newMeta(p.config), maps)
+	meta, err := newMetaMap(newMeta(p.config))
+	if err != nil {
+		return permission("make description for pins", err)
+	}
+	pin.next, pin.meta = &pinned{meta: meta, maps: maps}, meta
+	return nil
 }
 
 // adopt takes over the rings. It also computes which part of the counters an earlier process has accounted for: all

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,12 +16,15 @@ import (
 )
 
 // metaSize is the size of an entry of the meta map: the longest description, with a margin. Entry 0 is the length of
-// the description as a u32, followed by the description as JSON. The other entries are marks: a time and two numbers,
-// u64 each.
+// the description as a u32, followed by the description as JSON. Entries 1 and 2 are marks: a time and two numbers, u64
+// each. The last entry names the programs that fill the rings (putPrograms).
 const (
-	metaSize    = 2048
-	metaEntries = 3
+	metaSize     = 2048
+	metaPrograms = 3
+	metaEntries  = 4
 )
+
+var errMeta = errors.New("it is damaged")
 
 // meta describes the pinned state. A process takes over state that has the description of what it would make itself.
 // Only the steering key may differ.
@@ -88,7 +92,7 @@ func readMeta(from *ebpf.Map) (m meta, err error) {
 	}
 	size := binary.NativeEndian.Uint32(value)
 	if size > metaSize-4 {
-		return m, fmt.Errorf("%s: damaged", pinMeta)
+		return m, fmt.Errorf("%s: %w", pinMeta, errMeta)
 	}
 	if err := json.Unmarshal(value[4:4+size], &m); err != nil {
 		return m, fmt.Errorf("%s: %w", pinMeta, err)

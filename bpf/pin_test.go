@@ -33,6 +33,9 @@ func openPin(t *testing.T, dir string, cfg bpf.Config) (*bpf.Pin, *bpf.Program, 
 	if err != nil {
 		t.Fatalf("%+v", errors.Join(err, pin.Close()))
 	}
+	if err := p.Commit(); err != nil {
+		t.Fatal(errors.Join(err, p.Close(), pin.Close()))
+	}
 	end := func() {
 		if err := errors.Join(p.Close(), pin.Close()); err != nil {
 			t.Error(err)

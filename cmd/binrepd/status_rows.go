@@ -21,7 +21,12 @@ func survivalRows(row func(name, format string, args ...any), s *control.Status,
 				text += fmt.Sprintf(" and %d that found the rings full", p.Overflowed)
 			}
 		case p.Reason != "":
-			text = "; replaced what was there: " + p.Reason
+			text = "; replaced what was there: " + p.Reason + "; lost "
+			if p.Discarded == nil {
+				text += "an unknown number of events that waited"
+			} else {
+				text += fmt.Sprintf("%d events that waited", *p.Discarded)
+			}
 		}
 		row("pinned", "%s%s", p.Dir, text)
 	}

@@ -68,7 +68,9 @@ func TestSurvivalRows(t *testing.T) {
 			"pinned /p; took over 7 waiting events, lost at most 3 that were not saved"},
 		{control.Status{Pin: &control.PinStatus{Dir: "/p", Adopted: true, Waited: 7, Overflowed: 4}},
 			"pinned /p; took over 7 waiting events, lost at most 0 that were not saved and 4 that found the rings full"},
-		{control.Status{Pin: &control.PinStatus{Dir: "/p", Reason: "it has 2 rings"}}, "pinned /p; replaced what was there: it has 2 rings"},
+		{control.Status{Pin: &control.PinStatus{Dir: "/p", Reason: "it has 2 rings"}}, "pinned /p; replaced what was there: it has 2 rings; lost an unknown number of events that waited"},
+		{control.Status{Pin: &control.PinStatus{Dir: "/p", Reason: "it has 2 rings", Discarded: new(uint64)}},
+			"pinned /p; replaced what was there: it has 2 rings; lost 0 events that waited"},
 		{control.Status{State: &control.StateStatus{Dir: "/s"}}, "saved state /s: not saved yet"},
 		{control.Status{Started: now, State: &control.StateStatus{
 			Dir: "/s", Saved: now.Add(-5 * time.Second), SavedDialogs: 9, SavedBytes: 2048, SaveSeconds: 0.5, Error: "no space left on device",
@@ -96,7 +98,8 @@ func TestSurvivalRows(t *testing.T) {
 	}
 }
 
-// TestPinReplaced starts with other rings than those that are pinned: it says that it replaces them, and works.
+// TestPinReplaced starts with other rings than those that are pinned: it says that it replaces them and how many events
+// waited in them, and works. With --xdp off, nothing stays attached.
 func TestPinReplaced(t *testing.T) {
 	bpftest.RequireKernel(t)
 	p := newPair(t)
@@ -106,20 +109,33 @@ func TestPinReplaced(t *testing.T) {
 		t.Errorf("unpin while in use: %v, %s", err, out)
 	}
 	d.kill()
+	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
+	for range 2 {
+		if _, err := conn.Write([]byte("P4CK no packet at all, but taken")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d = survivor(t, p, "", pins, states, "--ring-size", "2MiB")
 	st := d.status()
-	if st.Pin.Adopted || !strings.Contains(st.Pin.Reason, "bytes") || !strings.Contains(d.log.String(), "is replaced") {
+	if st.Pin.Adopted || !strings.Contains(st.Pin.Reason, "bytes") || !strings.Contains(d.log.String(), "will be replaced") ||
+		st.Pin.Discarded == nil || *st.Pin.Discarded != 2 {
 		t.Errorf("%+v", st.Pin)
 	}
-	conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
 	if _, err := conn.Write([]byte("P4CK no packet at all, but counted")); err != nil {
 		t.Fatal(err)
 	}
 	if st := d.settle(1); st.Listeners[0].Steered != 1 {
 		t.Errorf("%+v", st.Listeners)
 	}
+	d.kill()
+	d = survivor(t, p, "", pins, states, "--xdp", "off")
+	if _, err := conn.Write([]byte("P4CK no packet at all, but counted")); err != nil {
+		t.Fatal(err)
+	}
+	if st := d.settle(1); st.Listeners[0].Socket != 1 || p.appliance.Attached("bin0") {
+		t.Errorf("--xdp off: %+v", st.Listeners)
+	}
 	d.stop()
-	checkUnpin(t, p, pins)
 }
 
 // TestUnpinReadsTheVariableOfRun: both mean the same folder.

@@ -23,8 +23,17 @@ func (in *input) attach(ctx context.Context) error {
 		mode = bpf.Generic
 	}
 	f, err := bpf.Follow(in.program, bpf.FollowConfig{Interfaces: in.config.Interfaces, Mode: mode, Logger: in.log})
+	if err != nil && in.config.XDP == XDPAuto {
+		// As when the program can't be loaded: an appliance with sockets is better than none.
+		in.noXDP = err
+		in.log.Warn("no XDP, plain sockets instead", "reason", err)
+		if in.pin != nil {
+			return in.pin.Clear()
+		}
+		return nil
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("--xdp %s: %w", in.config.XDP, err)
 	}
 	in.follower.Store(f)
 	if in.config.XDP == XDPAuto {

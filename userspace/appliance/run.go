@@ -39,6 +39,7 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 	if err := a.input.attach(ctx); err != nil {
 		return errors.Join(err, server.close())
 	}
+	a.discard()
 	if cfg.OwnProcess {
 		a.held.Store(a.dropPrivileges())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -19,16 +20,51 @@ func openPin(cfg *Config) (*bpf.Pin, error) {
 	}
 	if cfg.XDP == XDPOff { // no error: hosts with XDP and without it may share their settings
 		cfg.Log.Info("--pin has no effect: with --xdp off there are no rings to keep", "pin", cfg.Pin)
-		return nil, nil
+		return nil, unpin(cfg)
 	}
 	pin, err := bpf.OpenPin(cfg.Pin, bpf.Config{Rings: cfg.Rings, RingSize: cfg.RingSize, Listeners: cfg.Listen})
 	if err != nil {
 		return nil, fmt.Errorf("--pin: %w", err)
 	}
 	if pin.Reason() != "" {
-		cfg.Log.Warn("what is pinned doesn't fit and is replaced; what waits in its rings is lost", "pin", cfg.Pin, "reason", pin.Reason())
+		cfg.Log.Warn("what is pinned doesn't fit and will be replaced; what waits in its rings will be lost", "pin", cfg.Pin, "reason", pin.Reason())
 	}
 	return pin, nil
+}
+
+// unpin removes what an earlier process with XDP pinned. Its program would go on taking datagrams that no process reads.
+func unpin(cfg *Config) error {
+	removed, err := bpf.Unpin(cfg.Pin)
+	switch {
+	case errors.As(err, new(*bpf.NotBPFError)), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission) && len(removed) == 0:
+		return nil // there is nothing, or nothing that this process may look at
+	case err != nil:
+		return fmt.Errorf("--pin: %w", err)
+	case len(removed) > 0:
+		cfg.Log.Warn("removed rings and attachments of an earlier process; what waited in the rings is lost", "pin", cfg.Pin, "removed", removed)
+	}
+	return nil
+}
+
+// discard notes in the status how much waited in rings that didn't fit and were replaced.
+func (a *Appliance) discard() {
+	pin, status := a.input.pin, a.pin.Load()
+	if pin == nil || status == nil {
+		return
+	}
+	n, known := pin.Discarded()
+	now := *status
+	now.Discarded = nil
+	switch {
+	case !known:
+		a.log.Warn("events are lost that waited in rings which didn't fit; their number can't be told")
+	case n > 0:
+		a.log.Warn("events are lost that waited in rings which didn't fit", "number", n)
+	}
+	if known {
+		now.Discarded = &n
+	}
+	a.pin.Store(&now)
 }
 
 // takenOver notes how much waits in rings of an earlier process.

@@ -35,6 +35,9 @@ func begin(t *testing.T, dir string) *process {
 	if p.program, err = bpf.Load(cfg); err != nil {
 		t.Fatalf("%+v", errors.Join(err, pin.Close()))
 	}
+	if err := p.program.Commit(); err != nil {
+		t.Fatal(errors.Join(err, p.program.Close(), pin.Close()))
+	}
 	if p.source, err = ring.Open(p.program, 0, ring.Config{}); err != nil {
 		t.Fatal(errors.Join(err, p.program.Close(), pin.Close()))
 	}

@@ -16,6 +16,9 @@ type PinStatus struct {
 	// Overflowed is the maximum number of datagrams since that save that found their ring full and that no process has
 	// now. They went to sockets, which don't outlive a process, or came when there were no sockets.
 	Overflowed uint64 `json:"overflowed"`
+	// Discarded is the number of records that waited in rings which didn't fit and were replaced. These datagrams are lost.
+	// It is null if their number can't be told.
+	Discarded *uint64 `json:"discarded"`
 }
 
 // StateStatus is the state of the table on disk.
