@@ -33,9 +33,21 @@ type binrepdBucket struct {
 	Refused uint64
 }
 
+type binrepdCopied struct {
+	_       structs.HostLayout
+	Payload [9304]uint8
+}
+
 type binrepdCounters struct {
 	_      structs.HostLayout
-	Frames [14]uint64
+	Frames [17]uint64
+}
+
+type binrepdHome struct {
+	_         structs.HostLayout
+	Interface uint32
+	Tags      uint32
+	Addr      [16]uint8
 }
 
 type binrepdLimit uint32
@@ -44,6 +56,8 @@ const (
 	binrepdLimitMAX_RINGS     binrepdLimit = 16
 	binrepdLimitMAX_LISTENERS binrepdLimit = 16
 	binrepdLimitMAX_ADDRESSES binrepdLimit = 4096
+	binrepdLimitMAX_STATIONS  binrepdLimit = 64
+	binrepdLimitMAX_HOMES     binrepdLimit = 4096
 	binrepdLimitMAX_KEY       binrepdLimit = 256
 	binrepdLimitMIN_PAYLOAD   binrepdLimit = 18
 	binrepdLimitMAX_PAYLOAD   binrepdLimit = 9232
@@ -94,6 +108,13 @@ type binrepdSource struct {
 	Addr [16]uint8
 }
 
+type binrepdStation struct {
+	_         structs.HostLayout
+	Interface uint32
+	Tags      uint32
+	Mac       uint64
+}
+
 type binrepdVerdict uint32
 
 const (
@@ -111,7 +132,10 @@ const (
 	binrepdVerdictVERDICT_FAULT        binrepdVerdict = 11
 	binrepdVerdictVERDICT_DENIED       binrepdVerdict = 12
 	binrepdVerdictVERDICT_RATE_LIMITED binrepdVerdict = 13
-	binrepdVerdictVERDICTS             binrepdVerdict = 14
+	binrepdVerdictVERDICT_OTHER_VLAN   binrepdVerdict = 14
+	binrepdVerdictVERDICT_OTHER_MAC    binrepdVerdict = 15
+	binrepdVerdictVERDICT_MERGED       binrepdVerdict = 16
+	binrepdVerdictVERDICTS             binrepdVerdict = 17
 )
 
 // Names of all BPF objects in the ELF.
@@ -121,7 +145,10 @@ const (
 	binrepdMapAddresses     = "addresses"
 	binrepdMapAllowed       = "allowed"
 	binrepdMapBuckets       = "buckets"
+	binrepdMapCopies        = "copies"
 	binrepdMapDenied        = "denied"
+	binrepdMapHomes         = "homes"
+	binrepdMapOwn           = "own"
 	binrepdMapRings         = "rings"
 	binrepdMapScratches     = "scratches"
 	binrepdMapSleepers      = "sleepers"
@@ -132,11 +159,14 @@ const (
 	binrepdVarExportVerdict = "export_verdict"
 	binrepdVarGuarded       = "guarded"
 	binrepdVarListenPorts   = "listen_ports"
+	binrepdVarMayMerge      = "may_merge"
 	binrepdVarNamed         = "named"
 	binrepdVarNamedCount    = "named_count"
 	binrepdVarRateBurst     = "rate_burst"
 	binrepdVarRateInterval  = "rate_interval"
 	binrepdVarRingCount     = "ring_count"
+	binrepdVarStationCount  = "station_count"
+	binrepdVarStations      = "stations"
 	binrepdVarSteeringK0    = "steering_k0"
 	binrepdVarSteeringK1    = "steering_k1"
 	binrepdVarWildcardCount = "wildcard_count"
@@ -194,7 +224,10 @@ type binrepdMapSpecs struct {
 	Addresses *ebpf.MapSpec `ebpf:"addresses"`
 	Allowed   *ebpf.MapSpec `ebpf:"allowed"`
 	Buckets   *ebpf.MapSpec `ebpf:"buckets"`
+	Copies    *ebpf.MapSpec `ebpf:"copies"`
 	Denied    *ebpf.MapSpec `ebpf:"denied"`
+	Homes     *ebpf.MapSpec `ebpf:"homes"`
+	Own       *ebpf.MapSpec `ebpf:"own"`
 	Rings     *ebpf.MapSpec `ebpf:"rings"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Sleepers  *ebpf.MapSpec `ebpf:"sleepers"`
@@ -210,11 +243,14 @@ type binrepdVariableSpecs struct {
 	ExportVerdict *ebpf.VariableSpec `ebpf:"export_verdict"`
 	Guarded       *ebpf.VariableSpec `ebpf:"guarded"`
 	ListenPorts   *ebpf.VariableSpec `ebpf:"listen_ports"`
+	MayMerge      *ebpf.VariableSpec `ebpf:"may_merge"`
 	Named         *ebpf.VariableSpec `ebpf:"named"`
 	NamedCount    *ebpf.VariableSpec `ebpf:"named_count"`
 	RateBurst     *ebpf.VariableSpec `ebpf:"rate_burst"`
 	RateInterval  *ebpf.VariableSpec `ebpf:"rate_interval"`
 	RingCount     *ebpf.VariableSpec `ebpf:"ring_count"`
+	StationCount  *ebpf.VariableSpec `ebpf:"station_count"`
+	Stations      *ebpf.VariableSpec `ebpf:"stations"`
 	SteeringK0    *ebpf.VariableSpec `ebpf:"steering_k0"`
 	SteeringK1    *ebpf.VariableSpec `ebpf:"steering_k1"`
 	WildcardCount *ebpf.VariableSpec `ebpf:"wildcard_count"`
@@ -243,7 +279,10 @@ type binrepdMaps struct {
 	Addresses *ebpf.Map `ebpf:"addresses"`
 	Allowed   *ebpf.Map `ebpf:"allowed"`
 	Buckets   *ebpf.Map `ebpf:"buckets"`
+	Copies    *ebpf.Map `ebpf:"copies"`
 	Denied    *ebpf.Map `ebpf:"denied"`
+	Homes     *ebpf.Map `ebpf:"homes"`
+	Own       *ebpf.Map `ebpf:"own"`
 	Rings     *ebpf.Map `ebpf:"rings"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Sleepers  *ebpf.Map `ebpf:"sleepers"`
@@ -255,7 +294,10 @@ func (m *binrepdMaps) Close() error {
 		m.Addresses,
 		m.Allowed,
 		m.Buckets,
+		m.Copies,
 		m.Denied,
+		m.Homes,
+		m.Own,
 		m.Rings,
 		m.Scratches,
 		m.Sleepers,
@@ -272,11 +314,14 @@ type binrepdVariables struct {
 	ExportVerdict *ebpf.Variable `ebpf:"export_verdict"`
 	Guarded       *ebpf.Variable `ebpf:"guarded"`
 	ListenPorts   *ebpf.Variable `ebpf:"listen_ports"`
+	MayMerge      *ebpf.Variable `ebpf:"may_merge"`
 	Named         *ebpf.Variable `ebpf:"named"`
 	NamedCount    *ebpf.Variable `ebpf:"named_count"`
 	RateBurst     *ebpf.Variable `ebpf:"rate_burst"`
 	RateInterval  *ebpf.Variable `ebpf:"rate_interval"`
 	RingCount     *ebpf.Variable `ebpf:"ring_count"`
+	StationCount  *ebpf.Variable `ebpf:"station_count"`
+	Stations      *ebpf.Variable `ebpf:"stations"`
 	SteeringK0    *ebpf.Variable `ebpf:"steering_k0"`
 	SteeringK1    *ebpf.Variable `ebpf:"steering_k1"`
 	WildcardCount *ebpf.Variable `ebpf:"wildcard_count"`

@@ -13,14 +13,16 @@
 // which they apply.
 //
 // Netfilter and the routing rules don't see what the program takes. The program leaves to them what they would refuse
-// by address alone, such as 127.0.0.1 from outside. It checks the IPv4 header but not the UDP checksum: a BIN packet
+// by address alone: 127.0.0.1 or an address of this host as the source of a frame from outside, another host's
+// destination MAC address, the tag of a VLAN on which the listen address doesn't live. Follow tells the program the MAC
+// addresses and VLANs of the host (station.go). It checks the IPv4 header but not the UDP checksum: a BIN packet
 // has its own checksum.
 //
 // In generic mode the program sees frames after the kernel has merged them. This happens where UDP GRO is switched on
 // for an interface (rx-udp-gro-forwarding, off by default), or where a local sender uses UDP segmentation on lo.
-// Several datagrams then arrive as one. If that is too long for a ring, the kernel gets it and splits it; if not, the
-// checksum of BIN refuses it. Package socket uses UDP segmentation only for what is too long. Datagrams that arrive in
-// rings may overtake such a run, as they may overtake fragments.
+// Several datagrams then arrive as one. It is too long for a ring, or it has the marker of a packet more than once. The
+// program leaves it to the kernel, which splits it. Datagrams that arrive in rings may overtake such a run, as they may
+// overtake fragments.
 //
 // # Rings
 //
@@ -53,8 +55,9 @@
 //
 // The program is attached by a BPF link, which the kernel removes when its last descriptor is closed. So unless the
 // link is pinned, it ends with the process, however the process dies. A foreign XDP program is never replaced
-// (ForeignProgramError). Follow keeps the program on interfaces by name, across deletion and re-creation, and keeps the
-// addresses of wildcard listeners up to date.
+// (ForeignProgramError). Follow keeps the program on interfaces by name, across deletion and re-creation, or on those where
+// frames to the listen addresses come in. It keeps what the program knows of the host up to date. Errors that may pass,
+// such as too many open files, detach nothing; the follower tries again.
 //
 // # Outliving the process
 //

@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,21 +33,53 @@ func newEvents() (*events, error) {
 	return e, nil
 }
 
-// wait returns true after something has changed, and false after stop.
-func (e *events) wait() (bool, error) {
+// renew subscribes again, in place of a subscription that failed.
+func (e *events) renew() error {
+	fresh, err := newEvents()
+	if err != nil {
+		return err
+	}
+	err = errors.Join(unix.Close(e.socket), unix.Close(fresh.stopper))
+	e.socket = fresh.socket
+	return err
+}
+
+// wait returns when something has changed, and after the timeout if that is not 0. It returns false after stop.
+func (e *events) wait(timeout time.Duration) (goOn bool, err error) {
+	limit := -1
+	if timeout > 0 {
+		limit = int((timeout + time.Millisecond - 1) / time.Millisecond)
+	}
 	for {
 		fds := []unix.PollFd{{Fd: int32(e.socket), Events: unix.POLLIN}, {Fd: int32(e.stopper), Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
+		n, err := unix.Poll(fds, limit)
+		switch {
+		case errors.Is(err, unix.EINTR):
 			continue
-		} else if err != nil {
-			return false, fmt.Errorf("poll: %w", err)
-		}
-		if fds[1].Revents != 0 {
+		case err != nil:
+			return true, fmt.Errorf("poll: %w", err)
+		case fds[1].Revents != 0:
 			return false, nil
+		case n == 0:
+			return true, nil
 		}
 		changed, err := e.drain()
 		if changed || err != nil {
-			return changed, err
+			return true, err
+		}
+	}
+}
+
+// pause returns after the time, or false after stop. It doesn't look at the subscription.
+func (e *events) pause(d time.Duration) (goOn bool) {
+	for end := time.Now().Add(d); ; {
+		left := time.Until(end)
+		if left <= 0 {
+			return true
+		}
+		fds := []unix.PollFd{{Fd: int32(e.stopper), Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds, int(left/time.Millisecond)+1); err == nil && n > 0 {
+			return false
 		}
 	}
 }

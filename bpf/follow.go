@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -14,10 +14,16 @@ import (
 
 // FollowConfig says which interfaces to follow, and how.
 type FollowConfig struct {
-	// Interfaces by name. They need not exist yet.
+	// Interfaces by name or alternative name. They need not exist yet. Without any, the follower chooses those where frames
+	// to the listen addresses come in, and follows the addresses as they move: where XDP sees the frames to a VLAN or
+	// macvlan that has the address, that is the interface below it. For a wildcard it is every Ethernet interface that is
+	// up and has an address, but not lo.
 	Interfaces []string
 	// Mode is the mode to attach in.
 	Mode Mode
+	// Promiscuous takes frames whatever their destination MAC address and VLAN, as on the port of a switch that mirrors the
+	// traffic of another host.
+	Promiscuous bool
 	// Logger gets a line for each change; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -29,6 +35,8 @@ type InterfaceState struct {
 	Index int
 	// Up is true if the interface is administratively up. The program stays attached while it is down.
 	Up bool
+	// Carrier is true if the interface has a link.
+	Carrier bool
 	// Mode is the mode in force, Native or Generic. It is Auto while the program is not attached.
 	Mode Mode
 	// Err is why the program is not attached. If it is attached, Err is why native mode was tried and did not work.
@@ -39,9 +47,11 @@ type InterfaceState struct {
 // Attached reports whether the program is attached.
 func (s InterfaceState) Attached() bool { return s.Mode != Auto }
 
-// Follower keeps a program attached to interfaces as they come and go, and keeps its wildcard listeners expanded to the
-// addresses of the host. Netlink reports changes, so nothing is polled. After any change the follower compares the
-// actual state with the wanted state and corrects the differences.
+// Follower keeps a program attached to interfaces as they come and go, and keeps the program's knowledge of the host up to
+// date: the addresses for wildcard listeners, MAC addresses and VLANs. Netlink reports changes, so nothing is polled. After
+// any change the follower compares the actual state with the wanted state and corrects the differences. What fails for a
+// reason that may pass, such as too many open files, changes nothing and is tried again, first after 100 ms and at last every
+// 30 s.
 type Follower struct {
 	program *Program
 	config  FollowConfig
@@ -49,22 +59,47 @@ type Follower struct {
 	events  *events
 	done    chan struct{}
 
-	// Only the goroutine uses attachments and refusals. An attachment is nil where the program is not attached.
-	attachments []*Attachment
-	refusals    []refusal
+	// Only the goroutine uses these.
+	followed []*followed
+	choices  [][]int // by listener: the interfaces that were chosen last; nil if Config.Interfaces names them
+	failures int     // attempts in a row that failed to read the state of the host
 
-	mu     sync.Mutex
-	states []InterfaceState
-	left   bool // events is closed
-	failed error
+	mu      sync.Mutex
+	states  []InterfaceState
+	entries [][]string // see Entrances
+	trouble error
+	left    bool // events is closed
+	failed  error
+}
+
+// followed is an interface, and the program on it.
+type followed struct {
+	name       string // as in Config.Interfaces; empty if the follower chose the interface
+	index      int    // of an interface that the follower chose
+	attachment *Attachment
+	refusal    refusal
+	state      InterfaceState
+}
+
+// Times between two attempts at what failed.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// retryAfter returns how long to wait after so many failures in a row.
+func retryAfter(failures int) time.Duration {
+	return min(firstRetry<<min(failures-1, 16), lastRetry)
 }
 
 // refusal is why an attempt to attach failed, and the state of the interface at that time. While that state stays the
-// same there is no second attempt: some drivers announce a change with every attempt, and each announcement would cause
-// the next attempt.
+// same, no announcement causes a second attempt: some drivers announce a change with every attempt. Only time does, unless
+// the mode is not supported.
 type refusal struct {
-	err error
-	at  situation
+	err      error
+	at       situation
+	failures int       // in a row
+	again    time.Time // of the next attempt; zero: none
 }
 
 // situation holds those properties of an interface that can change the result of an attempt.
@@ -91,18 +126,15 @@ func Follow(p *Program, cfg FollowConfig) (*Follower, error) {
 	if err := p.Commit(); err != nil {
 		return nil, err
 	}
-	f := &Follower{
-		program: p, config: cfg, log: cfg.Logger,
-		done:        make(chan struct{}),
-		attachments: make([]*Attachment, len(cfg.Interfaces)),
-		refusals:    make([]refusal, len(cfg.Interfaces)),
-		states:      make([]InterfaceState, len(cfg.Interfaces)),
-	}
+	f := &Follower{program: p, config: cfg, log: cfg.Logger, done: make(chan struct{})}
 	if f.log == nil {
 		f.log = slog.Default()
 	}
-	for i, name := range cfg.Interfaces {
-		f.states[i] = InterfaceState{Name: name}
+	for _, name := range cfg.Interfaces {
+		f.followed = append(f.followed, &followed{name: name, state: InterfaceState{Name: name}})
+	}
+	if len(cfg.Interfaces) == 0 {
+		f.choices = make([][]int, len(p.config.Listeners))
 	}
 	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -117,11 +149,26 @@ func Follow(p *Program, cfg FollowConfig) (*Follower, error) {
 	return f, nil
 }
 
-// States returns the state of each interface, in the order of FollowConfig.Interfaces.
+// States returns the state of each interface, in the order of FollowConfig.Interfaces, or of the listen addresses.
 func (f *Follower) States() []InterfaceState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]InterfaceState(nil), f.states...)
+}
+
+// Trouble returns why the state of the host can't be read at present, or nil. Attachments stay, and the follower tries again.
+func (f *Follower) Trouble() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.trouble
+}
+
+// Entrances returns, for each listen address, the names of the interfaces where XDP would see the frames to it. They are the
+// ones to follow. It is empty for an address that no interface has, or that none with Ethernet has.
+func (f *Follower) Entrances() [][]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([][]string(nil), f.entries...)
 }
 
 // Close detaches the program from all interfaces, except where it is pinned, and ends the follower. It is idempotent.
@@ -162,21 +209,29 @@ func (f *Follower) run(home int, ready chan<- error) {
 		ready <- err
 		return
 	}
-	f.look()
-	f.keep()
+	again := f.look()
+	if f.Trouble() == nil {
+		f.keep()
+	}
 	ready <- nil
-	for {
-		changed, err := f.events.wait()
-		if err != nil {
-			f.log.Error("following interfaces ended", "error", err)
-			f.mu.Lock()
-			f.failed = err
-			f.mu.Unlock()
-		}
-		if !changed {
+	for failures := 0; ; {
+		goOn, err := f.events.wait(again)
+		if !goOn {
 			break
 		}
-		f.look()
+		if err != nil {
+			// Changes would go unnoticed now, so the state is read after each attempt to subscribe again.
+			failures++
+			f.log.Warn("following interfaces is disturbed", "error", err, "next_attempt", retryAfter(failures))
+			if !f.events.pause(retryAfter(failures)) {
+				break
+			}
+			err = f.events.renew()
+		}
+		if err == nil {
+			failures = 0
+		}
+		again = f.look()
 	}
 	f.leave()
 }
@@ -200,49 +255,6 @@ func enter(home int) (moved bool, err error) {
 	return true, nil
 }
 
-// look compares the actual state with the wanted state and corrects the differences.
-func (f *Follower) look() {
-	f.lookAddresses()
-	for i, name := range f.config.Interfaces {
-		state := f.lookInterface(i, name)
-		f.mu.Lock()
-		before := f.states[i]
-		f.states[i] = state
-		f.mu.Unlock()
-		f.tell(before, state)
-	}
-}
-
-// lookInterface brings one interface to the wanted state and returns its state.
-func (f *Follower) lookInterface(i int, name string) InterfaceState {
-	state := InterfaceState{Name: name}
-	dev, err := netlink.LinkByName(name)
-	if err != nil {
-		f.drop(i)
-		state.Err = fmt.Errorf("interface %s: %w", name, err)
-		return state
-	}
-	state.Index, state.Up = dev.Attrs().Index, isUp(dev)
-	if a := f.attachments[i]; a != nil && (a.Index != state.Index || !f.ours(dev)) {
-		f.drop(i) // the interface no longer exists, or another program replaced ours
-	}
-	if f.attachments[i] == nil {
-		if r := f.refusals[i]; r.err != nil && r.at == situationOf(dev) {
-			state.Err = r.err
-			return state
-		}
-		a, err := f.program.Attach(state.Index, f.config.Mode)
-		if err != nil {
-			f.refusals[i] = refusal{err: err, at: situationOf(dev)}
-			state.Err = err
-			return state
-		}
-		f.attachments[i] = a
-	}
-	state.Mode, state.Err = f.attachments[i].Mode, f.attachments[i].Fallback
-	return state
-}
-
 // keep removes attachments of an earlier process to interfaces that this process doesn't follow.
 func (f *Follower) keep() {
 	pin := f.program.config.Pin
@@ -250,9 +262,9 @@ func (f *Follower) keep() {
 		return
 	}
 	var indexes []int
-	for _, a := range f.attachments {
-		if a != nil {
-			indexes = append(indexes, a.Index)
+	for _, one := range f.followed {
+		if one.attachment != nil {
+			indexes = append(indexes, one.attachment.Index)
 		}
 	}
 	removed, err := pin.keep(indexes)
@@ -264,60 +276,13 @@ func (f *Follower) keep() {
 	}
 }
 
-// ours reports whether the program on dev is the one of this process.
-func (f *Follower) ours(dev netlink.Link) bool {
-	xdp := dev.Attrs().Xdp
-	return xdp != nil && xdp.ProgId == f.program.ID()
-}
-
-func (f *Follower) drop(i int) {
-	if a := f.attachments[i]; a != nil {
-		f.attachments[i] = nil
+func (f *Follower) drop(one *followed) {
+	if a := one.attachment; a != nil {
+		one.attachment = nil
 		if err := a.Close(); err != nil {
-			f.log.Warn("detaching failed", "interface", f.config.Interfaces[i], "error", err)
+			f.log.Warn("detaching failed", "interface", one.state.Name, "error", err)
 		}
 	}
-}
-
-// lookAddresses expands the wildcard listeners again.
-func (f *Follower) lookAddresses() {
-	book := &f.program.addresses
-	if !book.wildcards() {
-		return
-	}
-	host, err := hostAddresses()
-	if err != nil {
-		// A change interrupted the dump. Its message is still to come and causes another try.
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			f.log.Warn("reading the host's addresses failed", "error", err)
-		}
-		return
-	}
-	left, err := book.set(host)
-	if err != nil {
-		f.log.Warn("setting listen addresses failed", "error", err)
-	}
-	if left > 0 {
-		f.log.Warn("too many addresses for XDP, sockets receive the rest", "left", left, "limit", MaxAddresses)
-	}
-}
-
-// hostAddresses returns the usable addresses of all interfaces.
-func hostAddresses() ([]netip.Addr, error) {
-	list, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
-	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
-	}
-	var addrs []netip.Addr
-	for _, a := range list {
-		if a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0 {
-			continue // the address may belong to another host
-		}
-		if addr, ok := netip.AddrFromSlice(a.IP); ok {
-			addrs = append(addrs, addr.Unmap())
-		}
-	}
-	return addrs, nil
 }
 
 // tell logs the changes between two states.
@@ -338,17 +303,17 @@ func (f *Follower) tell(before, now InterfaceState) {
 	case !now.Attached() && reason(before.Err) != reason(now.Err):
 		log.Warn("XDP not attached, sockets take over", "reason", now.Err)
 	}
-	if before.Index == now.Index && before.Up != now.Up {
-		log.Info("interface changed", "up", now.Up)
+	if before.Index == now.Index && before.Index != 0 && (before.Up != now.Up || before.Carrier != now.Carrier) {
+		log.Info("interface changed", "up", now.Up, "carrier", now.Carrier)
 	}
 }
 
 // leave detaches the program from all interfaces. Pinned attachments stay.
 func (f *Follower) leave() {
 	var errs []error
-	for i, a := range f.attachments {
-		if a != nil {
-			f.attachments[i] = nil
+	for _, one := range f.followed {
+		if a := one.attachment; a != nil {
+			one.attachment = nil
 			errs = append(errs, a.leave())
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +53,38 @@ func newTrial(t testing.TB) *trial {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &trial{program: p, rings: newDrain(t, p), before: before, model: model{listeners: testListeners, rings: 3, loopback: true}}
+	r := &trial{program: p, rings: newDrain(t, p), before: before, model: model{listeners: testListeners, rings: 3, loopback: true}}
+	r.onHost(t, 1)
+	return r
+}
+
+// onHost lets frames come in by the interface with this index, 1 for lo, at a host with several VLANs there.
+func (r *trial) onHost(t testing.TB, index int) {
+	t.Helper()
+	r.loopback, r.interfaceIndex, r.mayMerge = index == 1, index, true
+	r.stations, r.homes, r.own = nil, nil, []netip.Addr{netip.MustParseAddr("10.99.0.14"), netip.MustParseAddr("fd00::6")}
+	for _, tags := range []uint32{0, 100, 0x1064, 0x1064<<16 | 101, 100<<16 | 101} {
+		for _, mac := range [][6]byte{{2, 0, 0, 0, 0, 2}, {2, 0, 0, 0, 0, 9}} {
+			r.stations = append(r.stations, bpf.Station{Interface: index, Tags: tags, MAC: mac})
+		}
+		if tags != 0 {
+			r.homes = append(r.homes,
+				bpf.Home{Interface: index, Tags: tags, Address: testListeners[0].Addr()}, bpf.Home{Interface: index, Tags: tags, Address: testListeners[1].Addr()})
+		}
+	}
+	if err := r.program.SetHost(r.stations, r.homes, r.own, r.mayMerge); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// outside makes a trial whose frames come in by an interface of a namespace. Its frames must be run on the thread of the
+// namespace.
+func outside(t testing.TB) (*trial, *bpftest.Namespace) {
+	_, receiver := pair(t, 1500)
+	r := newTrial(t)
+	r.onHost(t, receiver.Index("in0"))
+	r.context = &xdpContext{Ingress: uint32(r.interfaceIndex)}
+	return r, receiver
 }
 
 // run runs one frame and returns the result of the program.
@@ -147,6 +180,9 @@ func handMade() []struct {
 			}
 		}
 	}
+	vlan := func(kind, id uint16) func(*bpftest.Frame) {
+		return func(f *bpftest.Frame) { f.Tags = append(f.Tags, bpftest.Tag{Type: kind, VLAN: id | 3<<13}) }
+	}
 	// poke changes a byte of the IP header. If right, it also corrects the checksum.
 	poke := func(frame []byte, at int, value byte, right bool) []byte {
 		ip := frame[14:]
@@ -180,6 +216,14 @@ func handMade() []struct {
 		{"MPLS", v4(tags(0x8847)), bpf.Encapsulated, 0},
 		{"PPPoE in VLAN", v4(tags(0x8100, 0x8864)), bpf.Encapsulated, 0},
 		{"ARP", append(make([]byte, 12), append([]byte{0x08, 0x06}, make([]byte, 46)...)...), bpf.Other, 0},
+		{"another VLAN", v4(vlan(0x8100, 7)), bpf.OtherVLAN, 1},
+		{"another VLAN IPv6", v6(vlan(0x8100, 7)), bpf.OtherVLAN, 2},
+		{"VLAN without the address", v4(func(f *bpftest.Frame) { vlan(0x8100, 100)(f); f.To = testListeners[2] }), bpf.OtherVLAN, 3},
+		{"service tag of a customer's VLAN", v4(vlan(0x88a8, 101)), bpf.OtherVLAN, 1},
+		{"priority", v4(vlan(0x8100, 0)), bpf.Steered, 1},
+		{"priority of a service tag IPv6", v6(vlan(0x88a8, 0)), bpf.Steered, 2},
+		{"priority, then VLAN", v4(func(f *bpftest.Frame) { vlan(0x88a8, 0)(f); vlan(0x8100, 100)(f) }), bpf.Steered, 1},
+		{"priority, then another VLAN", v4(func(f *bpftest.Frame) { vlan(0x88a8, 0)(f); vlan(0x8100, 7)(f) }), bpf.OtherVLAN, 1},
 		{"padded", v4(func(f *bpftest.Frame) { f.Padding = 9 }), bpf.Steered, 1},
 		{"padded IPv6", v6(func(f *bpftest.Frame) { f.Padding = 1 }), bpf.Steered, 2},
 
@@ -247,6 +291,12 @@ func handMade() []struct {
 		{"ul, first string past the end", v4(payload(ulPacket("location", "alice@example.com")[:24])), bpf.Steered, 1},
 		{"ul, key past the end", v4(payload(ulPacket("location", "alice@example.com")[:40])), bpf.Steered, 1},
 
+		{"merged", v4(payload(bytes.Repeat(call, 3))), bpf.Merged, 1},
+		{"merged IPv6", v6(payload(bytes.Repeat(call[:18], 2))), bpf.Merged, 2},
+		{"merged, the second cut short", v4(payload(append(slices.Clone(call[:303-4]), "P4CK"...))), bpf.Merged, 1},
+		{"half a marker at the end", v4(payload(append(slices.Clone(call[:303-3]), "P4C"...))), bpf.Steered, 1},
+		{"merged, up to the longest", v4(payload(append(binPacket("longest", bpf.MaxPayload-30), call[:30]...))), bpf.Merged, 1},
+
 		{"MTU of 9000", v4(payload(binPacket("jumbo", 8972))), bpf.Steered, 1},
 		{"MTU of 9000, tags, IPv6", v6(func(f *bpftest.Frame) { f.Payload = binPacket("jumbo", 8952); tags(0x88a8, 0x8100)(f) }), bpf.Steered, 2},
 		{"ul with its key in a fragment of the buffer", v4(payload(ulPacket(strings.Repeat("x", 5000), "alice@example.com"))), bpf.Steered, 1},
@@ -304,33 +354,50 @@ func TestFramesTruncated(t *testing.T) {
 	}
 }
 
-// TestFramesFromOutside refuses loopback addresses that come in at an interface other than lo.
+// TestFramesFromOutside refuses loopback addresses, addresses of this host as the source, and other hosts' MAC addresses when
+// they come in at an interface other than lo.
 func TestFramesFromOutside(t *testing.T) {
-	_, receiver := pair(t, 1500)
-	r := newTrial(t)
-	r.loopback = false
-	r.context = &xdpContext{Ingress: uint32(receiver.Index("in0"))}
-	call := binPacket("call", 100)
+	r, receiver := outside(t)
 	cases := []struct {
 		from, to string
+		mac      byte // the last byte of the destination
 		verdict  bpf.Verdict
 	}{
-		{"10.99.0.1:5555", "10.99.0.2:5556", bpf.Steered},
-		{"127.0.0.1:5555", "10.99.0.2:5556", bpf.Martian},
-		{"10.99.0.1:5555", "127.0.0.1:5556", bpf.Martian},
-		{"[fd00::1]:5555", "[fd00::2]:5556", bpf.Steered},
-		{"[::1]:5555", "[fd00::2]:5556", bpf.Martian},
-		{"[::]:5555", "[fd00::2]:5556", bpf.Martian},
-		{"[fd00::1]:5555", "[::1]:5557", bpf.Martian},
+		{"10.99.0.1:5555", "10.99.0.2:5556", 2, bpf.Steered},
+		{"10.99.0.1:5555", "10.99.0.2:5556", 9, bpf.Steered},
+		{"10.99.0.1:5555", "10.99.0.2:5556", 3, bpf.OtherMAC},
+		{"10.99.0.14:5555", "10.99.0.2:5556", 2, bpf.Martian},
+		{"127.0.0.1:5555", "10.99.0.2:5556", 2, bpf.Martian},
+		{"10.99.0.1:5555", "127.0.0.1:5556", 2, bpf.Martian},
+		{"[fd00::1]:5555", "[fd00::2]:5556", 2, bpf.Steered},
+		{"[fd00::1]:5555", "[fd00::2]:5556", 4, bpf.OtherMAC},
+		{"[fd00::6]:5555", "[fd00::2]:5556", 2, bpf.Martian},
+		{"[::1]:5555", "[fd00::2]:5556", 2, bpf.Martian},
+		{"[::]:5555", "[fd00::2]:5556", 2, bpf.Martian},
+		{"[fd00::1]:5555", "[::1]:5557", 2, bpf.Martian},
 	}
 	receiver.Do(func() error { // the interface is looked up in the thread's namespace
 		var errs []error
 		for _, c := range cases {
-			f := bpftest.Frame{From: netip.MustParseAddrPort(c.from), To: netip.MustParseAddrPort(c.to), Payload: call}
-			if got := r.run(t, f.Bytes()).verdict; got != c.verdict || r.judge(f.Bytes()).verdict != c.verdict {
-				errs = append(errs, errors.New(c.from+" to "+c.to+": "+got.String()+", want "+c.verdict.String()))
+			f := bpftest.Frame{From: netip.MustParseAddrPort(c.from), To: netip.MustParseAddrPort(c.to), Payload: binPacket("call", 100)}.Bytes()
+			f[5] = c.mac
+			if got := r.run(t, f).verdict; got != c.verdict || r.judge(f).verdict != c.verdict {
+				errs = append(errs, fmt.Errorf("%s to %s, MAC %d: %s, want %s", c.from, c.to, c.mac, got, c.verdict))
 			}
 		}
 		return errors.Join(errs...)
+	})
+	// Nothing is known of the host: every MAC address and VLAN is taken.
+	r.stations, r.homes = nil, nil
+	if err := r.program.SetHost(nil, nil, r.own, true); err != nil {
+		t.Fatal(err)
+	}
+	receiver.Do(func() error {
+		f := bpftest.Frame{From: netip.MustParseAddrPort("10.99.0.1:5555"), To: testListeners[0], Payload: binPacket("call", 100), Tags: []bpftest.Tag{{Type: 0x8100, VLAN: 7}}}.Bytes()
+		f[0] = 0xfe
+		if got := r.compare(t, f); got.verdict != bpf.Steered {
+			return fmt.Errorf("promiscuous: %s", got.verdict)
+		}
+		return nil
 	})
 }

@@ -41,6 +41,8 @@ type Program struct {
 	rings     []*ebpf.Map
 	id        ebpf.ProgramID
 	addresses addressBook
+	own       mapSet[binrepdSource]
+	homes     mapSet[binrepdHome]
 	tally     *ebpf.Map  // nil without Pin
 	before    Counters   // what earlier processes have accounted for
 	allowing  sync.Mutex // held during a change of the list of allowed sources
@@ -123,6 +125,7 @@ func (p *Program) load() error {
 	}
 	p.addresses.listeners = p.config.Listeners
 	p.addresses.entries = p.objects.Addresses
+	p.own.entries, p.homes.entries = p.objects.Own, p.objects.Homes
 	return nil
 }
 

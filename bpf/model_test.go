@@ -1,6 +1,7 @@
 package bpf_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"slices"
@@ -16,6 +17,12 @@ type model struct {
 	rings     int
 	loopback  bool // whether frames come in on lo
 	allowed   []netip.Prefix
+
+	interfaceIndex int // by which frames come in
+	stations       []bpf.Station
+	homes          []bpf.Home
+	own            []netip.Addr
+	mayMerge       bool
 }
 
 // judgement is the expected result for a frame.
@@ -35,16 +42,23 @@ func (m model) judge(frame []byte) (j judgement) {
 	}()
 	be := binary.BigEndian
 	kind, rest := be.Uint16(frame[12:]), frame[14:]
+	at := bpf.Station{Interface: m.interfaceIndex, MAC: [6]byte(frame)}
 	for range 2 {
 		if kind == 0x8100 || kind == 0x88a8 {
+			if id := uint32(be.Uint16(rest) & 0xfff); id != 0 {
+				if kind == 0x88a8 {
+					id |= 0x1000
+				}
+				at.Tags = at.Tags<<16 | id
+			}
 			kind, rest = be.Uint16(rest[2:]), rest[4:]
 		}
 	}
 	switch kind {
 	case 0x0800:
-		m.ipv4(rest, &j)
+		m.ipv4(rest, at, &j)
 	case 0x86dd:
-		m.ipv6(rest, &j)
+		m.ipv6(rest, at, &j)
 	case 0x8100, 0x88a8, 0x9100, 0x8847, 0x8848, 0x8864:
 		j.verdict = bpf.Encapsulated
 	default:
@@ -71,7 +85,19 @@ func (m model) find(to netip.AddrPort) int {
 	return 0
 }
 
-func (m model) ipv4(ip []byte, j *judgement) {
+// strange returns the verdict on a frame that isn't for this host although it is to an address of it, or Steered.
+func (m model) strange(at bpf.Station, to netip.Addr) bpf.Verdict {
+	switch {
+	case len(m.stations) == 0:
+	case at.Tags != 0 && !slices.Contains(m.homes, bpf.Home{Interface: at.Interface, Tags: at.Tags, Address: to}):
+		return bpf.OtherVLAN
+	case !m.loopback && !slices.Contains(m.stations, at):
+		return bpf.OtherMAC
+	}
+	return bpf.Steered
+}
+
+func (m model) ipv4(ip []byte, at bpf.Station, j *judgement) {
 	be := binary.BigEndian
 	_ = ip[19]
 	header := int(ip[0]&15) * 4
@@ -100,6 +126,8 @@ func (m model) ipv4(ip []byte, j *judgement) {
 	switch {
 	case j.row == 0:
 		j.verdict = bpf.Other
+	case m.strange(at, destination) != bpf.Steered:
+		j.verdict = m.strange(at, destination)
 	case fragment&0x2000 != 0:
 		j.verdict = bpf.Fragment
 	case header > 20:
@@ -113,7 +141,7 @@ func (m model) ipv4(ip []byte, j *judgement) {
 	}
 }
 
-func (m model) ipv6(ip []byte, j *judgement) {
+func (m model) ipv6(ip []byte, at bpf.Station, j *judgement) {
 	be := binary.BigEndian
 	_ = ip[39]
 	if ip[0]>>4 != 6 {
@@ -140,6 +168,8 @@ func (m model) ipv6(ip []byte, j *judgement) {
 	switch {
 	case j.row == 0:
 		j.verdict = bpf.Other
+	case m.strange(at, destination.Unmap()) != bpf.Steered:
+		j.verdict = m.strange(at, destination.Unmap())
 	case ip[8] == 0xff || source.Is4In6() || destination.Is4In6() || (low(source) || low(destination)) && !m.loopback:
 		j.verdict = bpf.Martian
 	default:
@@ -160,6 +190,10 @@ func (m model) udp(udp []byte, size int, source netip.Addr, j *judgement) {
 		j.verdict = bpf.NotBIN
 	case len(payload) > bpf.MaxPayload:
 		j.verdict = bpf.TooLong
+	case m.mayMerge && bytes.Contains(payload[1:], []byte("P4CK")):
+		j.verdict = bpf.Merged
+	case !m.loopback && slices.Contains(m.own, source):
+		j.verdict = bpf.Martian
 	case len(m.allowed) > 0 && !slices.ContainsFunc(m.allowed, func(p netip.Prefix) bool { return p.Contains(source) }):
 		j.verdict = bpf.Denied
 	default:

@@ -33,6 +33,12 @@ const (
 	Denied = Verdict(binrepdVerdictVERDICT_DENIED)
 	// RateLimited: a BIN packet from a source that has sent more than Config.Rate.
 	RateLimited = Verdict(binrepdVerdictVERDICT_RATE_LIMITED)
+	// OtherVLAN: a tag of a VLAN on which the listen address doesn't live.
+	OtherVLAN = Verdict(binrepdVerdictVERDICT_OTHER_VLAN)
+	// OtherMAC: the destination MAC address isn't one of this host's.
+	OtherMAC = Verdict(binrepdVerdictVERDICT_OTHER_MAC)
+	// Merged: several datagrams that the kernel has merged into one (generic mode only). The kernel splits them again.
+	Merged = Verdict(binrepdVerdictVERDICT_MERGED)
 	// Verdicts is the number of verdicts.
 	Verdicts = int(binrepdVerdictVERDICTS)
 )
@@ -41,6 +47,7 @@ var verdictNames = [Verdicts]string{
 	Steered: "steered", Other: "other", Encapsulated: "encapsulated", Fragment: "fragment", Options: "options",
 	BadLength: "bad_length", BadHeader: "bad_header", Martian: "martian", NotBIN: "not_bin", TooLong: "too_long",
 	RingFull: "ring_full", Fault: "fault", Denied: "denied", RateLimited: "rate_limited",
+	OtherVLAN: "other_vlan", OtherMAC: "other_mac", Merged: "merged",
 }
 
 // String returns the name of the verdict, as in status and metrics.

@@ -61,14 +61,17 @@ static __always_inline bool within_rate(const struct source *from)
 	return true; // other processors were faster three times: it goes for free
 }
 
-// admit returns GO_ON, or the verdict that ends the datagram here.
-static __always_inline enum verdict admit(const struct datagram *d)
+// admit returns GO_ON, or the verdict that ends the datagram here or leaves it to the kernel: a frame from outside that has an
+// address of this host as its source is forged.
+static __always_inline enum verdict admit(const struct xdp_md *ctx, const struct datagram *d)
 {
 	struct source from;
 
+	__builtin_memcpy(from.addr, d->from.addr, sizeof(from.addr));
+	if (ctx->ingress_ifindex != LOOPBACK && bpf_map_lookup_elem(&own, &from))
+		return VERDICT_MARTIAN;
 	if (!guarded && !rate_interval)
 		return GO_ON;
-	__builtin_memcpy(from.addr, d->from.addr, sizeof(from.addr));
 	if (guarded && !may_speak(&from)) {
 		count_denied(&from);
 		return VERDICT_DENIED;

@@ -129,7 +129,7 @@ int binrepd(struct xdp_md *ctx)
 	enum verdict verdict = parse(ctx, &d);
 
 	if (verdict == GO_ON)
-		verdict = admit(&d);
+		verdict = admit(ctx, &d);
 	if (verdict == GO_ON)
 		verdict = steer(ctx, &d);
 	count(d.row, verdict);

@@ -35,6 +35,14 @@ const volatile __u64 rate_burst = 0;
 // Nonzero if there is a list of allowed sources. It changes while the program runs, so it is no constant.
 volatile __u32 guarded;
 
+// The stations, and their number. 0 lets every MAC address and VLAN pass. User space rewrites them while the program runs. A
+// frame that meets a half-written entry goes to the kernel. The number is raised after the entries are written.
+volatile struct station stations[MAX_STATIONS];
+volatile __u32 station_count;
+
+// Zero if every interface has the program in native mode. Only in generic mode the kernel may have merged datagrams.
+volatile __u32 may_merge = 1;
+
 // One ring buffer for each consumer.
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -63,6 +71,22 @@ struct {
 	__type(key, struct address);
 	__type(value, __u8);
 } addresses SEC(".maps");
+
+// The VLANs on which listen addresses live.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_HOMES);
+	__type(key, struct home);
+	__type(value, __u8);
+} homes SEC(".maps");
+
+// The addresses of this host. None of them is the source of a frame that comes from outside.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ADDRESSES);
+	__type(key, struct source);
+	__type(value, __u8);
+} own SEC(".maps");
 
 // The allowed sources, used while guarded is set.
 struct {
@@ -108,5 +132,17 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
+
+// Room for a payload that is searched for a second packet, and for the last step of the search.
+struct copied {
+	__u8 payload[MAX_PAYLOAD + 64 + 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct copied);
+} copies SEC(".maps");
 
 #endif

@@ -28,6 +28,7 @@ struct datagram {
 	__u32 payload;       // offset in the frame
 	__u32 length;        // of the payload
 	__u32 row;           // of the counters: 1 + listener, or NO_LISTENER
+	__u32 tags;          // of the VLAN: see parse
 	struct address from;
 };
 
@@ -100,6 +101,42 @@ static __always_inline bool find_listener(const struct address *to, __u32 *row)
 		return false;
 	*row = 1 + *listener;
 	return true;
+}
+
+// is_station reports whether this host has the MAC address on the interface and VLAN where the frame came in. It is a global
+// function, so that the verifier checks it once.
+__noinline __u32 is_station(struct xdp_md *ctx, __u64 mac, __u32 tags)
+{
+	__u32 i, count = station_count;
+
+	for (i = 0; i < MAX_STATIONS; i++) {
+		if (i >= count)
+			break;
+		if (stations[i].mac == mac && stations[i].tags == tags && stations[i].interface == ctx->ingress_ifindex)
+			return 1;
+	}
+	return 0;
+}
+
+// at_home checks that the frame came to this host and over a network on which the address lives, as the kernel would: it
+// drops frames to another MAC address and with the tag of a VLAN that it doesn't know.
+static __always_inline enum verdict at_home(struct xdp_md *ctx, const struct ethhdr *eth, __u32 tags, const struct address *to)
+{
+	__u64 mac = 0;
+
+	if (station_count == 0)
+		return GO_ON;
+	if (tags) {
+		struct home key = { .interface = ctx->ingress_ifindex, .tags = tags };
+
+		__builtin_memcpy(key.addr, to->addr, sizeof(key.addr));
+		if (!bpf_map_lookup_elem(&homes, &key))
+			return VERDICT_OTHER_VLAN;
+	}
+	if (ctx->ingress_ifindex == LOOPBACK)
+		return GO_ON;
+	__builtin_memcpy(&mac, eth->h_dest, sizeof(eth->h_dest));
+	return is_station(ctx, mac, tags) ? GO_ON : VERDICT_OTHER_MAC;
 }
 
 static __always_inline bool is_port(__u16 port)
@@ -176,6 +213,7 @@ static __always_inline enum verdict parse_ipv4(struct xdp_md *ctx, struct datagr
 {
 	struct iphdr *ip = data + l3;
 	struct address to = {};
+	enum verdict verdict;
 	struct udphdr *udp;
 	__u32 header, l4;
 
@@ -198,6 +236,9 @@ static __always_inline enum verdict parse_ipv4(struct xdp_md *ctx, struct datagr
 	map_ipv4(to.addr, ip->daddr);
 	if (!find_listener(&to, &d->row))
 		return VERDICT_OTHER;
+	verdict = at_home(ctx, data, d->tags, &to);
+	if (verdict != GO_ON)
+		return verdict;
 	if (ip->frag_off & bpf_htons(0x2000))
 		return VERDICT_FRAGMENT;
 	if (header != sizeof(*ip))
@@ -217,6 +258,7 @@ static __always_inline enum verdict parse_ipv6(struct xdp_md *ctx, struct datagr
 	struct ipv6hdr *ip = data + l3;
 	struct udphdr *udp = data + l4;
 	struct address to = {};
+	enum verdict verdict;
 
 	if ((void *)(ip + 1) > end)
 		return VERDICT_BAD_LENGTH;
@@ -245,11 +287,73 @@ static __always_inline enum verdict parse_ipv6(struct xdp_md *ctx, struct datagr
 	__builtin_memcpy(to.addr, &ip->daddr, sizeof(to.addr));
 	if (!find_listener(&to, &d->row))
 		return VERDICT_OTHER;
+	verdict = at_home(ctx, data, d->tags, &to);
+	if (verdict != GO_ON)
+		return verdict;
 	if (martian6(ctx, ip))
 		return VERDICT_MARTIAN;
 	__builtin_memcpy(d->from.addr, &ip->saddr, sizeof(d->from.addr));
 	d->from.port = bpf_ntohs(udp->source);
 	return measure(ctx, d, udp, l4, l4 + bpf_ntohs(ip->payload_len));
+}
+
+// Bytes that one step of a search looks at.
+#define STEP 64
+
+struct search {
+	__u32 length; // of the payload in copies
+	__u32 found;
+};
+
+// search_step looks for the marker of a packet that begins in the STEP bytes at index * STEP. It returns 1 to end the search.
+static long search_step(__u32 index, void *context)
+{
+	const __u64 ones = 0x0101010101010101, marks = ones * 'P';
+	struct search *s = context;
+	__u32 zero = 0, at = index * STEP, i, k;
+	struct copied *room = bpf_map_lookup_elem(&copies, &zero);
+	__u8 *p;
+
+	barrier_var(at); // the compiler must not forget the bound that the verifier has seen
+	if (!room || at >= s->length || at > MAX_PAYLOAD)
+		return 1;
+	p = room->payload + at;
+#pragma unroll
+	for (i = 0; i < STEP; i += 8) {
+		__u64 word = *(__u64 *)(p + i) ^ marks;
+
+		if (((word - ones) & ~word & (ones << 7)) == 0)
+			continue; // there is no P in it
+#pragma unroll
+		for (k = 0; k < 8; k++) {
+			if (*(__u32 *)(p + i + k) != *(__u32 *)"P4CK")
+				continue;
+			// What an earlier payload left behind the end doesn't count.
+			if (at + i + k != 0 && at + i + k + 4 <= s->length) {
+				s->found = 1;
+				return 1;
+			}
+		}
+	}
+	return 0;
+}
+
+// is_merged searches for a second marker. In generic mode, the kernel may have merged datagrams of one sender into one that is
+// as long as all of them. It gives no sign of that. A packet that has the marker in one of its strings goes to the kernel,
+// too; nothing is lost by that. It is a global function, so that the verifier checks it once.
+__noinline __u32 is_merged(struct xdp_md *ctx, __u32 payload, __u32 length)
+{
+	struct search s = { .length = length };
+	struct copied *room;
+	__u32 zero = 0;
+
+	if (length < MIN_PAYLOAD || length > MAX_PAYLOAD)
+		return 0;
+	room = bpf_map_lookup_elem(&copies, &zero);
+	if (!room || bpf_xdp_load_bytes(ctx, payload, room->payload, length))
+		return 0;
+	bpf_loop(MAX_PAYLOAD / STEP + 1, search_step, &s, 0);
+	return s.found;
 }
 
 // check_bin checks whether the payload is a BIN packet that fits into a ring.
@@ -268,10 +372,14 @@ static __always_inline enum verdict check_bin(struct xdp_md *ctx, const struct d
 		return VERDICT_NOT_BIN;
 	if (d->length > MAX_PAYLOAD)
 		return VERDICT_TOO_LONG;
-	return GO_ON;
+	return may_merge && is_merged(ctx, d->payload, d->length) ? VERDICT_MERGED : GO_ON;
 }
 
-// parse fills d from the frame. It returns GO_ON, or the verdict that keeps the frame out of the rings.
+// The part of datagram.tags for one VLAN tag: its ID, and whether it is a service tag (802.1ad).
+#define SERVICE_TAG 0x1000
+
+// parse fills d from the frame. It returns GO_ON, or the verdict that keeps the frame out of the rings. The tags of two VLANs
+// are the outer one in the upper half and the inner one in the lower half. A tag with ID 0 has only a priority.
 static __always_inline enum verdict parse(struct xdp_md *ctx, struct datagram *d)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -279,6 +387,7 @@ static __always_inline enum verdict parse(struct xdp_md *ctx, struct datagram *d
 	struct ethhdr *eth = data;
 	enum verdict verdict;
 	struct vlan *vlan;
+	__u32 vlan_id;
 	__be16 type;
 	int i;
 
@@ -292,6 +401,9 @@ static __always_inline enum verdict parse(struct xdp_md *ctx, struct datagram *d
 		vlan = data + l3;
 		if ((void *)(vlan + 1) > end)
 			return VERDICT_BAD_LENGTH;
+		vlan_id = bpf_ntohs(vlan->tag) & 0xfff;
+		if (vlan_id)
+			d->tags = d->tags << 16 | vlan_id | (type == bpf_htons(ETH_P_8021AD) ? SERVICE_TAG : 0);
 		type = vlan->next;
 		l3 += sizeof(*vlan);
 	}

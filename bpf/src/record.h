@@ -14,6 +14,9 @@ enum limit {
 	MAX_LISTENERS = 16,
 	// Wildcard listeners are expanded to the addresses of the host.
 	MAX_ADDRESSES = 4096,
+	// Stations are the MAC addresses of the host, by interface and VLAN. Homes are the VLANs of the listen addresses.
+	MAX_STATIONS = 64,
+	MAX_HOMES = 4096,
 	// Bytes of the key that go into the steering hash (packets.MaxSteeringKey).
 	MAX_KEY = 256,
 	// The shortest packet that any receiver of BIN accepts.
@@ -50,6 +53,9 @@ enum verdict {
 	VERDICT_FAULT,        // a helper refused something that should always work; never seen
 	VERDICT_DENIED,       // a BIN packet from a source that is not on the list
 	VERDICT_RATE_LIMITED, // a BIN packet from a source that has sent more than its rate
+	VERDICT_OTHER_VLAN,   // a tag of a VLAN on which the listen address doesn't live
+	VERDICT_OTHER_MAC,    // the destination MAC address isn't one of this host's
+	VERDICT_MERGED,       // several datagrams that the kernel has merged into one
 	VERDICTS,
 };
 
@@ -76,6 +82,24 @@ struct address {
 };
 
 _Static_assert(sizeof(struct address) == 20, "no hidden padding in a map key");
+
+// station is a MAC address at which this host receives frames with these VLAN tags on this interface.
+struct station {
+	__u32 interface; // its index
+	__u32 tags;      // see parse in parse.h
+	__u64 mac;       // the 6 bytes as they are in the frame, then two bytes 0
+};
+
+_Static_assert(sizeof(struct station) == 16, "no hidden padding");
+
+// home is where a local address lives, if that is a VLAN: frames with these tags on this interface.
+struct home {
+	__u32 interface;
+	__u32 tags;
+	__u8 addr[16]; // IPv4 as ::ffff:a.b.c.d
+};
+
+_Static_assert(sizeof(struct home) == 24, "no hidden padding in a map key");
 
 // named_address is a listen address that is not a wildcard.
 struct named_address {
