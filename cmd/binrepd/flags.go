@@ -50,8 +50,13 @@ func inputFlags(d *appliance.Config) []cli.Flag {
 		},
 		&cli.StringSliceFlag{
 			Name: "interface", Category: categoryInput,
-			Usage: "attach the XDP program to network interface `NAME`; repeat for more (default: every interface that " +
-				"owns a listen address, and for 0.0.0.0 or [::] every one that is up)",
+			Usage: "attach the XDP program to network interface `NAME`; repeat for more (default: the interfaces by which frames " +
+				"to the listen addresses come in, also if the addresses move; for 0.0.0.0 or [::] all but lo that are up)",
+		},
+		&cli.BoolFlag{
+			Name: "promiscuous", Category: categoryInput,
+			Usage: "take frames with any destination MAC address and VLAN tag, as at a switch's mirror port; the interface " +
+				"itself must be promiscuous, too (ip link set dev NAME promisc on)",
 		},
 		&cli.StringFlag{
 			Name: "xdp", Category: categoryXDP, Value: d.XDP,

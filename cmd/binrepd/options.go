@@ -44,6 +44,7 @@ func readOptions(c *cli.Context) (o options, err error) {
 	o = options{
 		Config: appliance.Config{
 			Interfaces:   c.StringSlice("interface"),
+			Promiscuous:  c.Bool("promiscuous"),
 			XDP:          c.String("xdp"),
 			Rings:        c.Int("rings"),
 			Spin:         c.Duration("spin"),

@@ -80,6 +80,9 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	row("mode", "%s", mode)
 	for _, i := range s.Interfaces {
 		text := i.Mode
+		if i.Link != "" && i.Link != control.LinkUp {
+			text += ", link " + i.Link
+		}
 		if i.Reason != "" {
 			text += ": " + i.Reason
 		}
@@ -112,6 +115,9 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 		fmt.Fprintf(out, "\nlistener %s: %d through XDP, %d through the socket, %d lost", l.Address, l.Steered, l.Socket, sum(l.Lost))
 		if passed := nonZero(l.Passed); passed != "" {
 			fmt.Fprintf(out, "; frames left to the kernel: %s", passed)
+		}
+		if l.Hint != "" {
+			fmt.Fprintf(out, "\n  %s", l.Hint)
 		}
 	}
 	fmt.Fprintln(out)

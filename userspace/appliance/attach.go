@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"binrepd/bpf"
 	"binrepd/userspace/watch/control"
@@ -22,7 +24,9 @@ func (in *input) attach(ctx context.Context) error {
 	case XDPGeneric:
 		mode = bpf.Generic
 	}
-	f, err := bpf.Follow(in.program, bpf.FollowConfig{Interfaces: in.config.Interfaces, Mode: mode, Logger: in.log})
+	f, err := bpf.Follow(in.program, bpf.FollowConfig{
+		Interfaces: in.config.Interfaces, Mode: mode, Promiscuous: in.config.Promiscuous, Logger: in.log,
+	})
 	if err != nil && in.config.XDP == XDPAuto {
 		// As when the program can't be loaded: an appliance with sockets is better than none.
 		in.noXDP = err
@@ -38,6 +42,9 @@ func (in *input) attach(ctx context.Context) error {
 	in.follower.Store(f)
 	if in.config.XDP == XDPAuto {
 		return nil
+	}
+	if err := f.Trouble(); err != nil {
+		return fmt.Errorf("--xdp %s: %w", in.config.XDP, err)
 	}
 	for _, s := range f.States() {
 		if !s.Attached() {
@@ -90,7 +97,7 @@ func (in *input) status() inputStatus {
 		s.reason = in.noXDP.Error()
 	}
 	if f := in.follower.Load(); f != nil {
-		s.attachments(f.States())
+		s.attachments(f.States(), f.Trouble())
 	}
 	for _, r := range in.rings {
 		st := r.Stats()
@@ -115,14 +122,28 @@ func (in *input) status() inputStatus {
 		l := &s.listeners[i]
 		l.Seen = l.Steered + l.Socket + l.Denied + sum(l.Lost)
 	}
+	if f := in.follower.Load(); f != nil && len(s.listeners) > 0 {
+		s.hints(f.Entrances())
+	}
 	return s
 }
 
 // attachments fills in how packets come from each interface. The mode of the whole is the slowest one, with its reason.
-func (s *inputStatus) attachments(list []bpf.InterfaceState) {
+func (s *inputStatus) attachments(list []bpf.InterfaceState, trouble error) {
 	s.mode = control.ModeNative
+	if len(list) == 0 {
+		s.mode, s.reason = control.ModeSocket, "no Ethernet interface has a listen address"
+	}
 	for _, i := range list {
-		st := control.InterfaceStatus{Name: i.Name, Mode: control.ModeSocket}
+		st := control.InterfaceStatus{Name: i.Name, Mode: control.ModeSocket, Link: control.LinkUp}
+		switch {
+		case i.Index == 0:
+			st.Link = control.LinkAbsent
+		case !i.Up:
+			st.Link = control.LinkDown
+		case !i.Carrier:
+			st.Link = control.LinkNoCarrier
+		}
 		switch i.Mode {
 		case bpf.Native:
 			st.Mode = control.ModeNative
@@ -132,9 +153,45 @@ func (s *inputStatus) attachments(list []bpf.InterfaceState) {
 		if i.Err != nil {
 			st.Reason = i.Err.Error()
 		}
+		if trouble != nil {
+			st.Reason = strings.TrimPrefix(st.Reason+"; ", "; ") + "changes go unnoticed now: " + trouble.Error()
+		}
 		s.interfaces = append(s.interfaces, st)
 		if slower(st.Mode, s.mode) {
 			s.mode, s.reason = st.Mode, st.Reason
+		}
+	}
+}
+
+// hintAfter is how many datagrams a listener gets by its socket before the status wonders why none came through XDP.
+const hintAfter = 16
+
+// hints says what to do for each listener that gets everything by its socket although XDP is attached somewhere. entrances
+// are the interfaces where XDP would see the frames to each listener.
+func (s *inputStatus) hints(entrances [][]string) {
+	var attached []string
+	for _, i := range s.interfaces {
+		if i.Mode != control.ModeSocket {
+			attached = append(attached, i.Name)
+		}
+	}
+	if len(attached) == 0 {
+		return // the reason is at the interface
+	}
+	for i := range min(len(s.listeners), len(entrances)) {
+		l := &s.listeners[i]
+		if l.Steered > 0 || sum(l.Passed) > 0 || l.Socket < hintAfter {
+			continue
+		}
+		better := slices.DeleteFunc(slices.Clone(entrances[i]), func(name string) bool { return slices.Contains(attached, name) })
+		l.Hint = "all packets come by the socket, none passes XDP on " + strings.Join(attached, ", ") + "; "
+		switch {
+		case len(better) > 0:
+			l.Hint += "give --interface " + strings.Join(better, " --interface ")
+		case len(entrances[i]) == 0:
+			l.Hint += "no Ethernet interface has the address"
+		default:
+			l.Hint += "give the interface by which they come in with --interface"
 		}
 	}
 }

@@ -40,10 +40,12 @@ type Config struct {
 	Listen []netip.AddrPort
 
 	XDP        string   // one of the XDP constants
-	Interfaces []string // to attach the XDP program to; Resolve finds them if there are none
-	Rings      int      // 1 to bpf.MaxRings
-	RingSize   int      // bytes of each ring: a power of two, and a multiple of the page size
-	CPUs       []int    // where the workers of the rings run, in turn; empty: the kernel chooses
+	Interfaces []string // to attach the XDP program to; empty: those where frames to the listen addresses come in
+	// Promiscuous takes frames whatever their destination MAC address and VLAN: a tap at a mirror port.
+	Promiscuous bool
+	Rings       int   // 1 to bpf.MaxRings
+	RingSize    int   // bytes of each ring: a power of two, and a multiple of the page size
+	CPUs        []int // where the workers of the rings run, in turn; empty: the kernel chooses
 	// Spin is how long the worker of a ring looks for more before it sleeps, 0 to 1 ms.
 	Spin time.Duration
 

@@ -30,6 +30,7 @@ type Host struct {
 // Link is a network interface.
 type Link struct {
 	Name     string
+	AltNames []string
 	Up       bool
 	Loopback bool
 	Prefixes []netip.Prefix // its addresses with their prefix lengths
@@ -66,6 +67,7 @@ func ReadHost() (Host, error) {
 		attrs := l.Attrs()
 		link := Link{
 			Name:     attrs.Name,
+			AltNames: attrs.AltNames,
 			Up:       attrs.RawFlags&unix.IFF_UP != 0,
 			Loopback: attrs.RawFlags&unix.IFF_LOOPBACK != 0,
 		}
@@ -86,28 +88,17 @@ func ReadHost() (Host, error) {
 	return h, nil
 }
 
-// Resolve checks a valid c against the host. It chooses Interfaces and MaxMemory if they are empty.
+// Resolve checks a valid c against the host. It chooses MaxMemory if that is 0.
 func (c *Config) Resolve(h Host) error {
 	for _, name := range c.Interfaces {
-		if !slices.ContainsFunc(h.Links, func(l Link) bool { return l.Name == name }) {
+		if !slices.ContainsFunc(h.Links, func(l Link) bool { return l.Name == name || slices.Contains(l.AltNames, name) }) {
 			return fmt.Errorf("--interface %s: no such interface; this host has %s", name, h.linkNames())
 		}
 	}
-	var found []string
 	for _, ap := range c.Listen {
-		owners := h.owners(ap.Addr())
-		if len(owners) == 0 {
+		if len(h.owners(ap.Addr())) == 0 {
 			if err := c.resolveForeign(h, ap); err != nil {
 				return err
-			}
-		}
-		found = append(found, owners...)
-	}
-	if len(c.Interfaces) == 0 {
-		// In the order of the host, each once.
-		for _, l := range h.Links {
-			if slices.Contains(found, l.Name) {
-				c.Interfaces = append(c.Interfaces, l.Name)
 			}
 		}
 	}
@@ -139,8 +130,6 @@ func (c *Config) resolveForeign(h Host, ap netip.AddrPort) error {
 	case !allowed:
 		return fmt.Errorf("--listen %s: no interface of this host has that address; correct it, or set sysctl %s=1 if it comes later",
 			ap, parameter)
-	case len(c.Interfaces) == 0 && c.XDP != XDPOff:
-		return fmt.Errorf("--listen %s: no interface of this host has that address yet; say with --interface where it will be", ap)
 	}
 	return nil
 }

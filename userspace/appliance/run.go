@@ -61,8 +61,12 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 	}()
 
 	s := a.Status()
+	var interfaces []string
+	for _, i := range s.Interfaces {
+		interfaces = append(interfaces, i.Name)
+	}
 	log.Info("ready", "mode", s.Mode, "fallback_reason", s.FallbackReason, "listen", cfg.Listen,
-		"interfaces", cfg.Interfaces, "rings", len(a.input.rings), "shards", cfg.Shards, "control", cfg.Control)
+		"interfaces", interfaces, "rings", len(a.input.rings), "shards", cfg.Shards, "control", cfg.Control)
 	if len(cfg.Allow) == 0 {
 		log.Warn("packets are taken from everyone who reaches the port: name the proxies by --allow")
 	}

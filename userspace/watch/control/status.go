@@ -94,6 +94,7 @@ type InterfaceStatus struct {
 	Name   string `json:"name"`
 	Mode   string `json:"mode"`
 	Reason string `json:"reason,omitempty"`
+	Link   string `json:"link"` // one of the Link constants
 }
 
 // Account counts what became of the datagrams of one listener or of all. At rest
@@ -159,6 +160,8 @@ type ListenerStatus struct {
 	Denied uint64 `json:"denied"`
 	// Passed counts frames that XDP left to the kernel, by reason. Their datagrams arrive at the socket.
 	Passed map[string]uint64 `json:"passed,omitempty"`
+	// Hint says what to do if all datagrams come by the socket although XDP is attached. It is empty otherwise.
+	Hint string `json:"hint,omitempty"`
 	// ReceiveBuffer is the size of the socket's receive buffer in bytes, as granted by the kernel.
 	ReceiveBuffer int `json:"receive_buffer"`
 	// Waiting is how many bytes of it are in use now, by the kernel's accounting.

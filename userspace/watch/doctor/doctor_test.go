@@ -86,7 +86,7 @@ func checkFindings(t *testing.T, name string, findings []Finding, check, status,
 
 // soundLink is an interface with native and generic XDP.
 func soundLink() linkFacts {
-	return linkFacts{Name: "eth0", Kind: "device", Driver: "ixgbe", Up: true, MTU: 1500, Queues: 8}
+	return linkFacts{Name: "eth0", Kind: "device", Driver: "ixgbe", Up: true, MTU: 1500, Queues: 8, Ethernet: true}
 }
 
 func TestLinkFindings(t *testing.T) {
@@ -111,6 +111,10 @@ func TestLinkFindings(t *testing.T) {
 			"vlan", func(l *linkFacts) { l.Kind, l.Parent, l.Native = "vlan", "eth0", noNative },
 			"interface", Warning, "--interface eth0", control.ModeGeneric, "native XDP on eth0",
 		},
+		{"macvlan", func(l *linkFacts) { l.Kind, l.Parent = "macvlan", "eth9" }, "interface", Warning, "--interface eth9", control.ModeNative, ""},
+		{"tunnel", func(l *linkFacts) { l.Kind, l.Ethernet = "tuntap", false }, "interface", Warning, "by the plain socket", control.ModeNative, ""},
+		{"dummy", func(l *linkFacts) { l.Kind, l.Hollow = "dummy", true }, "interface", Warning, "none passes here", control.ModeNative, ""},
+		{"lo", func(l *linkFacts) { l.Kind, l.Hollow, l.Ethernet = "loopback", true, false }, "interface", OK, "only what this host sends to itself", control.ModeNative, ""},
 		{
 			"generic only", func(l *linkFacts) { l.Native = noNative },
 			"attach_native", Warning, "generic XDP works", control.ModeGeneric, "native XDP on eth0 is not supported",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -20,8 +21,10 @@ type linkFacts struct {
 	Driver string // "" where the driver has no name, as lo
 	Parent string // the interface below it, "" for none
 	Up     bool
-	MTU    int // bytes
-	Queues int // receive queues in use
+	// Ethernet is true if it carries Ethernet frames. Hollow is true if frames to its addresses arrive at other interfaces.
+	Ethernet, Hollow bool
+	MTU              int // bytes
+	Queues           int // receive queues in use
 	bpf.Trial
 }
 
@@ -29,6 +32,9 @@ type linkFacts struct {
 func (l linkFacts) findings() []Finding {
 	return append([]Finding{l.link(), l.mtu(), l.queues(), l.programs()}, l.attaching()...)
 }
+
+// stacked are kinds of interfaces that take frames from the one below, before XDP could see them.
+var stacked = []string{"macvlan", "macvtap", "ipvlan", "ipvtap"}
 
 func (l linkFacts) link() Finding {
 	f := Finding{Check: "interface", Status: OK, Value: l.Kind}
@@ -39,6 +45,17 @@ func (l linkFacts) link() Finding {
 	case !l.Up:
 		f.Status, f.Value = Warning, f.Value+", down"
 		f.Advice = "ip link set dev " + l.Name + " up: nothing is received on an interface that is down"
+	case l.Hollow && l.Kind == "loopback":
+		f.Value += ": only what this host sends to itself passes here"
+	case l.Hollow:
+		f.Status = Warning
+		f.Advice = "give the interfaces by which packets to its addresses come in: none passes here"
+	case !l.Ethernet:
+		f.Status, f.Value = Warning, f.Value+", without Ethernet"
+		f.Advice = "the XDP program takes nothing here, because it reads Ethernet frames: all packets come by the plain socket"
+	case l.Parent != "" && slices.Contains(stacked, l.Kind):
+		f.Status, f.Value = Warning, f.Value+" on "+l.Parent
+		f.Advice = "give --interface " + l.Parent + ": that is where frames to it pass the XDP program"
 	case l.Parent != "" && l.Kind == "vlan":
 		f.Status, f.Value = Warning, f.Value+" on "+l.Parent
 		f.Advice = "give --interface " + l.Parent + ": the XDP program reads VLAN tags itself, and native XDP works only there"
@@ -137,9 +154,12 @@ func readLink(name string) (linkFacts, error) {
 		Up:     attrs.RawFlags&unix.IFF_UP != 0,
 		MTU:    attrs.MTU,
 		Queues: receiveQueues(name, attrs.NumRxQueues),
+
+		Ethernet: attrs.EncapType == "ether",
+		Hollow:   slices.Contains([]string{"dummy", "ifb", "nlmon", "vrf"}, link.Type()),
 	}
 	if attrs.RawFlags&unix.IFF_LOOPBACK != 0 {
-		facts.Kind = "loopback"
+		facts.Kind, facts.Hollow = "loopback", true
 	}
 	// For a veth it is the peer, which may be in another namespace.
 	if attrs.ParentIndex != 0 && facts.Kind != "veth" {

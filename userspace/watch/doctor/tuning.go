@@ -29,6 +29,11 @@ func (r *Report) tune(ctx context.Context, links []linkFacts, cfg Config) {
 		appliance.Value = fmt.Sprintf("process %d runs, %.0f events a second", status.PID, daemon.Rate)
 	}
 	r.Findings = append(r.Findings, appliance)
+	for _, l := range status.Listeners {
+		if l.Hint != "" {
+			r.Findings = append(r.Findings, Finding{Check: "listener", Status: Warning, Value: l.Address, Advice: l.Hint})
+		}
+	}
 	known := make([]tuning.Link, len(links))
 	for i, l := range links {
 		known[i] = tuning.ReadLink(root, l.Name, l.Index)

@@ -114,6 +114,12 @@ func AdviseLink(h Host, l Link, v Driver, generic bool) []Finding {
 		}
 		all = append(all, f)
 	}
+	if v.StripsVLAN {
+		all = append(all, Finding{
+			Check: "vlan_offload", Value: "rx-vlan-offload on: the XDP program can't see a tag that the card has removed",
+			Advice: "should be off if other VLANs reach this interface, whose frames the program would take as untagged: ethtool -K " + l.Name + " rxvlan off",
+		})
+	}
 	all = append(all, adviseIRQs(h, l)...)
 	all = append(all, adviseSpread(h, l, generic)...)
 	return all

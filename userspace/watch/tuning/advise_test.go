@@ -100,6 +100,8 @@ func TestAdviseLink(t *testing.T) {
 		{"few descriptors", func(_ *Link, v *Driver) { v.Ring = 512 }, false, "descriptors", false, "ethtool -G eth0 rx 4096"},
 		{"all descriptors", func(_ *Link, v *Driver) { v.Ring, v.MaxRing = 256, 256 }, false, "descriptors", true, "256 of at most 256"},
 		{"merging", func(_ *Link, v *Driver) { v.Merging = []string{"lro", "rx-gro-hw"} }, false, "offloads", false, "ethtool -K eth0 lro off rx-gro-hw off"},
+		{"VLAN tags removed", func(_ *Link, v *Driver) { v.StripsVLAN = true }, false, "vlan_offload", false, "rx-vlan-offload on: the XDP program can't see a tag that the card has removed\nshould be off if other VLANs reach this interface, whose frames the program would take as untagged: ethtool -K eth0 rxvlan off"},
+		{"VLAN tags kept", func(*Link, *Driver) {}, false, "vlan_offload", true, ""},
 		{"not merging", func(*Link, *Driver) {}, false, "offloads", true, ""},
 		{"interrupts apart", func(*Link, *Driver) {}, false, "irq_affinity", true, "2 of receive queues, on CPU 0-1"},
 		{"interrupts together", func(l *Link, _ *Driver) { l.IRQs[1].CPUs = []int{0} }, false, "irq_affinity", false,

@@ -29,6 +29,7 @@ func AskDriver(name string) Driver {
 				d.Merging = append(d.Merging, f.option)
 			}
 		}
+		d.StripsVLAN = features["rx-vlan-hw-parse"]
 	}
 	return d
 }

@@ -40,6 +40,7 @@ type Driver struct {
 	Kind                  string // of the channels, as ethtool -L names it: combined or rx
 	Ring, MaxRing         int    // descriptors of each receive queue
 	Merging               []string
+	StripsVLAN            bool // the tag of a VLAN is gone before the XDP program sees the frame
 }
 
 // Daemon is a running appliance. The zero value means that none runs.
