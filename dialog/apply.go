@@ -1,7 +1,6 @@
 package dialog
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"binrepd/userspace/state/store"
@@ -12,6 +11,9 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 	if len(ev.Body) > MaxBody {
 		return RefusedMemory
 	}
+	if ev.Kind == Value || ev.Kind == CSeq {
+		return s.change(ev, now)
+	}
 	var sp spot
 	s.find(ev, &sp)
 	var state State
@@ -21,7 +23,10 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 		e := s.entry(sp.Entry)
 		state, start = e.state(), e.start()
 	} else if sp.At >= 0 && ev.State.BeingSetUp() {
-		taken = s.taken(sp.First, ev.Key)
+		taken = s.taken(sp.First, ev.key())
+	}
+	if ev.Kind == Chunk && state.Live() && s.entry(sp.Entry).touched(ev) {
+		return Duplicate
 	}
 	step, outcome := decide(ev, state, start, taken)
 	var overtaken past
@@ -30,11 +35,17 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 		return outcome
 	case renew:
 		e := s.entry(sp.Entry)
-		if sameContent(e.body(), ev.Body) {
+		if same(e, ev) {
+			if ev.Kind == Update {
+				e[atRun] = s.run()
+			}
 			return Duplicate
 		}
-		newer := compareCSeqs(ev.Body, e.body())
+		newer := s.compare(e, ev)
 		if newer < 0 || newer == 0 && e.past().has(contentHash(ev.Body)) {
+			if ev.Kind == Chunk {
+				return Duplicate
+			}
 			return Stale
 		}
 		if newer == 0 {
@@ -47,7 +58,7 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 	refused := NoOutcome
 	switch {
 	case step == bury && sp.Entry == 0:
-		refused = s.insert(&sp, ev, Ended, ev.Key, now)
+		refused = s.insert(&sp, ev, Ended, s.nameOf(ev), now)
 	case step == bury:
 		s.bury(&sp, lastStart(ev, state, start), ev.Origin, now)
 	case sp.Entry == 0:
@@ -60,11 +71,26 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 	if refused != NoOutcome {
 		return refused
 	}
+	if step != bury && s.counts.byState[waits] > 0 {
+		s.settle(ev, now)
+	}
 	return outcome
 }
 
+// nameOf returns what a deletion of the dialog of ev says in its layout.
+func (s *Shard) nameOf(ev *Event) []byte {
+	switch {
+	case !hasHID(ev.Layout):
+		return ev.Key
+	case ev.Kind == Delete:
+		return ev.Body
+	}
+	s.scratch = binary.LittleEndian.AppendUint32(append(s.scratch[:0], ev.Key...), ev.HID)
+	return s.scratch
+}
+
 // insert makes a new entry.
-func (s *Shard) insert(sp *spot, ev *Event, state State, body Packed, now uint32) (refused Outcome) {
+func (s *Shard) insert(sp *spot, ev *Event, state State, body []byte, now uint32) (refused Outcome) {
 	if sp.length >= s.maxPerCall {
 		return RefusedCall
 	}
@@ -78,7 +104,10 @@ func (s *Shard) insert(sp *spot, ev *Event, state State, body Packed, now uint32
 		return RefusedMemory
 	}
 	e := s.entry(r)
-	e.fill(ev.Start, now, ev.Origin, state, body, len(ev.Key))
+	e.fill(ev.Start, now, ev.Origin, state, ev.Layout, body, len(ev.Key))
+	if ev.Kind != Chunk {
+		e[atRun] = s.run()
+	}
 	s.part.SetDeadline(r, s.deadline(state, ev.Timeout, now))
 	s.counts.add(e, 1)
 	return NoOutcome
@@ -98,10 +127,14 @@ func (s *Shard) replace(sp *spot, ev *Event, now uint32) (refused Outcome) {
 	}
 	e := s.entry(sp.Entry)
 	s.counts.add(e, -1)
+	run := e.run()
 	if ended {
 		s.tombstones.Give()
 	}
-	e.fill(ev.Start, now, ev.Origin, ev.State, ev.Body, len(ev.Key))
+	e.fill(ev.Start, now, ev.Origin, ev.State, ev.Layout, ev.Body, len(ev.Key))
+	if e[atRun] = run; ev.Kind != Chunk {
+		e[atRun] = s.run()
+	}
 	s.part.SetDeadline(sp.Entry, s.deadline(ev.State, ev.Timeout, now))
 	s.counts.add(e, 1)
 	return NoOutcome
@@ -120,17 +153,24 @@ func (s *Shard) bury(sp *spot, start uint32, origin uint16, now uint32) {
 	if e.state() != Ended {
 		s.dialogs.Give()
 	}
-	size := entryHeader + e.keySize()
-	s.part.Resize(&sp.Spot, size, size) // never fails, because the entry doesn't grow
+	id, keySize := e.layout(), e.keySize()
+	size, hid := entryHeader+keySize, uint32(0)
+	if hasHID(id) {
+		hid = e.hid()
+		size += 4
+	}
+	s.part.Resize(&sp.Spot, size, entryHeader+keySize) // never fails, because the entry doesn't grow
 	stone := s.entry(sp.Entry)
-	key := stone.key()
-	stone.fill(start, now, origin, Ended, key, len(key))
+	if hasHID(id) {
+		binary.LittleEndian.PutUint32(stone[entryHeader+keySize:], hid)
+	}
+	stone.fill(start, now, origin, Ended, id, stone[entryHeader:size], keySize)
 	s.part.SetDeadline(sp.Entry, s.deadline(Ended, 0, now))
 	s.counts.add(stone, 1)
 }
 
 // taken reports whether the caller of an early snapshot with this key has a live dialog or a tombstone.
-func (s *Shard) taken(r store.Ref, early Packed) bool {
+func (s *Shard) taken(r store.Ref, early key) bool {
 	for r != 0 {
 		e := s.entry(r)
 		if e.state().Live() && e.key().sameCaller(early) ||
@@ -153,7 +193,7 @@ func (s *Shard) dropEarly(sp *spot, ev *Event) (dropped bool) {
 		key := e.key()
 		// The entry itself is about to be replaced or buried.
 		if e.state().BeingSetUp() && r != sp.Entry &&
-			(key.sameCaller(ev.Key) || ev.ends() && ev.Key.names(key)) {
+			(key.sameCaller(ev.key()) || ev.ends() && ev.key().names(key)) {
 			s.remove(&spot{Spot: store.Spot{At: sp.At, First: first, Prev: prev, Entry: r}})
 			if prev == 0 {
 				first = next
@@ -165,20 +205,4 @@ func (s *Shard) dropEarly(sp *spot, ev *Event) (dropped bool) {
 		r = next
 	}
 	return dropped
-}
-
-// timeoutJitter is by how many seconds the timeout of an unchanged dialog varies.
-const timeoutJitter = 2
-
-// sameContent reports whether two packed dialogs of one key say the same.
-func sameContent(a, b Packed) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	at := len(a) - timeoutFrom
-	if !bytes.Equal(a[:at], b[:at]) || !bytes.Equal(a[at+4:], b[at+4:]) {
-		return false
-	}
-	x, y := binary.LittleEndian.Uint32(a[at:]), binary.LittleEndian.Uint32(b[at:])
-	return max(x, y)-min(x, y) <= timeoutJitter
 }

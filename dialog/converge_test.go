@@ -181,7 +181,7 @@ func TestUpdatesDontChaseEachOther(t *testing.T) {
 							ev = withCSeq(t, ev, e.vars)
 						}
 						apply(t, table, epoch, ev)
-						if ev.Outcome.Changed() {
+						if ev.Changed() {
 							next := (i + 1) % len(tables)
 							way[next] = append(way[next], e)
 						}

@@ -8,6 +8,9 @@ type Counts struct {
 	Confirmed  int // live, in state 4
 	Early      int // being set up
 	Tombstones int
+	Waiting    int // Values and CSeqs that wait for their dialog
+	// Settled is how many of those that waited were taken in by their dialog.
+	Settled uint64
 	// Unremembered is how often a dialog ended and left no tombstone, because there was no room.
 	Unremembered uint64
 	// Clamped is how many snapshots had a timeout beyond Config.MaxLifetime.
@@ -35,6 +38,8 @@ func (t *Table) Counts() Counts {
 		sum.Confirmed += int(c.byState[Confirmed].Load())
 		sum.Early += int(c.byState[Unconfirmed].Load() + c.byState[Early].Load())
 		sum.Tombstones += int(c.byState[Ended].Load())
+		sum.Waiting += int(c.byState[waits].Load())
+		sum.Settled += c.settled.Load()
 		sum.Unremembered += c.unremembered.Load()
 		sum.Clamped += c.clamped.Load()
 		sum.Bytes += int(c.bytes.Load())
@@ -47,6 +52,7 @@ func (t *Table) Counts() Counts {
 type counts struct {
 	byState      [Ended + 1]int
 	bytes        int
+	settled      uint64
 	unremembered uint64
 	clamped      uint64
 }
@@ -64,6 +70,7 @@ func (c *counts) early() int { return c.byState[Unconfirmed] + c.byState[Early] 
 type shown struct {
 	byState      [Ended + 1]atomic.Int64
 	bytes        atomic.Int64
+	settled      atomic.Uint64
 	unremembered atomic.Uint64
 	clamped      atomic.Uint64
 }
@@ -77,6 +84,9 @@ func (t *shown) show(c *counts) {
 	}
 	if n := int64(c.bytes); t.bytes.Load() != n {
 		t.bytes.Store(n)
+	}
+	if t.settled.Load() != c.settled {
+		t.settled.Store(c.settled)
 	}
 	if t.unremembered.Load() != c.unremembered {
 		t.unremembered.Store(c.unremembered)

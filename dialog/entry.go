@@ -3,19 +3,23 @@ package dialog
 import (
 	"encoding/binary"
 
+	"binrepd/dialog/layout"
 	"binrepd/userspace/state/store"
 )
 
-// An entry is the store's header, the header of this package, little endian, and behind it the packed dialog, or of a
-// tombstone the packed key.
+// An entry is the store's header, the header of this package, little endian, and behind it the packed dialog. A tombstone
+// has what a deletion in its layout says: the packed key, and h_id where the layout names dialogs by it. A message that
+// waits for its dialog is an entry, too (waiting.go).
 const (
-	atState     = store.HeaderSize // u8; Ended in a tombstone
+	atState     = store.HeaderSize // u8; Ended in a tombstone, 0 in a message that waits
 	atStart     = 12               // u32: Unix seconds of the answer; of a tombstone 0 if unknown
 	atUpdated   = 16               // u32: Unix seconds of the last change; of a tombstone of the end
 	atBodySize  = 20               // u16
 	atKeySize   = 22               // u16
 	atOrigin    = 24               // u16
-	atPast      = 28               // 3 x u16: hashes of overtaken contents, latest first; the 2 bytes before are unused
+	atLayout    = 26               // u8: layout.ID
+	atRun       = 27               // u8: Table.run when a live event last told of the dialog, 0: none did; Kind of a message that waits
+	atPast      = 28               // 3 x u16: hashes of overtaken contents, latest first
 	entryHeader = atPast + 2*pastContents
 )
 
@@ -26,13 +30,15 @@ const MaxBody = store.MaxEntry - entryHeader
 // entry is a view of an entry of the store.
 type entry []byte
 
-func (e entry) next() store.Ref { return store.Entry(e).Next() }
-func (e entry) start() uint32   { return binary.LittleEndian.Uint32(e[atStart:]) }
-func (e entry) updated() uint32 { return binary.LittleEndian.Uint32(e[atUpdated:]) }
-func (e entry) bodySize() int   { return int(binary.LittleEndian.Uint16(e[atBodySize:])) }
-func (e entry) keySize() int    { return int(binary.LittleEndian.Uint16(e[atKeySize:])) }
-func (e entry) origin() uint16  { return binary.LittleEndian.Uint16(e[atOrigin:]) }
-func (e entry) state() State    { return State(e[atState]) }
+func (e entry) next() store.Ref   { return store.Entry(e).Next() }
+func (e entry) start() uint32     { return binary.LittleEndian.Uint32(e[atStart:]) }
+func (e entry) updated() uint32   { return binary.LittleEndian.Uint32(e[atUpdated:]) }
+func (e entry) bodySize() int     { return int(binary.LittleEndian.Uint16(e[atBodySize:])) }
+func (e entry) keySize() int      { return int(binary.LittleEndian.Uint16(e[atKeySize:])) }
+func (e entry) origin() uint16    { return binary.LittleEndian.Uint16(e[atOrigin:]) }
+func (e entry) state() State      { return State(e[atState]) }
+func (e entry) layout() layout.ID { return layout.ID(e[atLayout]) }
+func (e entry) run() uint8        { return e[atRun] }
 
 // size is the size of headers and body in bytes.
 func (e entry) size() int { return entryHeader + e.bodySize() }
@@ -42,9 +48,20 @@ func (e entry) body() Packed {
 	return Packed(e[entryHeader:end:end])
 }
 
-func (e entry) key() Packed {
+func (e entry) key() key {
 	end := entryHeader + e.keySize()
-	return Packed(e[entryHeader:end:end])
+	return key{e[entryHeader:end:end], wide(e.layout())}
+}
+
+// hid returns h_id, of an entry whose layout names dialogs by it. It lies behind two more strings, in a tombstone right
+// behind the key.
+func (e entry) hid() uint32 {
+	off := entryHeader + e.keySize()
+	if e.state() != Ended {
+		off += 2 + int(binary.LittleEndian.Uint16(e[off:]))
+		off += 2 + int(binary.LittleEndian.Uint16(e[off:]))
+	}
+	return binary.LittleEndian.Uint32(e[off:])
 }
 
 func (e entry) past() (p past) {
@@ -61,13 +78,14 @@ func (e entry) setPast(p past) {
 }
 
 // fill writes everything but the store's header. No content is overtaken yet.
-func (e entry) fill(start, now uint32, origin uint16, state State, body Packed, keySize int) {
+func (e entry) fill(start, now uint32, origin uint16, state State, id layout.ID, body []byte, keySize int) {
 	e[atState] = byte(state)
 	binary.LittleEndian.PutUint32(e[atStart:], start)
 	binary.LittleEndian.PutUint32(e[atUpdated:], now)
 	binary.LittleEndian.PutUint16(e[atBodySize:], uint16(len(body)))
 	binary.LittleEndian.PutUint16(e[atKeySize:], uint16(keySize))
 	binary.LittleEndian.PutUint16(e[atOrigin:], origin)
+	e[atLayout], e[atRun] = byte(id), 0
 	e.setPast(past{})
 	copy(e[entryHeader:], body)
 }
@@ -75,11 +93,31 @@ func (e entry) fill(start, now uint32, origin uint16, state State, body Packed, 
 // View is one entry of the table. It is valid only inside the function to which it was given.
 type View struct{ e entry }
 
-// Body returns the packed dialog; of a tombstone the packed key.
+// Body returns the packed dialog in its layout; of a tombstone what a deletion says.
 func (v *View) Body() Packed { return v.e.body() }
 
-// Key returns the packed key.
-func (v *View) Key() Packed { return v.e.key() }
+// Layout returns the layout of the body.
+func (v *View) Layout() layout.ID { return max(v.e.layout(), layout.UDP) }
+
+// Key returns the packed key, as it lies in the layout.
+func (v *View) Key() Packed { return v.e.key().b }
+
+// Names returns Call-ID, from-tag and to-tag.
+func (v *View) Names() (callID, from, to []byte) {
+	callID, k := v.e.key().part()
+	from, k = k.part()
+	to, _ = k.part()
+	return callID, from, to
+}
+
+// AppendName appends what a deletion of the dialog says in its layout to dst.
+func (v *View) AppendName(dst []byte) []byte {
+	dst = append(dst, v.Key()...)
+	if hasHID(v.e.layout()) {
+		dst = binary.LittleEndian.AppendUint32(dst, v.e.hid())
+	}
+	return dst
+}
 
 // State returns the state; of a tombstone it is Ended.
 func (v *View) State() State { return v.e.state() }
@@ -92,8 +130,19 @@ func (v *View) Timeout() uint32 {
 	if v.Tombstone() {
 		return 0
 	}
-	body := v.e.body()
-	return binary.LittleEndian.Uint32(body[len(body)-timeoutFrom:])
+	return v.e.timeout()
+}
+
+func (e entry) timeout() uint32 {
+	body := e.body()
+	if wide(e.layout()) {
+		return binary.LittleEndian.Uint32(body[len(body)-timeoutFrom:])
+	}
+	var v layout.View
+	if layout.Parse(e.layout(), body, &v) != layout.NoFault {
+		return 0
+	}
+	return v.Number(layout.Timeout)
 }
 
 // Updated returns the Unix seconds of the last change; of a tombstone, of the dialog's end.

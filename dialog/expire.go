@@ -7,10 +7,13 @@ type Expired struct {
 	Live       int // dialogs whose end no event told
 	Early      int // calls whose answer no event told
 	Tombstones int
+	Waiting    int // Values and CSeqs whose dialog no event told of
 }
 
 func (e *Expired) add(state State) {
 	switch {
+	case state == waits:
+		e.Waiting++
 	case state == Ended:
 		e.Tombstones++
 	case state.BeingSetUp():

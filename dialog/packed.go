@@ -1,6 +1,10 @@
 package dialog
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"binrepd/dialog/layout"
+)
 
 // Packed is a dialog as one run of bytes: 25 fields in a fixed order, strings and numbers mixed.
 //
@@ -100,7 +104,7 @@ func ParseSnapshot(b []byte, kind Kind, ev *Event) Fault {
 		return NoCallID
 	}
 	*ev = Event{
-		Kind: kind, State: State(state), Start: start,
+		Kind: kind, State: State(state), Layout: layout.UDP, Start: start,
 		Timeout: binary.LittleEndian.Uint32(b[len(b)-timeoutFrom:]),
 		Key:     b[:keyLen:keyLen], Body: b,
 	}
@@ -118,7 +122,7 @@ func ParseKey(b []byte, ev *Event) Fault {
 	case binary.LittleEndian.Uint32(b) == 0:
 		return NoCallID
 	}
-	*ev = Event{Kind: Delete, Key: b, Body: b}
+	*ev = Event{Kind: Delete, Layout: layout.UDP, Key: b, Body: b}
 	return NoFault
 }
 

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"binrepd/dialog/layout"
 )
 
 // full has a different value in each field.
@@ -27,7 +29,7 @@ func TestParseSnapshot(t *testing.T) {
 	if fault := ParseSnapshot(body, Update, &ev); fault != NoFault {
 		t.Fatalf("fault %d", fault)
 	}
-	want := Event{Kind: Update, State: Confirmed, Start: full.Start, Timeout: full.Timeout, Key: full.AppendKey(nil), Body: body}
+	want := Event{Kind: Update, State: Confirmed, Layout: layout.UDP, Start: full.Start, Timeout: full.Timeout, Key: full.AppendKey(nil), Body: body}
 	if !reflect.DeepEqual(ev, want) {
 		t.Errorf("event %+v, want %+v", ev, want)
 	}
@@ -56,7 +58,7 @@ func TestParseKey(t *testing.T) {
 	if fault := ParseKey(key, &ev); fault != NoFault {
 		t.Fatalf("fault %d", fault)
 	}
-	if want := (Event{Kind: Delete, Key: key, Body: key}); !reflect.DeepEqual(ev, want) {
+	if want := (Event{Kind: Delete, Layout: layout.UDP, Key: key, Body: key}); !reflect.DeepEqual(ev, want) {
 		t.Errorf("event %+v, want %+v", ev, want)
 	}
 	var parts []string
@@ -147,27 +149,42 @@ func TestParseContent(t *testing.T) {
 }
 
 func TestKeyComparisons(t *testing.T) {
-	key := func(id, from, to string) Packed {
+	keyOf := func(id, from, to string) key {
 		d := Details{CallID: id, FromTag: from, ToTag: to}
-		return d.AppendKey(nil)
+		return key{d.AppendKey(nil), true}
+	}
+	narrow := func(k key) (n key) {
+		for range keyFields {
+			var s []byte
+			s, k = k.part()
+			n.b = append(binary.LittleEndian.AppendUint16(n.b, uint16(len(s))), s...)
+		}
+		return n
 	}
 	for _, c := range []struct {
-		p, q                              Packed
+		p, q                              key
 		sameCall, caller, names, mirrored bool
 	}{
-		{key("c", "a", "b"), key("c", "a", "b"), true, true, true, false},
-		{key("c", "a", "b"), key("c", "b", "a"), true, false, true, true},
-		{key("c", "a", "b"), key("c", "a", ""), true, true, true, false},
-		{key("c", "a", "b"), key("c", "b", ""), true, false, true, false},
-		{key("c", "a", "b"), key("d", "b", "a"), false, false, false, false},
-		{key("c", "ab", ""), key("c", "", "ab"), true, false, true, true},
-		{key("c", "", ""), key("c", "", ""), true, true, true, true},
+		{keyOf("c", "a", "b"), keyOf("c", "a", "b"), true, true, true, false},
+		{keyOf("c", "a", "b"), keyOf("c", "b", "a"), true, false, true, true},
+		{keyOf("c", "a", "b"), keyOf("c", "a", ""), true, true, true, false},
+		{keyOf("c", "a", "b"), keyOf("c", "b", ""), true, false, true, false},
+		{keyOf("c", "a", "b"), keyOf("d", "b", "a"), false, false, false, false},
+		{keyOf("c", "ab", ""), keyOf("c", "", "ab"), true, false, true, true},
+		{keyOf("c", "", ""), keyOf("c", "", ""), true, true, true, true},
 		// The same bytes in a row, divided differently.
-		{key("c", "ab", "c"), key("c", "a", "bc"), true, false, false, false},
-		{key("ca", "b", "c"), key("c", "ab", "c"), false, false, false, false},
+		{keyOf("c", "ab", "c"), keyOf("c", "a", "bc"), true, false, false, false},
+		{keyOf("ca", "b", "c"), keyOf("c", "ab", "c"), false, false, false, false},
 	} {
-		if a, b, d, e := c.p.sameCallID(c.q), c.p.sameCaller(c.q), c.p.names(c.q), c.p.mirrors(c.q); a != c.sameCall || b != c.caller || d != c.names || e != c.mirrored {
-			t.Errorf("%q and %q: same call %v, same caller %v, names %v, mirrors %v", c.p, c.q, a, b, d, e)
+		// The same whatever the widths of lengths are.
+		for _, k := range [][2]key{{c.p, c.q}, {narrow(c.p), c.q}, {c.p, narrow(c.q)}, {narrow(c.p), narrow(c.q)}} {
+			p, q := k[0], k[1]
+			if a, b, d, e := p.sameCallID(q), p.sameCaller(q), p.names(q), p.mirrors(q); a != c.sameCall || b != c.caller || d != c.names || e != c.mirrored {
+				t.Errorf("%q and %q: same call %v, same caller %v, names %v, mirrors %v", p.b, q.b, a, b, d, e)
+			}
+			if got, want := p.equal(q), bytes.Equal(c.p.b, c.q.b); got != want {
+				t.Errorf("%q and %q: equal %v", p.b, q.b, got)
+			}
 		}
 	}
 }
@@ -181,10 +198,10 @@ func TestNames(t *testing.T) {
 			seen[name] = true
 		}
 	}
-	if got := Outcomes.String() + State(0).String() + State(6).String() + Kind(0).String() + Kind(4).String(); got != strings.Repeat("invalid", 5) {
+	if got := Outcomes.String() + State(0).String() + State(6).String() + Kind(0).String() + Kinds.String(); got != strings.Repeat("invalid", 5) {
 		t.Errorf("what is out of range is called %s", got)
 	}
-	if got := Create.String() + Update.String() + Delete.String(); got != "createupdatedelete" {
+	if got := Create.String() + Update.String() + Delete.String() + Value.String() + CSeq.String() + Chunk.String(); got != "createupdatedeletevaluecseqchunk" {
 		t.Errorf("kinds are called %s", got)
 	}
 }

@@ -1,14 +1,12 @@
 package dialog
 
-import "bytes"
-
-// Peek returns the entry with exactly this key, be it a tombstone, or nil. It is valid until the next call of any
+// Peek returns the entry with exactly the key of ev, be it a tombstone, or nil. It is valid until the next call of any
 // method of the shard.
-func (s *Shard) Peek(key Packed) *View {
-	callID, _ := key.Part()
+func (s *Shard) Peek(ev *Event) *View {
+	callID, _ := ev.key().part()
 	for r := s.chain(s.part.Hash(callID), callID); r != 0; {
 		e := s.entry(r)
-		if bytes.Equal(e.key(), key) {
+		if e.is(ev) {
 			s.view.e = e
 			return &s.view
 		}

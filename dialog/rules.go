@@ -3,7 +3,8 @@ package dialog
 // The rules of applying. BIN has no sequence numbers, and packets get lost, repeated and reordered. So the rules let
 // every order of the same events end in the same state, wherever that is possible.
 //
-// The key of a dialog is (Call-ID, from-tag, to-tag). A creation and an update are the same thing: a snapshot of the
+// The key of a dialog is (Call-ID, from-tag, to-tag), and h_id where the layout names dialogs by it (hasHID): a call that
+// comes through a proxy twice has two dialogs with the same tags. A creation and an update are the same thing: a snapshot of the
 // whole dialog. Snapshots of one key are ordered by (start, state): another start is another call. A snapshot in state
 // 5 is an end that knows the start; a deletion is an end that doesn't. An end may name the tags in either order, so
 // tombstones match in either order, too.
@@ -29,6 +30,30 @@ package dialog
 //	                            else: BeganEarly
 //	end            Unknown      Applied         newer start than the end's:  Duplicate, but Unknown if the end's
 //	                                             Stale; else Applied          start is newer than a known one
+//
+// Generation 2 has three more events. A chunk is a snapshot out of a sync. It may be older than what live events have told
+// since the sync was requested; "touched" is a dialog of which they did.
+//
+//	event          no entry     early           live                         tombstone
+//	-----          --------     -----           ----                         ---------
+//	live chunk     Applied      Applied         touched: Duplicate           Late
+//	                                            newer start: Applied
+//	                                            older start: Duplicate
+//	                                            higher state: Applied
+//	                                            lower state: Duplicate
+//	                                            same content: Duplicate
+//	                                            older content: Duplicate
+//	                                            else: Applied
+//	chunk of an    Late         Late            Late                         Late
+//	 ended dialog
+//	value, cseq    Waiting, but same: Duplicate same: Duplicate              Late, but if the Call-ID has another dialog
+//	               Unknown if   else: Applied   older cseq: Stale             that it concerns, see there
+//	               there is no                  cseq of no leg: Unknown
+//	               room                         list broken or too long:
+//	                                             RefusedChange
+//	                                            else: Applied
+//
+// What waits is taken in by the next snapshot of its dialog that is stored (waiting.go). It never counts as touching.
 //
 // Further:
 //   - An event that stores a live dialog or leaves a tombstone drops the early dialogs of the same Call-ID and
@@ -64,10 +89,14 @@ const (
 // snapshots.
 func decide(ev *Event, state State, start uint32, taken bool) (step, Outcome) {
 	switch {
+	case ev.ends() && ev.Kind == Chunk:
+		return leave, Late
 	case ev.ends():
 		return decideEnd(ev, state, start)
 	case ev.State.BeingSetUp():
 		return decideEarly(ev, state, taken)
+	case ev.Kind == Chunk:
+		return decideChunk(ev, state, start)
 	}
 	return decideLive(ev, state, start)
 }
@@ -96,6 +125,23 @@ func decideLive(ev *Event, state State, start uint32) (step, Outcome) {
 		return leave, Duplicate
 	case ev.State < state:
 		return leave, Stale
+	case ev.State > state:
+		return put, Applied
+	}
+	return renew, Applied
+}
+
+// decideChunk is decideLive for a snapshot out of a sync.
+func decideChunk(ev *Event, state State, start uint32) (step, Outcome) {
+	switch {
+	case state == 0 || state.BeingSetUp():
+		return put, Applied
+	case state == Ended:
+		return leave, Late
+	case ev.Start > start:
+		return put, Applied
+	case ev.Start < start || ev.State < state:
+		return leave, Duplicate
 	case ev.State > state:
 		return put, Applied
 	}

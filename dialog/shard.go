@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"sync/atomic"
 
+	"binrepd/dialog/layout"
 	"binrepd/userspace/state/store"
 )
 
@@ -21,15 +23,24 @@ type Shard struct {
 	early      uint32
 	grace      uint32
 	lifetime   uint32
+	waitTime   uint32
 	dialogs    store.Quota
 	tombstones store.Quota
+	waiting    store.Quota
+	runs       *atomic.Uint32 // the table's
+
+	// Memory for changes of dialogs, used again for each.
+	parsed           [2]layout.View
+	scratch, message []byte
+	settled          Event
 }
 
-func (s *Shard) init(c *Config, dialogs, tombstones *store.Pool) {
+func (s *Shard) init(c *Config, runs *atomic.Uint32, dialogs, tombstones, waiting *store.Pool) {
 	s.maxPerCall = c.MaxPerCall
 	s.tombstone, s.early, s.grace = seconds(c.Tombstone), seconds(c.EarlyTimeout), seconds(c.ExpiryGrace)
 	s.lifetime = seconds(c.MaxLifetime)
-	s.dialogs, s.tombstones = dialogs.Quota(), tombstones.Quota()
+	s.waitTime, s.runs = seconds(c.Wait), runs
+	s.dialogs, s.tombstones, s.waiting = dialogs.Quota(), tombstones.Quota(), waiting.Quota()
 }
 
 // Unlock gives the shard up. The caller must not use it any more.
@@ -59,8 +70,13 @@ func (s *Shard) Apply(evs []*Event, now int64) {
 func (s *Shard) prefetch(evs []*Event) {
 	var tags [store.Batch]uint32
 	for i, ev := range evs {
-		size := binary.LittleEndian.Uint32(ev.Key)
-		ev.tag = s.part.Hash(ev.Key[4 : 4+size])
+		if wide(ev.Layout) {
+			size := binary.LittleEndian.Uint32(ev.Key)
+			ev.tag = s.part.Hash(ev.Key[4 : 4+size])
+		} else {
+			size := 2 + int(binary.LittleEndian.Uint16(ev.Key))
+			ev.tag = s.part.Hash(ev.Key[2:size])
+		}
 		tags[i%store.Batch] = ev.tag
 	}
 	s.part.Prefetch(tags[:len(evs)])
@@ -73,7 +89,7 @@ func (s *Shard) entry(r store.Ref) entry { return entry(s.part.Entry(r)) }
 func (s *Shard) chain(tag uint32, callID []byte) store.Ref {
 	at, r := s.part.Lookup(tag)
 	for r != 0 {
-		if id, _ := s.entry(r).key().Part(); bytes.Equal(id, callID) {
+		if id, _ := s.entry(r).key().part(); bytes.Equal(id, callID) {
 			return r
 		}
 		at, r = s.part.LookupNext(at, tag)
@@ -94,12 +110,12 @@ func (s *Shard) find(ev *Event, sp *spot) {
 	sp.First, sp.Prev, sp.Entry, sp.length = 0, 0, 0, 0
 	at, r := s.part.Lookup(ev.tag)
 	for r != 0 {
-		key := s.entry(r).key()
-		if bytes.Equal(key, ev.Key) {
+		e := s.entry(r)
+		if e.is(ev) {
 			sp.At, sp.First, sp.Entry = at, r, r
 			return
 		}
-		if key.sameCallID(ev.Key) {
+		if e.key().sameCallID(ev.key()) {
 			sp.At, sp.First = at, r
 			s.walk(ev, sp)
 			return
@@ -111,15 +127,17 @@ func (s *Shard) find(ev *Event, sp *spot) {
 
 // walk goes on with find along the chain of the event's Call-ID.
 func (s *Shard) walk(ev *Event, sp *spot) {
-	for prev, r := store.Ref(0), sp.First; r != 0; sp.length++ {
+	for prev, r := store.Ref(0), sp.First; r != 0; {
 		e := s.entry(r)
-		key := e.key()
-		if bytes.Equal(key, ev.Key) {
+		if e.is(ev) {
 			sp.Prev, sp.Entry = prev, r
 			return
 		}
-		if sp.Entry == 0 && (e.state() == Ended || ev.ends()) && key.mirrors(ev.Key) {
-			sp.Prev, sp.Entry = prev, r
+		if e.state() != waits {
+			sp.length++
+			if sp.Entry == 0 && (e.state() == Ended || ev.ends()) && e.key().mirrors(ev.key()) && e.sameHID(ev) {
+				sp.Prev, sp.Entry = prev, r
+			}
 		}
 		prev, r = r, e.next()
 	}
@@ -139,8 +157,11 @@ func (s *Shard) forget(e entry) {
 
 // quota is the one that entries in this state use up.
 func (s *Shard) quota(state State) *store.Quota {
-	if state == Ended {
+	switch state {
+	case Ended:
 		return &s.tombstones
+	case waits:
+		return &s.waiting
 	}
 	return &s.dialogs
 }

@@ -3,6 +3,7 @@ package dialog
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"binrepd/userspace/state/store"
@@ -28,6 +29,10 @@ type Config struct {
 	EarlyTimeout time.Duration
 	// ExpiryGrace is how long a live dialog stays after its timeout; default 60 s. Below 0 it is none.
 	ExpiryGrace time.Duration
+	// Wait is how long a Value or CSeq waits for its dialog; default 64 s. Below 0 none waits.
+	Wait time.Duration
+	// MaxWaiting is how many wait at most; default 262,144.
+	MaxWaiting int
 	// MaxLifetime is how far in the future a timeout is believed; default 20 years. Some proxies write ten years for
 	// "no timeout". Much more comes from a wrong clock, or from a sender that wants to fill the table for good. Such a
 	// dialog is stored as it came, but expires then.
@@ -45,6 +50,8 @@ const (
 	DefaultTombstone    = 64 * time.Second
 	DefaultEarlyTimeout = 180 * time.Second
 	DefaultExpiryGrace  = 60 * time.Second
+	DefaultWait         = 64 * time.Second
+	DefaultMaxWaiting   = 1 << 18
 	DefaultMaxLifetime  = 20 * 8766 * time.Hour // of 365.25 days
 )
 
@@ -52,6 +59,7 @@ const (
 // others.
 type Table struct {
 	shards *store.Shards[Shard]
+	run    atomic.Uint32 // see BeginSync
 }
 
 // NewTable returns an empty table.
@@ -66,10 +74,13 @@ func NewTable(c Config) (*Table, error) {
 		return nil, err
 	}
 	dialogs, tombstones := store.NewPool(c.MaxDialogs, c.Shards), store.NewPool(c.MaxDialogs, c.Shards)
+	waiting := store.NewPool(c.MaxWaiting, c.Shards)
+	t := &Table{shards: shards}
+	t.run.Store(1)
 	for i := range c.Shards {
-		shards.At(i).init(&c, dialogs, tombstones)
+		shards.At(i).init(&c, &t.run, dialogs, tombstones, waiting)
 	}
-	return &Table{shards: shards}, nil
+	return t, nil
 }
 
 // complete fills in the defaults and checks what the store doesn't.
@@ -80,9 +91,13 @@ func (c *Config) complete() error {
 	orDefault(&c.EarlyTimeout, DefaultEarlyTimeout)
 	orDefault(&c.ExpiryGrace, DefaultExpiryGrace)
 	orDefault(&c.MaxLifetime, DefaultMaxLifetime)
+	orDefault(&c.Wait, DefaultWait)
+	orDefault(&c.MaxWaiting, DefaultMaxWaiting)
 	switch {
 	case c.MaxPerCall < 0:
 		return fmt.Errorf("dialogs of one Call-ID: %d is below 1", c.MaxPerCall)
+	case c.MaxWaiting < 0:
+		return fmt.Errorf("waiting changes: %d is below 0", c.MaxWaiting)
 	case c.MaxDialogs < 0:
 		return fmt.Errorf("dialogs: %d is below 0", c.MaxDialogs)
 	case c.Tombstone < 0:
@@ -135,6 +150,9 @@ func (t *Table) Get(hash uint32, callID []byte, fn func(*View) bool) {
 	for r := s.chain(tag, callID); r != 0; {
 		s.view.e = s.entry(r)
 		r = s.view.e.next()
+		if s.view.e.state() == waits {
+			continue
+		}
 		if !fn(&s.view) {
 			return
 		}
@@ -149,7 +167,9 @@ type Cursor = store.Cursor
 // last is visited exactly once, whatever happens to it meanwhile. An entry that comes or goes may be visited or not.
 func (t *Table) Scan(cur *Cursor, fn func(*View)) (more bool) {
 	return t.shards.Scan(cur, func(s *Shard, e store.Entry) {
-		s.view.e = entry(e)
+		if s.view.e = entry(e); s.view.e.state() == waits {
+			return
+		}
 		fn(&s.view)
 	})
 }

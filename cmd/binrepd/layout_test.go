@@ -76,7 +76,7 @@ var imports = map[string][]string{
 
 	"bpf":                   {"userspace/host/folder"},
 	"userspace/state/store": {}, // the memory under the models, which knows none of them
-	"dialog":                {"userspace/state/store"},
+	"dialog":                {"dialog/layout", "userspace/state/store"},
 	"dialog/layout":         {},
 
 	"userspace/in/packets": {},
@@ -90,9 +90,9 @@ var imports = map[string][]string{
 
 	"userspace/wire/bin1":          {"userspace/changes", "dialog"},
 	"userspace/wire/bin1/generate": {"userspace/wire/bin1", "dialog"},
-	"userspace/wire/bin2":          {},
+	"userspace/wire/bin2":          {"userspace/changes", "dialog", "dialog/layout"},
 
-	"userspace/state/engine": {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
+	"userspace/state/engine": {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin2", "dialog", "dialog/layout"},
 
 	// egress knows no wire format: each destination encodes by its shield.
 	"userspace/out/shield": {"userspace/changes", "userspace/wire/bin1", "dialog"},

@@ -98,6 +98,7 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	}
 	if a.engine, err = engine.New(engine.Config{
 		Table: a.table, Intakes: packets.Listeners(a.config.Listen), Outlet: a.output.egress, Log: log,
+		Steering: a.steering,
 	}); err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ func (a *Appliance) page() http.Handler {
 	if err != nil {
 		a.log.Warn("the status page answers only requests that name an address: this host has no name", "error", err)
 	}
-	table := control.Backend{Table: a.table, Steering: a.steering, Origin: a.engine.Origin}
+	table := control.Backend{Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sender: a.engine.Sender}
 	return statuspage.Handler(statuspage.Config{
 		Status: a.Status, Trend: &a.trend, Dialogs: table.Find, Bound: a.config.Metrics, Names: []string{name},
 	})

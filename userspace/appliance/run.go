@@ -98,7 +98,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 		return controlServer{}, nil
 	}
 	s, err := control.Listen(a.config.Control, control.Backend{
-		Status: a.Status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sync: a.Sync,
+		Status: a.Status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sender: a.engine.Sender, Sync: a.Sync,
 		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile,
 	}, a.log)
 	if err != nil {
@@ -126,9 +126,8 @@ func (s controlServer) close() error {
 }
 
 // end ends one dialog by hand, as a deletion would.
-func (a *Appliance) end(key dialog.Packed, still func(*dialog.View) bool) bool {
-	callID, _ := key.Part()
-	return a.engine.End(a.steering.CallID(callID), key, still)
+func (a *Appliance) end(name dialog.Name, still func(*dialog.View) bool) bool {
+	return a.engine.End(a.steering.CallID(name.CallID()), name, still)
 }
 
 // logAccount writes the final account.

@@ -108,9 +108,9 @@ func (a *Appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 		}
 		cfg.Filter = func(s resync.Subject) bool {
 			if s.Kind == dialog.Delete || s.State == dialog.Ended {
-				return f.ChoosesEnd(s.Body, a.engine.Origin(s.Origin))
+				return f.ChoosesEnd(dialog.Name{Layout: s.Layout, Deletion: s.Name}, a.engine.Sender(s.Origin))
 			}
-			return f.Chooses(s.State, s.Body, a.engine.Origin(s.Origin))
+			return f.Chooses(s.State, s.Layout, s.Body, a.engine.Sender(s.Origin))
 		}
 	}
 	target, err := hostport.Parse(req.To)

@@ -60,7 +60,7 @@ type destination struct {
 
 // counts is what a destination has counted.
 type counts struct {
-	sent                         [dialog.Delete + 1]uint64
+	sent                         [dialog.Kinds]uint64
 	bytes, own, errors           uint64
 	refusals, unreachables, lost uint64
 }

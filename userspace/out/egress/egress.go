@@ -61,7 +61,7 @@ type Egress struct {
 
 	// targets is used, and sent is written, with the journal's lock held.
 	targets []packets.Endpoint // one for each destination, the zero Endpoint if it is unknown
-	sent    [dialog.Delete + 1]atomic.Uint64
+	sent    [dialog.Kinds]atomic.Uint64
 
 	mu           sync.RWMutex // guards what is below; may be held when the journal's lock is taken, not the reverse
 	destinations []*destination
@@ -107,7 +107,7 @@ func (e *Egress) Forward(list []changes.Change) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var sent [dialog.Delete + 1]uint64
+	var sent [dialog.Kinds]uint64
 	for i := range list {
 		c := &list[i]
 		j.appendLocked(c)

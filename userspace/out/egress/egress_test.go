@@ -202,11 +202,11 @@ func TestTotalsCountEventsNotDestinations(t *testing.T) {
 		}
 		forward(e, changeOf(dialog.Create, live, standby)) // comes from the only one left
 		rest()
-		if got := e.Status().Sent; got != [4]uint64{0, 1, 0, 2} {
+		if got := e.Status().Sent; got != [dialog.Kinds]uint64{0, 1, 0, 2} {
 			t.Errorf("create, update, delete sent: %v", got[1:])
 		}
 		d := only(t, e)
-		if d.Sent != [4]uint64{0, 1, 0, 2} || d.Held[shield.BeingSetUp] != 1 || d.Own != 1 || sum(d) != 5 {
+		if d.Sent != [dialog.Kinds]uint64{0, 1, 0, 2} || d.Held[shield.BeingSetUp] != 1 || d.Own != 1 || sum(d) != 5 {
 			t.Errorf("%+v", d)
 		}
 	})

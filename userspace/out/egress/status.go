@@ -12,7 +12,7 @@ import (
 type Status struct {
 	// Sent counts changes passed on, by kind, as OpenSIPS counts create_sent, update_sent and delete_sent: each change once, however
 	// many destinations there are, and whether or not sending succeeded.
-	Sent         [dialog.Delete + 1]uint64
+	Sent         [dialog.Kinds]uint64
 	Destinations []DestinationStatus
 }
 
@@ -27,12 +27,12 @@ type DestinationStatus struct {
 	Cause    error     // the last error, also if it was overcome
 	Rate     int       // packets a second, 0: no limit
 
-	Sent    [dialog.Delete + 1]uint64 // packets by kind
-	Bytes   uint64                    // of packets sent
-	Queued  uint64                    // changes that wait
-	Dropped uint64                    // changes that were overwritten before they could be sent
-	Own     uint64                    // changes that came from there and don't go back
-	Lost    uint64                    // packets that the sink will never take
+	Sent    [dialog.Kinds]uint64 // packets by kind
+	Bytes   uint64               // of packets sent
+	Queued  uint64               // changes that wait
+	Dropped uint64               // changes that were overwritten before they could be sent
+	Own     uint64               // changes that came from there and don't go back
+	Lost    uint64               // packets that the sink will never take
 
 	Errors       uint64 // of sending, of any kind, including those that a repetition overcame
 	Refusals     uint64 // times that the destination refused

@@ -5,11 +5,11 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
 	"binrepd/userspace/out/snapshot"
-	"binrepd/userspace/wire/bin1"
 )
 
 // sendEntries sends the entries that were copied.
@@ -40,9 +40,10 @@ func (s *Session) sendEntry(ctx context.Context, e *snapshot.Entry, now uint32) 
 	body := s.entries.Body(e)
 	subject := Subject{
 		Kind: dialog.Update, State: e.State, Start: e.Start, Timeout: e.Timeout, Origin: e.Origin, Body: body,
+		Layout: e.Layout,
 	}
 	if e.State == dialog.Ended {
-		subject.Kind = dialog.Delete
+		subject.Kind, subject.Name = dialog.Delete, body
 	}
 	if s.cfg.Filter != nil && !s.cfg.Filter(subject) {
 		s.pass.Filtered++
@@ -52,7 +53,7 @@ func (s *Session) sendEntry(ctx context.Context, e *snapshot.Entry, now uint32) 
 		s.pass.Expired++
 		return nil
 	}
-	held, err := s.send(ctx, s.shield, bin1.Layout, subject.Kind, body, s.entries.Key(e))
+	held, err := s.send(ctx, s.shield, changes.Layout(e.Layout), subject.Kind, body, s.entries.Key(e))
 	switch {
 	case err != nil || held != shield.Passed:
 		return err
@@ -80,10 +81,15 @@ func (s *Session) sendChange(ctx context.Context, c *changes.Change) error {
 
 // subjectOf describes a change to a filter.
 func subjectOf(c *changes.Change) Subject {
-	subject := Subject{Kind: c.Kind, State: c.State, Origin: c.Source, Body: c.Body()}
-	var ev dialog.Event
-	if c.Kind != dialog.Delete && dialog.ParseSnapshot(subject.Body, c.Kind, &ev) == dialog.NoFault {
-		subject.Start, subject.Timeout = ev.Start, ev.Timeout
+	subject := Subject{Kind: c.Kind, State: c.State, Origin: c.Source, Body: c.Body(), Layout: layout.ID(c.Layout)}
+	var v layout.View
+	switch {
+	case c.Kind == dialog.Delete:
+		subject.Name = subject.Body
+	case c.Kind == dialog.Value || c.Kind == dialog.CSeq:
+	case layout.Parse(subject.Layout, subject.Body, &v) == layout.NoFault:
+		subject.Start, subject.Timeout = v.Number(layout.Start), v.Number(layout.Timeout)
+		subject.Name = c.Key()
 	}
 	return subject
 }

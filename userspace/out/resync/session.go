@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
@@ -57,8 +58,11 @@ type Subject struct {
 	State          dialog.State
 	Start, Timeout uint32
 	Origin         uint16
-	// Body is the packed dialog, of a deletion the packed key. It is a view.
-	Body dialog.Packed
+	// Body is the packed dialog in Layout, of a deletion what that says. It is a view.
+	Body   dialog.Packed
+	Layout layout.ID
+	// Name is what a deletion of the dialog says. It is only set for a deletion and for a dialog that has ended.
+	Name []byte
 }
 
 // Config of a Session. Table and To are required, and Sink and OpenTail unless it is a dry run.

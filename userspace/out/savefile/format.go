@@ -8,7 +8,10 @@ import (
 	"hash/crc32"
 	"time"
 
+	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/in/packets"
+	"binrepd/userspace/wire/bin1"
 )
 
 // A file holds a header, and blocks of records of one kind each. All integers are little endian.
@@ -37,9 +40,10 @@ import (
 //	u32          Unix seconds of the last change; of an ended dialog: of its end
 //	u32          Unix seconds of the answer, as known of an ended dialog; else 0
 //	u16          port of the source, 0 if unknown
-//	u16          layout of the dialog: 1, a BIN packet of generation 1
+//	u16          layout of the dialog (dialog/layout.ID); plus 32768 for an ended one in a layout of generation 2
 //	16 bytes     address of the source, IPv4 as ::ffff:a.b.c.d
-//	packet       a creation, or of an ended dialog a deletion
+//	             of layout 1: a BIN packet of generation 1, a creation, or of an ended dialog a deletion
+//	             of another: the body of a creation, or of an ended dialog of a deletion
 //
 // The seed is the CRC-32C of all that stands in the header before the number of records. Every byte is thus covered
 // by a checksum, and since each block's contains the one before, blocks can't be left out or change places. CRC-32C
@@ -67,7 +71,8 @@ const (
 	maxBlock = 2 << 20
 
 	kindDialogs = "dialogs"
-	layoutBIN1  = 1
+	layoutBIN1  = uint16(layout.UDP)
+	layoutEnded = 1 << 15 // in the layout of an ended dialog of generation 2
 )
 
 // form is what differs between the versions of the format.
@@ -241,7 +246,35 @@ func blockSum(previous uint32, head, records []byte) uint32 {
 type savedDialog struct {
 	updated, start uint32 // Unix seconds
 	origin         packets.Endpoint
-	packet         []byte
+	layout         layout.ID
+	ended          bool   // of a dialog of generation 2
+	packet         []byte // or of generation 2 the body
+}
+
+// event makes ev what the record says: a creation or a deletion.
+func (r *savedDialog) event(ev *dialog.Event) error {
+	if r.layout == layout.UDP {
+		if v := bin1.Decode(r.packet, ev); v != bin1.Dialog {
+			return fmt.Errorf("a packet can't be read: %v", v)
+		}
+		if ev.Kind == dialog.Update || ev.State == dialog.Ended {
+			return errors.New("a packet is neither a creation nor a deletion")
+		}
+		return nil
+	}
+	var v layout.View
+	fault := layout.NoFault
+	if r.ended {
+		fault = ev.SetDeletion(r.layout, r.packet)
+	} else if fault = layout.Parse(r.layout, r.packet, &v); fault == layout.NoFault {
+		if ev.SetSnapshot(&v, dialog.Create); ev.State == dialog.Ended {
+			return errors.New("a dialog has ended")
+		}
+	}
+	if fault != layout.NoFault {
+		return fmt.Errorf("a dialog can't be read: %v", fault)
+	}
+	return nil
 }
 
 // append appends all of the record but its packet.
@@ -250,7 +283,11 @@ func (r *savedDialog) append(dst []byte, packetSize int) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, r.updated)
 	dst = binary.LittleEndian.AppendUint32(dst, r.start)
 	dst = binary.LittleEndian.AppendUint16(dst, r.origin.Port)
-	dst = binary.LittleEndian.AppendUint16(dst, layoutBIN1)
+	id := uint16(r.layout)
+	if r.ended {
+		id |= layoutEnded
+	}
+	dst = binary.LittleEndian.AppendUint16(dst, id)
 	return append(dst, r.origin.Addr[:]...)
 }
 
@@ -273,8 +310,13 @@ func (f *form) parseDialog(record []byte) (r savedDialog, err error) {
 	if len(record) < recordHeader || len(record)-recordHeader > longestPacket {
 		return r, errors.New("the length of a record is wrong")
 	}
-	if layout := binary.LittleEndian.Uint16(record[14:]); layout != f.layout {
-		return r, fmt.Errorf("%w: it has a dialog of layout %d, which this binrepd doesn't know", ErrNewer, layout)
+	switch id := binary.LittleEndian.Uint16(record[14:]); {
+	case id == f.layout:
+		r.layout = layout.UDP
+	case f.version > 1 && id&^layoutEnded > layoutBIN1 && id&^layoutEnded < uint16(layout.IDs):
+		r.layout, r.ended = layout.ID(id&^layoutEnded), id&layoutEnded != 0
+	default:
+		return r, fmt.Errorf("%w: it has a dialog of layout %d, which this binrepd doesn't know", ErrNewer, id)
 	}
 	r.updated, r.start = binary.LittleEndian.Uint32(record[4:]), binary.LittleEndian.Uint32(record[8:])
 	r.origin.Port = binary.LittleEndian.Uint16(record[12:])

@@ -73,13 +73,13 @@ func TestUnknownLayoutOfADialog(t *testing.T) {
 			t.Fatal(err)
 		}
 		b = bytes.Clone(b)
-		b[f.header()+f.block+14] = 9
+		b[f.header()+f.block+14] = 99
 		path := filepath.Join(t.TempDir(), "saved")
 		if err := os.WriteFile(path, sealed(b), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, err = Load(t.Context(), LoadConfig{Table: fuzzTable(t), Path: path})
-		if !errors.Is(err, ErrNewer) || !strings.Contains(fmt.Sprint(err), "layout 9") {
+		if !errors.Is(err, ErrNewer) || !strings.Contains(fmt.Sprint(err), "layout 99") {
 			t.Errorf("version %d: %v", version, err)
 		}
 	}

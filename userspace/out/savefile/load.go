@@ -8,7 +8,6 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/userspace/in/packets"
-	"binrepd/userspace/wire/bin1"
 )
 
 // LoadConfig says what to load, and into what. Table, Path and Steering are required.
@@ -113,7 +112,7 @@ func (l *loader) read(s *section) {
 		record, rest, _ = s.form.cutRecord(rest)
 		r, _ := s.form.parseDialog(record) // readFile has checked it
 		var ev dialog.Event
-		bin1.Decode(r.packet, &ev)
+		_ = r.event(&ev)
 		if ev.State.Live() && uint64(ev.Timeout)+uint64(grace) <= uint64(now) {
 			l.summary.Expired++
 			continue
@@ -125,7 +124,7 @@ func (l *loader) read(s *section) {
 		if l.cfg.Origin != nil && r.origin.Port != 0 {
 			ev.Origin = l.cfg.Origin(r.origin, ev.State.Live())
 		}
-		ev.Hash = l.cfg.Steering.Hash(r.packet, packets.Endpoint{})
+		ev.Hash = l.cfg.Steering.CallID(ev.CallID())
 		shard := l.cfg.Table.ShardOf(ev.Hash)
 		l.shards[shard] = append(l.shards[shard], int32(len(l.events)))
 		l.events = append(l.events, ev)

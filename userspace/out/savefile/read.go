@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"binrepd/dialog"
-	"binrepd/userspace/wire/bin1"
 )
 
 // ReadHeader returns what the header of a file says. It reads nothing behind the header.
@@ -176,11 +175,5 @@ func (s *section) checkDialog(record []byte) error {
 		return err
 	}
 	var ev dialog.Event
-	if v := bin1.Decode(r.packet, &ev); v != bin1.Dialog {
-		return fmt.Errorf("a packet can't be read: %v", v)
-	}
-	if ev.Kind == dialog.Update || ev.State == dialog.Ended {
-		return errors.New("a packet is neither a creation nor a deletion")
-	}
-	return nil
+	return r.event(&ev)
 }

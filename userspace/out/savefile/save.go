@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/snapshot"
 	"binrepd/userspace/wire/bin1"
@@ -190,8 +191,14 @@ func (w *saver) add(e *snapshot.Entry) error {
 			r.origin = packets.EndpointOf(a)
 		}
 	}
-	w.block = r.append(w.block, bin1.Size(body))
-	w.block = bin1.Append(w.block, kind, body)
+	if r.layout = e.Layout; r.layout == layout.UDP {
+		w.block = r.append(w.block, bin1.Size(body))
+		w.block = bin1.Append(w.block, kind, body)
+	} else {
+		r.ended = kind == dialog.Delete
+		w.block = r.append(w.block, len(body))
+		w.block = append(w.block, body...)
+	}
 	w.records++
 	if len(w.block) >= blockSize {
 		return w.flush()

@@ -6,8 +6,7 @@ type Reason uint8
 const (
 	// Passed: the change is not held back.
 	Passed Reason = iota
-	// Malformed: not a well-formed packed dialog or key; a negative length crashes OpenSIPS. Also a layout that the destination
-	// doesn't speak.
+	// Malformed: not a well-formed packed dialog or key; a negative length crashes OpenSIPS.
 	Malformed
 	// EmptyCallID crashes OpenSIPS.
 	EmptyCallID
@@ -25,13 +24,16 @@ const (
 	UnreadableProfiles
 	// TooLong: longer than a packet of the destination's dialect can be; 65,507 bytes in generation 1.
 	TooLong
+	// OtherLayout: the dialog is in a layout that the destination doesn't speak: one of generation 2 for an OpenSIPS of
+	// generation 1.
+	OtherLayout
 	// Reasons is how many there are.
 	Reasons
 )
 
 var reasonNames = [Reasons]string{
 	"passed", "malformed", "empty_callid", "bad_state", "being_set_up", "expired", "too_many_routes",
-	"unreadable_vars", "unreadable_profiles", "too_long",
+	"unreadable_vars", "unreadable_profiles", "too_long", "other_layout",
 }
 
 // String returns the name of the reason in status and metrics.

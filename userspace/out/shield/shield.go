@@ -97,13 +97,12 @@ var reasons = [...]Reason{
 	dialog.BadState:       BadState,
 }
 
-// examine returns the kind and the body to send: body itself, a part of it, or a changed copy in s.body. A body in a layout that the
-// destination doesn't speak is malformed to it.
+// examine returns the kind and the body to send: body itself, a part of it, or a changed copy in s.body.
 func (s *Shield) examine(c *changes.Change, body dialog.Packed) (dialog.Kind, dialog.Packed, Reason) {
 	var ev dialog.Event
 	kind := c.Kind
 	if c.Layout != s.policy.Dialect.Layout() {
-		return kind, body, Malformed
+		return kind, body, OtherLayout
 	}
 	switch kind {
 	case dialog.Delete:

@@ -161,7 +161,7 @@ func TestAnotherLayoutIsHeldBack(t *testing.T) {
 	d := call()
 	c := bin1test.Change(bin1.Append(nil, dialog.Update, d.AppendPacked(nil)))
 	c.Layout++
-	if dst, out := newShield(t, Policy{}).Process(nil, &c); out.Held != Malformed || out.Packet != nil || len(dst) != 0 {
+	if dst, out := newShield(t, Policy{}).Process(nil, &c); out.Held != OtherLayout || out.Packet != nil || len(dst) != 0 {
 		t.Errorf("%+v", out)
 	}
 }

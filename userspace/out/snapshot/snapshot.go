@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 )
 
 // Entries is a copy of the entries that one or several steps of a scan met. The zero value is empty and ready.
@@ -19,6 +20,7 @@ type Entries struct {
 type Entry struct {
 	from, to, key int // the packed dialog is Entries.bytes[from:to]; its key ends at key
 	State         dialog.State
+	Layout        layout.ID
 	Origin        uint16
 	// Start, Timeout and Updated are Unix seconds, as the methods of dialog.View return them.
 	Start, Timeout, Updated uint32
@@ -44,7 +46,7 @@ func (e *Entries) Bytes() int { return len(e.bytes) }
 // Add copies one entry. It is the function to give to dialog.Table.Scan.
 func (e *Entries) Add(v *dialog.View) {
 	c := Entry{
-		from: len(e.bytes), State: v.State(), Origin: v.Origin(),
+		from: len(e.bytes), State: v.State(), Layout: v.Layout(), Origin: v.Origin(),
 		Start: v.Start(), Timeout: v.Timeout(), Updated: v.Updated(),
 	}
 	e.bytes = append(e.bytes, v.Body()...)
@@ -56,7 +58,7 @@ func (e *Entries) Add(v *dialog.View) {
 	}
 }
 
-// Body returns the packed dialog of an entry, of an ended one its packed key. It is valid until Reset.
+// Body returns the packed dialog of an entry, of an ended one what a deletion says. It is valid until Reset.
 func (e *Entries) Body(c *Entry) dialog.Packed { return e.bytes[c.from:c.to:c.to] }
 
 // Key returns the packed key of an entry. It is valid until Reset.

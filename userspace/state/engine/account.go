@@ -7,19 +7,26 @@ import (
 	"binrepd/dialog"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin2"
 )
 
 // kinds is the size of an array indexed by dialog.Kind.
-const kinds = int(dialog.Delete) + 1
+const kinds = int(dialog.Kinds)
 
 // Account is what became of the packets of one intake.
 type Account struct {
 	// Received packets and their bytes, as taken from the sources. It lacks what the kernel lost before.
 	Received, Bytes uint64
-	// Outcomes of dialog events, by kind.
+	// Outcomes of dialog events, by kind. Chunks of syncs are no packets of their own: only Chunks counts them.
 	Outcomes [kinds][dialog.Outcomes]uint64
 	// Verdicts on packets that are no dialog events; bin1.Dialog stays zero.
 	Verdicts [bin1.Verdicts]uint64
+	// Verdicts2 on packets of generation 2 that are no dialog events; bin2.Event stays zero. Packets of syncs are among
+	// them.
+	Verdicts2 [bin2.Verdicts]uint64
+	// Chunks is what became of the chunks in these. RefusedChunks are those that are no dialogs.
+	Chunks        [dialog.Outcomes]uint64
+	RefusedChunks uint64
 }
 
 // Add adds o to a.
@@ -34,6 +41,13 @@ func (a *Account) Add(o *Account) {
 	for v := range a.Verdicts {
 		a.Verdicts[v] += o.Verdicts[v]
 	}
+	for v := range a.Verdicts2 {
+		a.Verdicts2[v] += o.Verdicts2[v]
+	}
+	for i := range a.Chunks {
+		a.Chunks[i] += o.Chunks[i]
+	}
+	a.RefusedChunks += o.RefusedChunks
 }
 
 // Outcome returns the number of events with outcome o, of every kind.
@@ -52,6 +66,11 @@ func (a *Account) Kind(k dialog.Kind) (n uint64) {
 	return n
 }
 
+// OtherCapability returns the number of packets of other capabilities, and of those that say nothing of a dialog.
+func (a *Account) OtherCapability() uint64 {
+	return a.Verdicts[bin1.OtherCapability] + a.Verdicts2[bin2.OtherPacket]
+}
+
 // Applied returns the number of events that changed a dialog, recovered and early ones among them.
 func (a *Account) Applied() uint64 {
 	return a.Outcome(dialog.Applied) + a.Outcome(dialog.Recovered) + a.Outcome(dialog.BeganEarly)
@@ -63,6 +82,9 @@ func (a *Account) Sum() (n uint64) {
 		n += a.Kind(dialog.Kind(k))
 	}
 	for _, c := range a.Verdicts {
+		n += c
+	}
+	for _, c := range a.Verdicts2 {
 		n += c
 	}
 	return n
@@ -122,7 +144,7 @@ const maxCapabilities = 16
 // counted there.
 const OtherCapabilities = "(any other name)"
 
-const capabilityName = 15 // bytes of the longest name that is counted by itself
+const capabilityName = 32 // bytes of the longest name that is counted by itself
 
 // capabilities counts packets of other capabilities by name, without allocating.
 type capabilities struct {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/wire/bin1"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
@@ -24,20 +25,21 @@ func TestEnd(t *testing.T) {
 		t.Fatalf("%d dialogs, %d packets", len(live), len(out.packets))
 	}
 	key := dialog.Packed(live[0].AppendKey(nil))
+	name := dialog.Name{Layout: layout.UDP, Deletion: key}
 	hash := steering.CallID([]byte(live[0].CallID))
-	if r.End(hash, key, func(*dialog.View) bool { return false }) {
+	if r.End(hash, name, func(*dialog.View) bool { return false }) {
 		t.Error("ended although there was no reason any more")
 	}
 	var seen dialog.Details
 	yes := func(v *dialog.View) bool { seen = v.Body().Details(); return true }
-	if !r.End(hash, key, yes) || seen != live[0] {
+	if !r.End(hash, name, yes) || seen != live[0] {
 		t.Errorf("not ended, or another one: %+v", seen)
 	}
-	if r.End(hash, key, yes) {
+	if r.End(hash, name, yes) {
 		t.Error("ended twice")
 	}
 	unknown := (&dialog.Details{CallID: "unknown", FromTag: "a", ToTag: "b"}).AppendKey(nil)
-	if r.End(steering.CallID([]byte("unknown")), unknown, yes) {
+	if r.End(steering.CallID([]byte("unknown")), dialog.Name{Layout: layout.UDP, Deletion: unknown}, yes) {
 		t.Error("ended what isn't there")
 	}
 	if got := contents(r.table); len(got) != 1 || got[0] != live[1] {

@@ -34,6 +34,8 @@ type Config struct {
 	Outlet changes.Outlet
 	// Origin is the number of this appliance in the stamps of its changes; 0 means a random one, which is another at each start.
 	Origin uint64
+	// Steering computes the hash of a Call-ID for packets of generation 2, whose sources may not know where it lies.
+	Steering packets.Steering
 	// Batch is the number of packets taken at once; 0 means DefaultBatch.
 	Batch int
 	// Now is the clock; nil means time.Now.
@@ -74,9 +76,12 @@ type Engine struct {
 	clock   *clock
 	started time.Time
 
-	mu      sync.Mutex // guards workers, expired
+	kinds [packets.MaxIntakes]packets.IntakeKind // of Config.Intakes
+
+	mu      sync.Mutex // guards workers, expired, syncs
 	workers []*worker
 	expired dialog.Expired
+	syncs   map[int32]uint8 // by cluster: dialog.Event.Since of the sync that was requested last
 
 	seq   atomic.Uint64 // number of the last change
 	ended atomic.Uint64 // dialogs ended by End
@@ -109,7 +114,10 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	e := &Engine{cfg: cfg, origins: newOrigins(), started: cfg.Now(), clock: newClock(cfg.Now, cfg.Elapsed)}
+	e := &Engine{cfg: cfg, origins: newOrigins(), started: cfg.Now(), clock: newClock(cfg.Now, cfg.Elapsed), syncs: map[int32]uint8{}}
+	for i, in := range cfg.Intakes {
+		e.kinds[i] = in.Kind
+	}
 	e.notices.init()
 	return e, nil
 }
@@ -224,5 +232,6 @@ func (e *Engine) Expire() {
 	e.expired.Live += gone.Live
 	e.expired.Early += gone.Early
 	e.expired.Tombstones += gone.Tombstones
+	e.expired.Waiting += gone.Waiting
 	e.mu.Unlock()
 }

@@ -5,14 +5,13 @@ import (
 	"sync/atomic"
 
 	"binrepd/userspace/in/packets"
-	"binrepd/userspace/wire/bin1"
 )
 
 // notices are about the first packet of each kind of bad input, and about sources that replace what is here. Workers only leave a notice.
 // A goroutine of its own logs it, so that a log that blocks costs ingest nothing.
 type notices struct {
-	seen [bin1.Verdicts]atomic.Bool
-	left [bin1.Verdicts]atomic.Pointer[notice]
+	seen [verdicts]atomic.Bool
+	left [verdicts]atomic.Pointer[notice]
 	// sources that replace what is here, by origin.
 	sources [MaxOrigins]replacing
 	wake    chan struct{}
@@ -27,7 +26,7 @@ type notice struct {
 func (n *notices) init() { n.wake = make(chan struct{}, 1) }
 
 // first leaves a notice if d is the first packet with verdict v.
-func (n *notices) first(v bin1.Verdict, d *packets.Packet) {
+func (n *notices) first(v verdict, d *packets.Packet) {
 	if n.seen[v].Load() || n.seen[v].Swap(true) {
 		return
 	}
@@ -47,9 +46,9 @@ func (n *notices) rouse() {
 func (n *notices) flush(log *slog.Logger) {
 	for v := range n.left {
 		if got := n.left[v].Swap(nil); got != nil {
-			log.Warn("datagram refused; further ones of this kind are only counted",
-				"reason", bin1.Verdict(v).String(), "source", got.source.String(),
-				"listener", got.intake, "bytes", got.size)
+			log.Warn("packet refused; further ones of this kind are only counted",
+				"reason", verdict(v).String(), "source", got.source.String(),
+				"intake", got.intake, "bytes", got.size)
 		}
 	}
 	n.flushReplacing(log)

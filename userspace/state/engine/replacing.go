@@ -7,7 +7,6 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/userspace/in/packets"
-	"binrepd/userspace/wire/bin1"
 )
 
 // A sync with --replace sends a deletion and a creation of each dialog, which an OpenSIPS takes for a new dialog. Here the deletion leaves a
@@ -54,13 +53,13 @@ func (w *worker) replaced() {
 	if late != r.late {
 		r.late = late
 		for i := range n {
-			if ev := &w.events[i]; w.verdicts[i] == bin1.Dialog && ev.Kind == dialog.Create && ev.Outcome == dialog.Late && w.behindItsEnd(i) {
+			if ev := &w.events[i]; w.verdicts[i] == isEvent && ev.Kind == dialog.Create && ev.Outcome == dialog.Late && w.behindItsEnd(i) {
 				w.replacedCall(ev.Origin, &w.batch.Packets[i])
 			}
 		}
 	}
 	r.last = ending{}
-	if ev := &w.events[n-1]; w.verdicts[n-1] == bin1.Dialog && ev.Kind == dialog.Delete {
+	if ev := &w.events[n-1]; w.verdicts[n-1] == isEvent && ev.Kind == dialog.Delete {
 		r.last = ending{ev.Hash, ev.Origin, true}
 	}
 }
@@ -69,7 +68,7 @@ func (w *worker) replaced() {
 func (w *worker) behindItsEnd(i int) bool {
 	ev := &w.events[i]
 	for k := i - 1; k >= max(i-replacedNear, 0); k-- {
-		if e := &w.events[k]; w.verdicts[k] == bin1.Dialog && e.Origin == ev.Origin && e.Hash == ev.Hash {
+		if e := &w.events[k]; w.verdicts[k] == isEvent && e.Origin == ev.Origin && e.Hash == ev.Hash {
 			return e.Kind == dialog.Delete
 		}
 	}

@@ -13,6 +13,8 @@ type Status struct {
 	Started time.Time
 	Intakes []IntakeStatus
 	Sources []SourceStatus
+	// Nodes are those that send dialogs of generation 2.
+	Nodes []NodeStatus
 	// Capabilities counts packets of other capabilities by name.
 	Capabilities map[string]uint64
 	Batches      Sizes
@@ -69,6 +71,7 @@ func (e *Engine) Status() Status {
 		})
 	}
 	s.Sources = e.sources(workers)
+	s.Nodes = nodesOf(workers)
 	s.ClockAhead = e.clock.aheadOf()
 	// The table last: it then holds at least what the account tells.
 	s.Table = e.cfg.Table.Counts()
@@ -90,6 +93,15 @@ func (e *Engine) Origin(number uint16) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return list[number].AddrPort()
+}
+
+// Sender returns the source with that number in the register; the zero value for OtherOrigin.
+func (e *Engine) Sender(number uint16) packets.Sender {
+	list := e.origins.senders()
+	if int(number) >= len(list) {
+		return packets.Sender{}
+	}
+	return list[number]
 }
 
 // OriginNumber returns the number of a source. It gives it one if there is room, and returns OtherOrigin otherwise. It is for dialogs from

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin2"
 )
 
 // none marks the end of a list in a group.
@@ -19,12 +21,14 @@ type worker struct {
 
 	// For each packet of the batch: what it says, and how decoding went.
 	events   []dialog.Event
-	verdicts []bin1.Verdict
+	verdicts []verdict
 
 	group group
 
-	senders senders
-	count   tally
+	senders  senders
+	speakers speakers
+	one      [1]*dialog.Event // for chunks
+	count    tally
 	published
 	replacements replacements
 	steps        steps
@@ -45,7 +49,7 @@ func newWorker(e *Engine, in Input) *worker {
 	n, shards := e.cfg.Batch, e.cfg.Table.Shards()
 	w := &worker{
 		engine: e, input: in, batch: packets.NewBatch(n),
-		events: make([]dialog.Event, n), verdicts: make([]bin1.Verdict, n),
+		events: make([]dialog.Event, n), verdicts: make([]verdict, n),
 		group: group{
 			head: make([]int32, shards), tail: make([]int32, shards),
 			next: make([]int32, n), touched: make([]int32, 0, min(n, shards)),
@@ -57,6 +61,7 @@ func newWorker(e *Engine, in Input) *worker {
 		w.group.head[i] = none
 	}
 	w.senders.init(e.origins)
+	w.speakers.init()
 	w.published.init()
 	return w
 }
@@ -74,6 +79,7 @@ func (w *worker) run() error {
 		now, _ := w.engine.clock.unix()
 		w.decode()
 		w.apply(now)
+		w.chunks(now)
 		w.account()
 		w.replaced()
 		w.input.Source.Release(w.batch)
@@ -88,17 +94,21 @@ func (w *worker) decode() {
 	for i := range w.batch.Packets {
 		d := &w.batch.Packets[i]
 		ev := &w.events[i]
-		w.verdicts[i] = bin1.Decode(d.Payload, ev)
-		if w.verdicts[i] != bin1.Dialog {
+		if w.isGeneration2(d) {
+			w.verdicts[i] = w.decode2(d, ev)
+		} else {
+			w.verdicts[i] = verdict(bin1.Decode(d.Payload, ev))
+			ev.Hash = d.Hash
+		}
+		if w.verdicts[i] != isEvent {
 			continue
 		}
-		ev.Hash = d.Hash
 		ev.Origin = w.senders.origin(&d.Sender)
 		w.senders.good(ev.Origin, d.Received)
 		if ev.Kind == dialog.Create {
 			w.senders.began(ev.Origin, ev.Start, d.Received)
 		}
-		shard := packets.Spread(d.Hash, shards)
+		shard := packets.Spread(ev.Hash, shards)
 		if g.head[shard] == none {
 			g.head[shard] = int32(i)
 			g.touched = append(g.touched, int32(shard))
@@ -137,13 +147,17 @@ func (w *worker) forward() {
 	g := &w.group
 	g.changed = g.changed[:0]
 	for n, ev := range g.events {
-		if !ev.Outcome.Changed() {
+		if !ev.Changed() {
 			continue
 		}
 		d := &w.batch.Packets[g.indices[n]]
 		g.changed = g.changed[:len(g.changed)+1]
 		c := &g.changed[len(g.changed)-1]
-		bin1.Describe(c, d.Payload, ev)
+		if ev.Layout == layout.UDP {
+			bin1.Describe(c, d.Payload, ev)
+		} else {
+			bin2.Describe(c, d.Payload, ev)
+		}
 		c.Sender, c.Source = d.Sender, ev.Origin
 	}
 	w.engine.Forward(g.changed)
@@ -158,13 +172,17 @@ func (w *worker) account() {
 		c.Received++
 		c.Bytes += uint64(len(d.Payload))
 		v := w.verdicts[i]
-		if v == bin1.Dialog {
+		if v == isEvent {
 			ev := &w.events[i]
 			c.Outcomes[ev.Kind][ev.Outcome]++
 			w.count.latency.Observe(applied - d.Received)
 			continue
 		}
-		c.Verdicts[v]++
+		if v2, ok := v.of2(); ok {
+			c.Verdicts2[v2]++
+		} else {
+			c.Verdicts[v]++
+		}
 		w.reject(v, d)
 	}
 	w.count.batches.Observe(len(w.batch.Packets))
@@ -173,9 +191,14 @@ func (w *worker) account() {
 }
 
 // reject is the slow path of account, for a packet that is no dialog event.
-func (w *worker) reject(v bin1.Verdict, d *packets.Packet) {
-	if v == bin1.OtherCapability {
+func (w *worker) reject(v verdict, d *packets.Packet) {
+	switch v {
+	case verdict(bin1.OtherCapability):
 		w.count.capabilities.add(bin1.Capability(d.Payload))
+		w.senders.good(w.senders.origin(&d.Sender), d.Received)
+		return
+	case isChunks, verdictOf2(bin2.OtherPacket):
+		w.count.capabilities.add(bin2.Packet(d.Payload).Name())
 		w.senders.good(w.senders.origin(&d.Sender), d.Received)
 		return
 	}

@@ -1,11 +1,13 @@
 package control
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strconv"
 	"unicode/utf8"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/wire/bin1"
 )
@@ -56,7 +58,10 @@ type Profile struct {
 
 // newDialog renders a dialog. The two CSeq fields are swapped: dlg_list names the side that sends the requests, and the
 // wire format names the side that receives them.
-func newDialog(v *dialog.View, origin netip.AddrPort) Dialog {
+func newDialog(v *dialog.View, sender packets.Sender) Dialog {
+	if v.Layout() != layout.UDP {
+		return newDialog2(v, sender)
+	}
 	d := v.Body().Details()
 	out := Dialog{
 		CallID: Text(d.CallID), FromURI: Text(d.FromURI), ToURI: Text(d.ToURI),
@@ -70,11 +75,68 @@ func newDialog(v *dialog.View, origin netip.AddrPort) Dialog {
 		}},
 		HID: d.HID, Flags: d.Flags,
 		MangledFrom: Text(d.MangledFrom), MangledTo: Text(d.MangledTo),
-		Origin: originName(origin), Updated: v.Updated(),
+		Origin: senderName(sender), Updated: v.Updated(),
 	}
 	out.Vars, out.RawVars = variables(d.Vars)
 	out.Profiles, out.RawProfiles = profiles(d.Profiles)
 	return out
+}
+
+// newDialog2 renders a dialog of generation 2 in the same form, for pages and screens. lineOf has all of its fields.
+func newDialog2(v *dialog.View, sender packets.Sender) Dialog {
+	out := Dialog{Origin: senderName(sender), Updated: v.Updated(), Vars: map[string]Text{}, Profiles: []Profile{}}
+	var d layout.View
+	if layout.Parse(v.Layout(), v.Body(), &d) != layout.NoFault {
+		return out
+	}
+	text := func(f layout.Field) Text { return Text(d.Bytes(f)) }
+	out.CallID, out.FromURI, out.ToURI = text(layout.CallID), text(layout.FromURI), text(layout.ToURI)
+	out.State, out.UserFlags = uint8(v.State()), strconv.FormatUint(uint64(d.Number(layout.UserFlags)), 10)
+	out.Start, out.Timeout = v.Start(), d.Number(layout.Timeout)
+	out.CallerTag, out.CallerContact, out.CalleeCSeq = text(layout.FromTag), text(layout.CallerContact), text(layout.CallerCSeq)
+	out.CallerRouteSet, out.CallerSocket = text(layout.CallerRouteSet), text(layout.CallerSocket)
+	out.Callees = []Callee{{
+		Tag: text(layout.ToTag), Contact: text(layout.CalleeContact), CallerCSeq: text(layout.CalleeCSeq),
+		RouteSet: text(layout.CalleeRouteSet), Socket: text(layout.CalleeSocket),
+	}}
+	out.HID, out.Flags = d.Number(layout.HID), d.Number(layout.Flags)
+	out.MangledFrom, out.MangledTo = text(layout.MangledFrom), text(layout.MangledTo)
+	p := d.Values()
+	for legible := true; ; {
+		if !p.Next() {
+			if p.Err() != nil || !legible {
+				out.Vars, out.RawVars = map[string]Text{}, text(layout.Values)
+			}
+			break
+		}
+		name := p.Name.String()
+		legible = legible && utf8.ValidString(name)
+		out.Vars[name] = Text(p.Value.String())
+	}
+	p = d.Profiles()
+	for p.Next() {
+		name, _ := layout.Profile(p.Name)
+		out.Profiles = append(out.Profiles, Profile{Name: Text(name.String()), Value: Text(p.Value.String())})
+	}
+	if p.Err() != nil {
+		out.Profiles, out.RawProfiles = []Profile{}, text(layout.Profiles)
+	}
+	return out
+}
+
+// lineOf renders a dialog of generation 2 with all of its fields, under the keys of that generation's dlg_list_ctx, and
+// behind them the source and the time of the last change here.
+func lineOf(v *dialog.View, sender packets.Sender) json.RawMessage {
+	line := []byte{'{'}
+	var d layout.View
+	if layout.Parse(v.Layout(), v.Body(), &d) == layout.NoFault {
+		line = d.AppendMembers(line, layout.Print{})
+	}
+	line = append(line, `"origin":`...)
+	line = layout.AppendJSONText(line, []byte(senderName(sender)))
+	line = append(line, `,"updated":`...)
+	line = strconv.AppendUint(line, uint64(v.Updated()), 10)
+	return append(line, '}')
 }
 
 func originName(a netip.AddrPort) string {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
+	"binrepd/userspace/in/packets"
 )
 
 // Filter selects dialogs. The zero value selects the live ones.
@@ -19,7 +21,11 @@ type Filter struct {
 	From   string         // part of the caller's URI
 	To     string         // part of the callee's URI
 	Origin string         // source: an address, or an address and a port
-	Limit  int            // maximum number; 0: all
+	Node   uint32         // number of the node that the last change came from
+	Tag    string         // sharing tag
+	// Profiles and Vars hold NAME or NAME=VALUE: the dialog has each of them.
+	Profiles, Vars []string
+	Limit          int // maximum number; 0: all
 }
 
 // ParseStates parses a list of states by name or number, and "live" and "all".
@@ -59,6 +65,16 @@ func (f Filter) Query() url.Values {
 	set("from", f.From)
 	set("to", f.To)
 	set("origin", f.Origin)
+	set("tag", f.Tag)
+	if f.Node > 0 {
+		q.Set("node", strconv.FormatUint(uint64(f.Node), 10))
+	}
+	if len(f.Profiles) > 0 {
+		q["profile"] = f.Profiles
+	}
+	if len(f.Vars) > 0 {
+		q["var"] = f.Vars
+	}
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
@@ -70,7 +86,24 @@ func (f Filter) Query() url.Values {
 
 // ParseFilter parses the result of Query.
 func ParseFilter(q url.Values) (Filter, error) {
-	f := Filter{CallID: q.Get("callid"), From: q.Get("from"), To: q.Get("to"), Origin: q.Get("origin")}
+	f := Filter{
+		CallID: q.Get("callid"), From: q.Get("from"), To: q.Get("to"), Origin: q.Get("origin"),
+		Tag: q.Get("tag"), Profiles: q["profile"], Vars: q["var"],
+	}
+	if s := q.Get("node"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil || n == 0 {
+			return f, fmt.Errorf("node %q: want the number of a node", s)
+		}
+		f.Node = uint32(n)
+	}
+	for key, list := range map[string][]string{"profile": f.Profiles, "var": f.Vars} {
+		for _, s := range list {
+			if name, _, _ := strings.Cut(s, "="); name == "" {
+				return f, fmt.Errorf("%s %q: want NAME or NAME=VALUE", key, s)
+			}
+		}
+	}
 	states, err := ParseStates(q["state"])
 	if err != nil {
 		return f, err
@@ -98,12 +131,12 @@ func validOrigin(s string) bool {
 }
 
 // matches reports whether the filter selects v. It runs under a shard lock, so the cheap tests come first.
-func (f *Filter) matches(v *dialog.View, origin func(uint16) netip.AddrPort) bool {
-	return !v.Tombstone() && f.Chooses(v.State(), v.Body(), origin(v.Origin()))
+func (f *Filter) matches(v *dialog.View, sender func(uint16) packets.Sender) bool {
+	return !v.Tombstone() && f.Chooses(v.State(), v.Layout(), v.Body(), sender(v.Origin()))
 }
 
-// Chooses reports whether the filter selects a dialog with this state, body and source.
-func (f *Filter) Chooses(state dialog.State, body dialog.Packed, origin netip.AddrPort) bool {
+// Chooses reports whether the filter selects a dialog with this state, body in a layout, and source.
+func (f *Filter) Chooses(state dialog.State, id layout.ID, body []byte, sender packets.Sender) bool {
 	if len(f.States) == 0 {
 		if !state.Live() {
 			return false
@@ -111,27 +144,54 @@ func (f *Filter) Chooses(state dialog.State, body dialog.Packed, origin netip.Ad
 	} else if !slices.Contains(f.States, state) {
 		return false
 	}
-	if f.Origin != "" && !sameOrigin(f.Origin, origin) {
+	if !f.choosesSender(sender) {
 		return false
 	}
-	if f.CallID == "" && f.From == "" && f.To == "" {
+	if f.CallID == "" && f.From == "" && f.To == "" && f.Tag == "" && len(f.Profiles) == 0 && len(f.Vars) == 0 {
 		return true
 	}
-	fields := body.Fields()
-	return (f.CallID == "" || string(fields.Bytes(dialog.CallID)) == f.CallID) &&
-		bytes.Contains(fields.Bytes(dialog.FromURI), []byte(f.From)) &&
-		bytes.Contains(fields.Bytes(dialog.ToURI), []byte(f.To))
+	var v layout.View
+	if layout.Parse(id, body, &v) != layout.NoFault {
+		return false
+	}
+	return (f.CallID == "" || string(v.Bytes(layout.CallID)) == f.CallID) &&
+		bytes.Contains(v.Bytes(layout.FromURI), []byte(f.From)) &&
+		bytes.Contains(v.Bytes(layout.ToURI), []byte(f.To)) &&
+		(f.Tag == "" || v.Tag().Equal([]byte(f.Tag))) &&
+		hasAll(f.Profiles, v.Profiles, true) && hasAll(f.Vars, v.Values, false)
 }
 
-// ChoosesEnd reports whether the filter may have selected a dialog that has ended. Only its key is known. Its URIs and
-// state are not known, and count as selected, because sending an end too many does no harm.
-func (f *Filter) ChoosesEnd(key dialog.Packed, origin netip.AddrPort) bool {
-	if f.CallID != "" {
-		if callID, _ := key.Part(); string(callID) != f.CallID {
+// hasAll reports whether a list has each of the pairs wanted, NAME or NAME=VALUE. Names of profiles don't count the "/s"
+// or "/b" behind them.
+func hasAll(want []string, list func() layout.Pairs, profiles bool) bool {
+	for _, w := range want {
+		name, value, exact := strings.Cut(w, "=")
+		has := false
+		for p := list(); p.Next() && !has; {
+			is := p.Name
+			if profiles {
+				is, _ = layout.Profile(is)
+			}
+			has = is.Equal([]byte(name)) && (!exact || p.Value.Equal([]byte(value)))
+		}
+		if !has {
 			return false
 		}
 	}
-	return f.Origin == "" || sameOrigin(f.Origin, origin)
+	return true
+}
+
+func (f *Filter) choosesSender(s packets.Sender) bool {
+	return (f.Origin == "" || sameOrigin(f.Origin, s.AddrPort())) && (f.Node == 0 || s.Node == f.Node)
+}
+
+// ChoosesEnd reports whether the filter may have selected a dialog that has ended. Only its name is known. The rest of it
+// is not known, and counts as selected, because sending an end too many does no harm.
+func (f *Filter) ChoosesEnd(name dialog.Name, sender packets.Sender) bool {
+	if f.CallID != "" && string(name.CallID()) != f.CallID {
+		return false
+	}
+	return f.choosesSender(sender)
 }
 
 func sameOrigin(want string, have netip.AddrPort) bool {

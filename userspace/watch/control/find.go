@@ -11,7 +11,7 @@ func (b *Backend) Find(callID string, most int) (found []Dialog, total int) {
 		}
 		total++
 		if len(found) < most {
-			found = append(found, newDialog(v, b.Origin(v.Origin())))
+			found = append(found, newDialog(v, b.sender(v.Origin())))
 		}
 		return true
 	})

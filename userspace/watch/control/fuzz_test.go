@@ -60,7 +60,7 @@ func fuzzBackend(tb testing.TB, did *touched) *Backend {
 			progress(SyncProgress{Pass: 1})
 			return SyncSummary{To: req.To}, nil
 		},
-		End:     func(dialog.Packed, func(*dialog.View) bool) bool { did.end++; return true },
+		End:     func(dialog.Name, func(*dialog.View) bool) bool { did.end++; return true },
 		Allowed: func() AllowList { return AllowList{Allow: []string{}} },
 		Allow: func(_ context.Context, req AllowRequest) (AllowList, error) {
 			did.allow++

@@ -48,7 +48,7 @@ type Ghost struct {
 	// moment.
 	Removed bool `json:"removed"`
 
-	key dialog.Packed
+	name dialog.Name
 }
 
 // GhostSummary is the result of a search for ghosts.
@@ -116,7 +116,7 @@ func (b *Backend) ghosts(w http.ResponseWriter, r *http.Request) {
 	err = h.run(r.Context(), func(g *Ghost) error {
 		if r.Method == http.MethodPost {
 			was := g.Updated
-			if g.Removed = b.End(g.key, func(v *dialog.View) bool { return v.Updated() == was }); g.Removed {
+			if g.Removed = b.End(g.name, func(v *dialog.View) bool { return v.Updated() == was }); g.Removed {
 				h.summary.Removed++
 			}
 		}
@@ -185,7 +185,7 @@ func (h *ghostSearch) look(v *dialog.View) {
 	if reasons := h.judge(v); len(reasons) > 0 {
 		h.found = append(h.found, h.render(v, reasons))
 	}
-	callID, _ := v.Key().Part()
+	callID, _, _ := v.Names()
 	switch {
 	case !bytes.Equal(callID, h.callID):
 		h.callID, h.origin, h.noted = append(h.callID[:0], callID...), v.Origin(), false
@@ -222,7 +222,7 @@ func (h *ghostSearch) compare(callID string) {
 		if g.Origin == last.Origin {
 			continue
 		}
-		i := slices.IndexFunc(h.found, func(f *Ghost) bool { return bytes.Equal(f.key, g.key) })
+		i := slices.IndexFunc(h.found, func(f *Ghost) bool { return f.name.Equal(g.name) })
 		if i < 0 {
 			i = len(h.found)
 			h.found = append(h.found, g)
@@ -232,13 +232,11 @@ func (h *ghostSearch) compare(callID string) {
 }
 
 func (h *ghostSearch) render(v *dialog.View, reasons []string) *Ghost {
-	callID, rest := v.Key().Part()
-	from, rest := rest.Part()
-	to, _ := rest.Part()
+	callID, from, to := v.Names()
 	return &Ghost{
 		CallID: Text(callID), CallerTag: Text(from), CalleeTag: Text(to), State: uint8(v.State()),
-		Start: v.Start(), Timeout: v.Timeout(), Updated: v.Updated(), Origin: originName(h.backend.Origin(v.Origin())),
-		Reasons: reasons, key: bytes.Clone(v.Key()),
+		Start: v.Start(), Timeout: v.Timeout(), Updated: v.Updated(), Origin: senderName(h.backend.sender(v.Origin())),
+		Reasons: reasons, name: v.Name(),
 	}
 }
 

@@ -71,8 +71,8 @@ func TestGhosts(t *testing.T) {
 			return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), 5555)
 		},
 	}
-	backend.End = func(key dialog.Packed, still func(*dialog.View) bool) bool {
-		callID, rest := key.Part()
+	backend.End = func(name dialog.Name, still func(*dialog.View) bool) bool {
+		callID, rest := dialog.Packed(name.Deletion).Part()
 		from, _ := rest.Part()
 		if string(callID) == refuse {
 			return false

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/watch/serving"
 )
@@ -34,12 +35,14 @@ type Backend struct {
 	Steering packets.Steering
 	// Origin returns the source that belongs to a dialog's origin number.
 	Origin func(uint16) netip.AddrPort
+	// Sender is Origin for sources that may be nodes of a cluster; nil: there are none.
+	Sender func(uint16) packets.Sender
 	// Sync sends the table to a standby until it is done or ctx ends, and calls progress regularly. If the request is
 	// wrong, the error is a *RequestError.
 	Sync func(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error)
 	// End ends the live dialog with this key, as a deletion would, here and at the backups, if still returns true for
 	// it. It reports whether it did.
-	End func(key dialog.Packed, still func(*dialog.View) bool) bool
+	End func(name dialog.Name, still func(*dialog.View) bool) bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Allowed returns the list of allowed sources, and Allow changes it. If the request is wrong, the error is a
@@ -167,17 +170,33 @@ func (b *Backend) dialogs(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := newLines(w)
-	var found []Dialog
+	var found []any
 	// An error means that the client has disconnected.
 	_ = b.walk(r.Context(), f, func(v *dialog.View) {
-		found = append(found, newDialog(v, b.Origin(v.Origin())))
+		if sender := b.sender(v.Origin()); v.Layout() == layout.UDP {
+			d := newDialog(v, sender)
+			found = append(found, &d)
+		} else {
+			found = append(found, lineOf(v, sender))
+		}
 	}, func() error {
-		if err := out.writeAll(len(found), func(i int) any { return &found[i] }); err != nil {
+		if err := out.writeAll(len(found), func(i int) any { return found[i] }); err != nil {
 			return err
 		}
 		found = found[:0]
 		return nil
 	})
+}
+
+// sender returns the source that belongs to a dialog's origin number.
+func (b *Backend) sender(number uint16) packets.Sender {
+	if b.Sender != nil {
+		return b.Sender(number)
+	}
+	if a := b.Origin(number); a.IsValid() {
+		return packets.Sender{Endpoint: packets.EndpointOf(a)}
+	}
+	return packets.Sender{}
 }
 
 // walk calls visit for every dialog that matches f, under a shard lock. It calls between without a lock, every few
@@ -188,7 +207,7 @@ func (b *Backend) walk(ctx context.Context, f Filter, visit func(*dialog.View), 
 		if f.Limit > 0 && left == 0 {
 			return false
 		}
-		if f.matches(v, b.Origin) {
+		if f.matches(v, b.sender) {
 			left--
 			visit(v)
 		}

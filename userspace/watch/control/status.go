@@ -6,6 +6,7 @@ import (
 	"binrepd/dialog"
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin2"
 )
 
 // Status is what `binrepd status --json` prints. Counters count from the start of the process.
@@ -99,7 +100,7 @@ type InterfaceStatus struct {
 
 // Account counts what became of the datagrams of one listener or of all. At rest
 //
-//	seen = applied + duplicate + stale + late + unknown + other_capability + every reason of rejected + every reason of lost
+//	seen = applied + duplicate + stale + late + unknown + waiting + sync_packets + other_capability + every reason of rejected + every reason of lost
 //
 // applied includes recovered and early.
 type Account struct {
@@ -111,6 +112,8 @@ type Account struct {
 	Stale           uint64            `json:"stale"`
 	Late            uint64            `json:"late"`
 	Unknown         uint64            `json:"unknown"`
+	Waiting         uint64            `json:"waiting"` // changes of generation 2 that came before their dialog
+	SyncPackets     uint64            `json:"sync_packets"`
 	OtherCapability uint64            `json:"other_capability"`
 	Rejected        map[string]uint64 `json:"rejected"`
 	Lost            map[string]uint64 `json:"lost"`
@@ -124,14 +127,18 @@ func NewAccount(seen uint64, a *engine.Account, denied uint64, lost map[string]u
 		Recovered: a.Outcome(dialog.Recovered), BeganEarly: a.Outcome(dialog.BeganEarly),
 		Duplicate: a.Outcome(dialog.Duplicate), Stale: a.Outcome(dialog.Stale),
 		Late: a.Outcome(dialog.Late), Unknown: a.Outcome(dialog.Unknown),
-		OtherCapability: a.Verdicts[bin1.OtherCapability],
+		Waiting: a.Outcome(dialog.Waiting), SyncPackets: a.Verdicts2[bin2.Chunks],
+		OtherCapability: a.OtherCapability(),
 		Rejected:        map[string]uint64{"denied": denied},
 		Lost:            lost,
 	}
 	for v := bin1.Short; v < bin1.Verdicts; v++ {
 		out.Rejected[v.String()] = a.Verdicts[v]
 	}
-	for _, o := range []dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall} {
+	for v := bin2.BadPacket; v < bin2.Verdicts; v++ {
+		out.Rejected[v.String()] += a.Verdicts2[v]
+	}
+	for _, o := range []dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall, dialog.RefusedChange} {
 		out.Rejected[o.String()] = a.Outcome(o)
 	}
 	return out
@@ -139,7 +146,7 @@ func NewAccount(seen uint64, a *engine.Account, denied uint64, lost map[string]u
 
 // Sum adds up all outcomes. At rest it equals Seen.
 func (a *Account) Sum() uint64 {
-	n := a.Applied + a.Duplicate + a.Stale + a.Late + a.Unknown + a.OtherCapability
+	n := a.Applied + a.Duplicate + a.Stale + a.Late + a.Unknown + a.Waiting + a.SyncPackets + a.OtherCapability
 	for _, c := range a.Rejected {
 		n += c
 	}

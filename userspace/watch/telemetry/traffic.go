@@ -9,7 +9,6 @@ import (
 	"binrepd/dialog"
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/watch/control"
-	"binrepd/userspace/wire/bin1"
 )
 
 const (
@@ -24,12 +23,12 @@ const (
 // traffic sends metrics of the received packets and their outcomes.
 func (s *scrape) traffic() {
 	total := s.Engine.Total()
-	for k := dialog.Create; k <= dialog.Delete; k++ {
+	for k := dialog.Create; k < dialog.Chunk; k++ {
 		for o := dialog.NoOutcome + 1; o < dialog.Outcomes; o++ {
 			s.count(events, total.Outcomes[k][o], "dialog", k.String(), o.String())
 		}
 	}
-	s.otherCapabilities(total.Verdicts[bin1.OtherCapability])
+	s.otherCapabilities(total.OtherCapability())
 	s.count(forwarded, s.CreateSent, "create")
 	s.count(forwarded, s.UpdateSent, "update")
 	s.count(forwarded, s.DeleteSent, "delete")
@@ -86,7 +85,7 @@ func (s *scrape) listener(l *control.ListenerStatus, bytes uint64) {
 // refusedByTable reports whether status lists this reason with the rejected datagrams although the metrics count it as
 // an event.
 func refusedByTable(reason string) bool {
-	return reason == dialog.RefusedMemory.String() || reason == dialog.RefusedCall.String()
+	return reason == dialog.RefusedMemory.String() || reason == dialog.RefusedCall.String() || reason == dialog.RefusedChange.String()
 }
 
 // places maps the reasons of loss to the places where datagrams are lost.
@@ -99,7 +98,7 @@ func (s *scrape) losses() {
 	for _, p := range places {
 		s.count(losses, s.Lost[p.reason], p.place, p.reason)
 	}
-	for _, o := range [...]dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall} {
+	for _, o := range [...]dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall, dialog.RefusedChange} {
 		s.count(losses, s.Rejected[o.String()], "table", o.String())
 	}
 	var overwritten, unsent uint64
