@@ -197,7 +197,10 @@ func (w *worker) reject(v verdict, d *packets.Packet) {
 		w.count.capabilities.add(bin1.Capability(d.Payload))
 		w.senders.good(w.senders.origin(&d.Sender), d.Received)
 		return
-	case isChunks, verdictOf2(bin2.OtherPacket):
+	case isChunks:
+		w.senders.good(w.senders.origin(&d.Sender), d.Received)
+		return
+	case verdictOf2(bin2.OtherPacket):
 		w.count.capabilities.add(bin2.Packet(d.Payload).Name())
 		w.senders.good(w.senders.origin(&d.Sender), d.Received)
 		return
