@@ -101,12 +101,12 @@ var imports = map[string][]string{
 		"userspace/changes", "userspace/in/packets", "userspace/out/pace", "userspace/out/shield",
 		"userspace/host/hostport", "dialog",
 	},
-	"userspace/out/snapshot": {"dialog"},
+	"userspace/out/snapshot": {"dialog", "dialog/layout"},
 	"userspace/out/resync": {
 		"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/pace", "userspace/out/shield",
-		"userspace/out/snapshot", "dialog",
+		"userspace/out/snapshot", "dialog", "dialog/layout",
 	},
-	"userspace/out/savefile": {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/snapshot", "dialog"},
+	"userspace/out/savefile": {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/snapshot", "dialog", "dialog/layout"},
 
 	"userspace/cluster/membership": {"userspace/wire/bin2"},
 
@@ -119,11 +119,13 @@ var imports = map[string][]string{
 	"userspace/watch/tuning":  {"userspace/in/thread"},
 	// The account of the engine has the verdicts of bin1. The search for a Call-ID uses the steering hash of packets.
 	"userspace/watch/control": {
-		"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/in/packets", "dialog",
+		"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2", "userspace/in/packets",
+		"dialog", "dialog/layout",
 	},
 	// Metrics, top and the page read what status shows, so that all of them tell the same.
 	"userspace/watch/telemetry": {
-		"userspace/watch/control", "userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "dialog",
+		"userspace/watch/control", "userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2",
+		"dialog",
 	},
 	"userspace/watch/live":       {"userspace/watch/control", "dialog"},
 	"userspace/watch/statuspage": {"userspace/watch/control"},
@@ -142,7 +144,7 @@ var imports = map[string][]string{
 	// The bench measures everything, with made-up traffic.
 	"userspace/bench": {
 		"bpf", "dialog", "userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/thread",
-		"userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/trace/record",
+		"dialog/layout", "userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/wire/bin2", "userspace/trace/record",
 		"userspace/state/engine", "userspace/changes", "userspace/out/egress", "userspace/out/resync",
 	},
 }

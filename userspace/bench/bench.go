@@ -67,6 +67,7 @@ var stages = [...]stage{
 	{"ring", "ring to batch", true, modeTestRun, ringStage},
 	{"decode", "verify and decode", false, modeMemory, decodeStage},
 	{"apply", "apply to the table", false, modeMemory, applyStage},
+	{"generation2", "decode and apply packets of generation 2", false, modeMemory, generation2Stage},
 	{"growth", "apply, with 10,000 dialogs and more", false, modeMemory, growthStage},
 	{"whole", "ring to table: receive, decode, apply, account", true, modeTestRun, wholeStage},
 	{"rings", "the same with one and two rings; contention", true, modeTestRun, ringsStage},
