@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"text/tabwriter"
 	"time"
 
@@ -74,6 +75,19 @@ func filterFlagsNamed(from, to []string) []cli.Flag {
 			Name: "origin", Category: categoryFilter,
 			Usage: "only dialogs whose last change came from `SOURCE`, an address or ADDRESS:PORT",
 		},
+		&cli.IntFlag{
+			Name: "node", Category: categoryFilter, DefaultText: "any",
+			Usage: "only dialogs whose last change came from the cluster node with the number `NODE`",
+		},
+		&cli.StringFlag{Name: "tag", Category: categoryFilter, Usage: "only dialogs with the sharing tag `TAG`"},
+		&cli.StringSliceFlag{
+			Name: "profile", Category: categoryFilter,
+			Usage: "only dialogs in the profile `NAME[=VALUE]`, with that value or with any; repeat for dialogs that are in all of them",
+		},
+		&cli.StringSliceFlag{
+			Name: "var", Category: categoryFilter,
+			Usage: "only dialogs that have the variable `NAME[=VALUE]`, with that value or with any; repeat for dialogs that have all of them",
+		},
 	}
 }
 
@@ -82,7 +96,17 @@ func limitFlag() cli.Flag {
 }
 
 func parseFilter(c *cli.Context) (control.Filter, error) {
-	f := control.Filter{From: c.String("from-uri"), To: c.String("to-uri"), Origin: c.String("origin"), Limit: c.Int("limit")}
+	f := control.Filter{
+		From: c.String("from-uri"), To: c.String("to-uri"), Origin: c.String("origin"), Limit: c.Int("limit"),
+		Tag: c.String("tag"), Profiles: c.StringSlice("profile"), Vars: c.StringSlice("var"),
+	}
+	if c.IsSet("node") {
+		n := c.Int("node")
+		if n < 1 || n > math.MaxInt32 {
+			return f, usageErrorf("--node %d: want the number of a node, 1 or more", n)
+		}
+		f.Node = uint32(n)
+	}
 	states, err := control.ParseStates(c.StringSlice("state"))
 	if err != nil {
 		return f, usageErrorf("--state: %w", err)

@@ -16,6 +16,7 @@ import (
 	"binrepd/userspace/out/shield"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin2"
 )
 
 // TestOperationsExplainsStatus: every key of status --json, and every reason that may be a key in it, is on the page.
@@ -29,6 +30,9 @@ func TestOperationsExplainsStatus(t *testing.T) {
 	for v := bin1.Short; v < bin1.Verdicts; v++ {
 		keys = append(keys, v.String())
 	}
+	for v := bin2.BadPacket; v < bin2.Verdicts; v++ {
+		keys = append(keys, v.String())
+	}
 	for r := shield.Passed + 1; r < shield.Reasons; r++ {
 		keys = append(keys, r.String())
 	}
@@ -36,7 +40,7 @@ func TestOperationsExplainsStatus(t *testing.T) {
 		keys = append(keys, v.String())
 	}
 	// As input_attach.go and control.NewAccount name them.
-	keys = append(keys, "socket_buffer", "truncated", "rate_limited", "denied", "refused_memory", "refused_call")
+	keys = append(keys, "socket_buffer", "truncated", "rate_limited", "denied", "refused_memory", "refused_call", "refused_change")
 	slices.Sort(keys)
 	if keys = slices.Compact(keys); len(keys) < 100 {
 		t.Errorf("only %d keys were found", len(keys))

@@ -9,6 +9,7 @@ import (
 	"binrepd/dialog"
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin2"
 )
 
 const (
@@ -28,6 +29,7 @@ func (s *scrape) traffic() {
 			s.count(events, total.Outcomes[k][o], "dialog", k.String(), o.String())
 		}
 	}
+	s.count(events, total.Verdicts2[bin2.Chunks], "dialog", "sync", "taken")
 	s.otherCapabilities(total.OtherCapability())
 	s.count(forwarded, s.CreateSent, "create")
 	s.count(forwarded, s.UpdateSent, "update")
