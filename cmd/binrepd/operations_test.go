@@ -71,6 +71,16 @@ func jsonKeys(of reflect.Type, keys []string) []string {
 	return keys
 }
 
+// TestOperationsExplainsProblems: the page lists every problem, with the meaning that the program has for it.
+func TestOperationsExplainsProblems(t *testing.T) {
+	page := document(t, "docs", "operations.md")
+	for _, code := range control.ProblemCodes() {
+		if row := "| `" + string(code) + "` | " + code.Meaning() + " |\n"; !strings.Contains(page, row) {
+			t.Errorf("docs/operations.md lacks the row %q", row)
+		}
+	}
+}
+
 // TestOperationsLinks: what links within the page point at is there.
 func TestOperationsLinks(t *testing.T) {
 	page := document(t, "docs", "operations.md")

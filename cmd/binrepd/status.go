@@ -24,12 +24,17 @@ func statusCommand() *cli.Command {
 			"READY   sources send, and nothing was lost within a minute\n" +
 			"IDLE    no source has been seen yet\n" +
 			"STALE   a source that had been sending has been silent for run's --stale-after\n" +
-			"LOSING  something was lost within the last minute",
+			"LOSING  something was lost within the last minute\n" +
+			"After it, \"but\" lists everything else that is wrong, such as an interface without link or a save that fails.",
 		Flags: []cli.Flag{
 			jsonFlag("print one JSON object"),
 			&cli.BoolFlag{
 				Name: "check", DisableDefaultText: true,
-				Usage: "print the word and its reason only, and exit with 0 for READY and IDLE, 3 for STALE, 4 for LOSING, 1 if there is no answer",
+				Usage: "print the word, its reason and the problems only, and exit with 0 for READY and IDLE, 3 for STALE, 4 for LOSING, 1 if there is no answer",
+			},
+			&cli.BoolFlag{
+				Name: "strict", DisableDefaultText: true,
+				Usage: "with --check: exit with 6 for READY and IDLE if there are problems",
 			},
 			controlFlag(),
 		},
@@ -41,17 +46,16 @@ func showStatus(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
+	if c.Bool("strict") && !c.Bool("check") {
+		return usageErrorf("--strict: needs --check")
+	}
 	s, err := control.NewClient(c.String("control")).Status(c.Context)
 	if err != nil {
 		return err
 	}
 	if c.Bool("check") {
-		if s.Reason != "" {
-			fmt.Fprintf(c.App.Writer, "%s: %s\n", s.Word, s.Reason)
-		} else {
-			fmt.Fprintln(c.App.Writer, s.Word)
-		}
-		return exitWith(s.Word.ExitStatus())
+		fmt.Fprintln(c.App.Writer, s.Line())
+		return exitWith(s.ExitStatus(c.Bool("strict")))
 	}
 	if c.Bool("json") {
 		out := json.NewEncoder(c.App.Writer)
@@ -72,6 +76,13 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 		word += ": " + s.Reason
 	}
 	row("state", "%s", word)
+	for i, p := range s.Problems {
+		name := "but"
+		if i > 0 {
+			name = ""
+		}
+		row(name, "%s", p.Text)
+	}
 	row("binrepd", "%s, process %d, up %s", s.Version, s.PID, span(s.Started, now))
 	mode := s.Mode
 	if s.FallbackReason != "" {
@@ -80,11 +91,20 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	row("mode", "%s", mode)
 	for _, i := range s.Interfaces {
 		text := i.Mode
-		if i.Link != "" && i.Link != control.LinkUp {
+		if i.Link != "" {
 			text += ", link " + i.Link
 		}
+		if i.Lost > 0 {
+			text += fmt.Sprintf(", %d lost", i.Lost)
+		}
+		if i.Dropped+i.Missed > 0 {
+			text += fmt.Sprintf(" (rx_dropped %d, rx_missed %d)", i.Dropped, i.Missed)
+		}
+		if queues := nonZero(i.Queues); queues != "" {
+			text += "; of its queues: " + queues
+		}
 		if i.Reason != "" {
-			text += ": " + i.Reason
+			text += "; " + i.Reason
 		}
 		row("interface "+i.Name, "%s", text)
 	}

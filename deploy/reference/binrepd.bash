@@ -250,7 +250,7 @@ _binrepd() {
 	'binrepd run')
 		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --metrics --pprof --stale-after --pin --save-interval --state-dir --record --record-size --interface --listen --promiscuous --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
-		flags='--check --json --control --help' ;;
+		flags='--check --json --strict --control --help' ;;
 	'binrepd top')
 		flags='--interval --once --control --help' ;;
 	'binrepd dialogs')

@@ -138,7 +138,7 @@ func (s *inputStatus) attachments(list []bpf.InterfaceState, trouble error) {
 		st := control.InterfaceStatus{Name: i.Name, Mode: control.ModeSocket, Link: control.LinkUp}
 		switch {
 		case i.Index == 0:
-			st.Link = control.LinkAbsent
+			st.Link = control.LinkMissing
 		case !i.Up:
 			st.Link = control.LinkDown
 		case !i.Carrier:

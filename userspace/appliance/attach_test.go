@@ -23,7 +23,7 @@ func TestAttachments(t *testing.T) {
 		{"down", func(s *bpf.InterfaceState) { s.Up, s.Carrier = false, false }, nil, control.ModeNative, control.LinkDown, ""},
 		{"absent", func(s *bpf.InterfaceState) {
 			*s = bpf.InterfaceState{Name: "eth0", Err: errors.New("no such interface")}
-		}, nil, control.ModeSocket, control.LinkAbsent, "no such interface"},
+		}, nil, control.ModeSocket, control.LinkMissing, "no such interface"},
 		{"generic", func(s *bpf.InterfaceState) { s.Mode, s.Err = bpf.Generic, errors.New("no native") }, errors.New("too many open files"),
 			control.ModeGeneric, control.LinkUp, "no native; changes go unnoticed now: too many open files"},
 		{"trouble", func(*bpf.InterfaceState) {}, errors.New("too many open files"), control.ModeNative, control.LinkUp, "changes go unnoticed now: too many open files"},

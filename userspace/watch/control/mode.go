@@ -6,11 +6,3 @@ const (
 	ModeGeneric = "xdp-generic" // it runs in the kernel's network stack
 	ModeSocket  = "socket"      // no XDP program: packets come through ordinary sockets
 )
-
-// States of InterfaceStatus.Link.
-const (
-	LinkUp        = "up"
-	LinkNoCarrier = "no carrier" // the cable, or what is at its other end, is missing
-	LinkDown      = "down"       // by the administrator
-	LinkAbsent    = "absent"     // there is no such interface
-)

@@ -12,11 +12,13 @@ import (
 // Status is what `binrepd status --json` prints. Counters count from the start of the process.
 type Status struct {
 	// Word is the overall state. Reason is why it is not READY.
-	Word    Word      `json:"word"`
-	Reason  string    `json:"reason"`
-	Version string    `json:"version"`
-	PID     int       `json:"pid"`
-	Started time.Time `json:"started"`
+	Word   Word   `json:"word"`
+	Reason string `json:"reason"`
+	// Problems are what is wrong beside the word. It is never null.
+	Problems []Problem `json:"problems"`
+	Version  string    `json:"version"`
+	PID      int       `json:"pid"`
+	Started  time.Time `json:"started"`
 	// Mode is the mode in force: "xdp-native", "xdp-generic" or "socket". With several interfaces it is the slowest of
 	// them.
 	Mode string `json:"mode"`
@@ -95,7 +97,29 @@ type InterfaceStatus struct {
 	Name   string `json:"name"`
 	Mode   string `json:"mode"`
 	Reason string `json:"reason,omitempty"`
-	Link   string `json:"link"` // one of the Link constants
+	// Link is one of the Link constants, or empty if it isn't known yet.
+	Link string `json:"link"`
+	// What the interface, its driver and the kernel lost in front of XDP and the sockets, since the start of the process.
+	// Lost is what counts as a loss. Dropped and Missed are the interface's counters rx_dropped and rx_missed_errors,
+	// rx_fifo_errors and rx_over_errors. A few Dropped a second are no loss: the kernel counts frames there whose
+	// protocol nothing handles. Queues are the driver's own counters of that kind, by name, as ethtool -S prints them.
+	Lost    uint64            `json:"lost"`
+	Dropped uint64            `json:"rx_dropped"`
+	Missed  uint64            `json:"rx_missed"`
+	Queues  map[string]uint64 `json:"queues,omitempty"`
+}
+
+// The states of an interface's link.
+const (
+	LinkUp        = "up"
+	LinkDown      = "down"       // set down by an administrator
+	LinkNoCarrier = "no-carrier" // up, but the cable or the peer is missing
+	LinkMissing   = "missing"    // there is no such interface
+)
+
+// linkText says what is wrong with a link.
+var linkText = map[string]string{
+	LinkDown: "is down", LinkNoCarrier: "has no carrier", LinkMissing: "is missing",
 }
 
 // Account counts what became of the datagrams of one listener or of all. At rest

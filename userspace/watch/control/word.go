@@ -98,16 +98,23 @@ func (s *Status) Losses() map[string]uint64 {
 		sum["queue of "+d.Address] = d.Dropped
 		sum["sending to "+d.Address] = d.Lost
 	}
+	for _, i := range s.Interfaces {
+		sum["interface "+i.Name] = i.Lost
+	}
 	return sum
 }
 
-// Complete sets the rates and the word of s, which was taken at now.
+// Complete sets the rates, the word and the problems of s, which was taken at now. Call it once for each Status.
 func (h *History) Complete(now time.Time, s *Status) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.rates(now, s)
 	s.FullIn = h.fills.fullIn(now, s)
 	s.Word, s.Reason = h.word(now, s)
+	s.findProblems(now)
+	if s.Problems == nil {
+		s.Problems = []Problem{}
+	}
 }
 
 func (h *History) word(now time.Time, s *Status) (Word, string) {

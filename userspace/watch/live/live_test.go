@@ -69,6 +69,10 @@ func losing(seconds int) control.Status {
 	s.FullIn = &full
 	s.Memory.Used = 1000 << 20
 	s.State = &control.StateStatus{Error: "save: write state/a.bin: no space left on device"}
+	s.Problems = []control.Problem{
+		{Code: control.Fallback, Text: "mode xdp-generic: " + s.FallbackReason},
+		{Code: control.SaveFailing, Text: "the table can't be saved: " + s.State.Error},
+	}
 	s.ClockAhead = -12
 	s.Sources[0].Last = noon().Add(-10 * time.Minute)
 	s.Sources[1].Rejected = 15
@@ -121,7 +125,7 @@ func hostile(seconds int) control.Status {
 	s.Destinations[0].Address, s.Destinations[0].State, s.Destinations[0].Cause = evil, evil, evil
 	s.Lost[evil], s.Rejected[evil] = uint64(seconds), 1
 	s.Syncs[0].To = evil
-	s.State.Error = evil
+	s.Problems = []control.Problem{{Code: control.ProblemCode(evil), Text: evil}}
 	return s
 }
 

@@ -260,9 +260,14 @@ func TestNotes(t *testing.T) {
 		want   string
 	}{
 		{func(s *control.Status) {
-			s.Record = &control.RecordStatus{Error: "write record/1: no space left\x1b[2J"}
+			s.AddProblem(control.RecordFailing, "the recorder can't write: no space left\x1b[2J")
 		},
-			`recording fails: write record/1: no space left\x1b[2J`},
+			`but the recorder can't write: no space left\x1b[2J`},
+		{func(s *control.Status) {
+			for i := range 7 {
+				s.AddProblem(control.InterfaceDown, "interface eth%d is down", i)
+			}
+		}, "but 3 more: see binrepd status"},
 		{func(s *control.Status) {
 			s.Record = &control.RecordStatus{Dropped: map[string]uint64{"slow_disk": 1200, "disk_error": 0}}
 		}, "the recording misses 1,200 datagrams: slow_disk"},

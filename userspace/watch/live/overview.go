@@ -72,6 +72,9 @@ func (m *Model) drawHead(f *Frame, d *data, now time.Time) int {
 	switch d.status.Word {
 	case control.Ready:
 		style = Good
+		if len(d.status.Problems) > 0 {
+			style = Warning
+		}
 	case control.Idle:
 		style = Warning
 	case control.Stale:
@@ -128,21 +131,25 @@ func (m *Model) drawHead(f *Frame, d *data, now time.Time) int {
 	return f.notes(y, d)
 }
 
-// notes draws problems that no counter shows, and returns the next row.
+// mostProblems is how many problems a low terminal shows before it says how many more there are.
+const mostProblems = 4
+
+// notes draws the problems, and what no counter shows, and returns the next row.
 func (f *Frame) notes(y int, d *data) int {
 	s := &d.status
-	if s.FallbackReason != "" {
-		y = f.wrap(0, y, f.Width, 2, Warning, f.glyphs.clean("fallback: "+s.FallbackReason))
+	for i, p := range s.Problems {
+		if left := len(s.Problems) - i; i == mostProblems && left > 1 && f.Height < taller {
+			y = f.wrap(0, y, f.Width, 1, Warning, fmt.Sprintf("but %d more: see binrepd status", left))
+			break
+		}
+		style := Bad
+		if p.Code == control.Fallback || p.Code == control.RestartLost {
+			style = Warning
+		}
+		y = f.wrap(0, y, f.Width, 2, style, f.glyphs.clean("but "+p.Text))
 	}
-	if s.State != nil && s.State.Error != "" {
-		y = f.wrap(0, y, f.Width, 2, Bad, f.glyphs.clean("saving fails: "+s.State.Error))
-	}
-	if r := s.Record; r != nil {
-		dropped := total(r.Dropped)
-		switch {
-		case r.Error != "":
-			y = f.wrap(0, y, f.Width, 2, Bad, f.glyphs.clean("recording fails: "+r.Error))
-		case dropped > 0:
+	if r := s.Record; r != nil && r.Error == "" {
+		if dropped := total(r.Dropped); dropped > 0 {
 			y = f.wrap(0, y, f.Width, 1, Warning, f.glyphs.clean(fmt.Sprintf("the recording misses %s datagrams: %s", count(dropped), strings.Join(reasons(r.Dropped), ", "))))
 		}
 	}

@@ -94,7 +94,7 @@ func testEmpty(t *testing.T, b *chromium) {
 func testTrouble(t *testing.T, b *chromium) {
 	p := b.open(t, serve(t, losing(time.Now())).URL+"/", desktop)
 	p.await("the numbers", "!document.getElementById('numbers').hidden")
-	p.has("#state", "LOSING", "lost within 1m0s: ring_full", "xdp-generic", "Fallback because eth0: native XDP: the driver virtio_net has no room")
+	p.has("#state", "LOSING", "lost within 1m0s: ring_full", "xdp-generic", "But eth1 has no carrier; mode xdp-generic: eth0: native XDP: the driver virtio_net has no room", "eth1 in front of XDP 900 lost; rx_dropped 950, rx_missed 3")
 	p.has("#losses-table", "backup 10.0.0.3:5556 queue full 10,752 +10,752", "listener 10.0.0.2:5556 ring full 1,470 +1,470", "socket buffer 17 +17")
 	p.has("#full", "Full in 30m 40s at the current growth.")
 	p.has("#rings", "ring 1 94 %, most 100 % of 64 MiB")

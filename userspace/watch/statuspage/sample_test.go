@@ -153,6 +153,10 @@ func losing(now time.Time) *appliance {
 		s.Word, s.Reason = control.Losing, fmt.Sprintf("%d lost within 1m0s: ring_full", s.Lost["ring_full"])
 		s.Mode = "xdp-generic"
 		s.FallbackReason = "eth0: native XDP: the driver virtio_net has no room for another queue: operation not supported"
+		s.Interfaces = append(s.Interfaces, control.InterfaceStatus{Name: "eth1", Mode: "xdp-generic", Link: control.LinkNoCarrier, Lost: 900, Dropped: 950, Missed: 3})
+		s.Problems = []control.Problem{
+			{Code: control.InterfaceDown, Text: "eth1 has no carrier"}, {Code: control.Fallback, Text: "mode xdp-generic: " + s.FallbackReason},
+		}
 		s.Lost["socket_buffer"], s.Listeners[1].Lost["socket_buffer"] = 17, 17
 		s.Rings[1].Fill, s.Rings[1].HighWater, s.Rings[2].HighWater = 60<<20, 64<<20, 58<<20
 		s.Memory.Used = 17 << 30

@@ -63,6 +63,7 @@ func testHostile(t *testing.T, b *chromium) {
 	a.dialogs[hostileCallID] = []control.Dialog{hostile(now)}
 	a.change(now, func(s *control.Status) {
 		s.Reason, s.FallbackReason = hostileURI, hostileURI
+		s.Problems = []control.Problem{{Code: control.SaveFailing, Text: hostileURI}}
 		s.Destinations[0].Cause, s.Destinations[0].State = hostileURI, "refused"
 		s.Rejected = map[string]uint64{hostileURI: 3, "__proto__": 4}
 		s.Listeners[0].Lost = map[string]uint64{hostileURI: 1}

@@ -44,7 +44,7 @@ type lossTable struct {
 
 // Loss is one way in which the replica or one of its backups has become incomplete.
 type Loss struct {
-	Place  string `json:"place"` // "listener ADDRESS", "table" or "backup ADDRESS"
+	Place  string `json:"place"` // "interface NAME", "listener ADDRESS", "table" or "backup ADDRESS"
 	Reason string `json:"reason"`
 	Count  uint64 `json:"count"` // since the start
 	// Growth is the part of Count that came within the last minute.
@@ -62,6 +62,9 @@ func lossesOf(s *control.Status) []Loss {
 		if n > 0 {
 			list = append(list, Loss{Place: place, Reason: reason, Count: n})
 		}
+	}
+	for i := range s.Interfaces {
+		add("interface "+s.Interfaces[i].Name, "before_xdp", s.Interfaces[i].Lost)
 	}
 	for i := range s.Listeners {
 		for reason, n := range s.Listeners[i].Lost {

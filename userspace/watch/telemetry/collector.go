@@ -92,10 +92,23 @@ func (s *scrape) whole() {
 	for _, w := range [...]control.Word{control.Ready, control.Idle, control.Stale, control.Losing} {
 		s.flag(state, s.Word == w, string(w))
 	}
+	problems := map[control.ProblemCode]int{}
+	for _, p := range s.Problems {
+		problems[p.Code]++
+	}
+	for _, code := range control.ProblemCodes() {
+		s.send(problem, float64(problems[code]), string(code))
+	}
 	s.send(modeInfo, 1, s.Mode)
 	s.flag(fallback, s.FallbackReason != "")
 	for _, i := range s.Interfaces {
 		s.send(interfaceInfo, 1, i.Name, i.Mode)
+		if i.Link != "" {
+			s.flag(interfaceUp, i.Link == control.LinkUp, i.Name)
+		}
+		s.count(interfaceLost, i.Lost, i.Name)
+		s.count(interfaceDropped, i.Dropped, i.Name)
+		s.count(interfaceMissed, i.Missed, i.Name)
 	}
 	s.send(staleAfter, s.StaleAfter.Seconds())
 }

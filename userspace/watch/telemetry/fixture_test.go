@@ -61,8 +61,14 @@ func fixtureStatus(account control.Account) control.Status {
 	s := control.Status{
 		Word: control.Losing, Reason: "7 lost within 1m0s: socket_buffer", Version: "v1.2.3", Started: fixedTime.Add(-time.Hour),
 		Mode: "xdp-generic", FallbackReason: "eth1: the driver has no XDP",
-		Interfaces: []control.InterfaceStatus{{Name: "eth0", Mode: "xdp-native"}, {Name: "eth1", Mode: "xdp-generic", Reason: "the driver has no XDP"}},
-		Dialogs:    1000, Answered: 30, Confirmed: 970, Early: 5, Tombstones: 400,
+		Problems: []control.Problem{
+			{Code: control.InterfaceDown, Text: "interface eth1 has no carrier"}, {Code: control.Fallback, Text: "mode xdp-generic: eth1: the driver has no XDP"},
+		},
+		Interfaces: []control.InterfaceStatus{
+			{Name: "eth0", Mode: "xdp-native", Link: control.LinkUp, Lost: 51, Dropped: 60, Missed: 52},
+			{Name: "eth1", Mode: "xdp-generic", Reason: "the driver has no XDP", Link: control.LinkNoCarrier},
+		},
+		Dialogs: 1000, Answered: 30, Confirmed: 970, Early: 5, Tombstones: 400,
 		Memory:  control.Memory{Records: 700_000, Used: 1 << 20, Mapped: 2 << 20, Limit: 1 << 30},
 		Expired: control.Expired{Live: 3, Early: 2, Tombstones: 6000, Ghosts: 1}, MaxDialogs: 2_000_000, FullIn: &full,
 		ClampedTimeouts: 8, ClockAhead: -0.25,

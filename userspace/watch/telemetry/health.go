@@ -81,8 +81,8 @@ func (h *Health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, "ok")
 }
 
-// Readiness answers with the word of status: 200 if its exit status is 0, and 503 with the reason otherwise. While the
-// process stops it answers 503.
+// Readiness answers with the word of status: 200 if its exit status is 0, and 503 with the reason otherwise. Problems
+// beside the word are in the text and don't change the code. While the process stops it answers 503.
 func (h *Health) Readiness(status func() control.Status) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h.mu.Lock()
@@ -97,11 +97,7 @@ func (h *Health) Readiness(status func() control.Status) http.Handler {
 		if s.Word.ExitStatus() != 0 {
 			code = http.StatusServiceUnavailable
 		}
-		text := string(s.Word)
-		if s.Reason != "" {
-			text += ": " + s.Reason
-		}
-		answer(w, code, text)
+		answer(w, code, s.Line())
 	})
 }
 

@@ -75,6 +75,10 @@ func TestProbes(t *testing.T) {
 		s.Word, s.Reason = c.word, c.reason
 		check("readyz", ready, c.code, c.text)
 	}
+	s.Word, s.Reason = control.Ready, ""
+	s.AddProblem(control.InterfaceDown, "interface eth0 is down")
+	check("readyz with a problem", ready, http.StatusOK, "READY but interface eth0 is down")
+	s.Problems = nil
 	check("healthz", &h, http.StatusOK, "ok")
 	h.Sample(time.Now().Add(-time.Hour), nil)
 	if code, _ := ask(&h); code != http.StatusServiceUnavailable {

@@ -37,9 +37,14 @@ func (m *metric) desc() *prometheus.Desc {
 const (
 	buildInfo = iota
 	state
+	problem
 	modeInfo
 	fallback
 	interfaceInfo
+	interfaceUp
+	interfaceLost
+	interfaceDropped
+	interfaceMissed
 	staleAfter
 
 	events
@@ -125,12 +130,17 @@ const (
 )
 
 var metrics = [...]metric{
-	buildInfo:     {"build_info", gauge, "version revision goversion", "1, with the version of the program."},
-	state:         {"state", gauge, "state", "1 for the word that `binrepd status` prints (READY, IDLE, STALE, LOSING), 0 for the others."},
-	modeInfo:      {"mode_info", gauge, "mode", "1, with the mode in force: xdp-native, xdp-generic or socket; with several interfaces the slowest."},
-	fallback:      {"fallback_active", gauge, "", "1 if the mode in force is not the best one that --xdp allows, else 0; `binrepd status` shows the reason."},
-	interfaceInfo: {"interface_info", gauge, "interface mode", "1, with the mode of an interface."},
-	staleAfter:    {"stale_after_seconds", gauge, "", "How long a source may be silent (--stale-after); 0 means for ever."},
+	buildInfo:        {"build_info", gauge, "version revision goversion", "1, with the version of the program."},
+	state:            {"state", gauge, "state", "1 for the word that `binrepd status` prints (READY, IDLE, STALE, LOSING), 0 for the others."},
+	problem:          {"problem", gauge, "code", "Number of problems of this kind that `binrepd status` shows after \"but\". docs/operations.md lists the codes."},
+	modeInfo:         {"mode_info", gauge, "mode", "1, with the mode in force: xdp-native, xdp-generic or socket; with several interfaces the slowest."},
+	fallback:         {"fallback_active", gauge, "", "1 if the mode in force is not the best one that --xdp allows, else 0; `binrepd status` shows the reason."},
+	interfaceInfo:    {"interface_info", gauge, "interface mode", "1, with the mode of an interface."},
+	interfaceUp:      {"interface_up", gauge, "interface", "1 if the interface is up and has a carrier, else 0."},
+	interfaceLost:    {"interface_lost_total", counter, "interface", "Frames that the interface, its queues or the kernel's backlog lost in front of XDP and the sockets. Parts of it are in interface_dropped_total and interface_missed_total."},
+	interfaceDropped: {"interface_dropped_total", counter, "interface", "rx_dropped of the interface since the start of the process. A few a second are no loss: frames whose protocol nothing handles count here."},
+	interfaceMissed:  {"interface_missed_total", counter, "interface", "rx_missed_errors, rx_fifo_errors and rx_over_errors of the interface since the start of the process."},
+	staleAfter:       {"stale_after_seconds", gauge, "", "How long a source may be silent (--stale-after); 0 means for ever."},
 
 	events: {"events_total", counter, "capability command outcome",
 		"Well-formed packets, by outcome. Packets of other capabilities than dialog are ignored; their command is not read."},
@@ -144,7 +154,7 @@ var metrics = [...]metric{
 	lost: {"datagrams_lost_total", counter, "listener reason",
 		"Datagrams lost before they were processed: socket_buffer (full, in the kernel), truncated (too long), rate_limited (by --source-rate)."},
 	losses: {"losses_total", counter, "place reason",
-		"What this process lost, by place: kernel, socket, gate, table, and the queue or the sending of a destination. All but the gate (--source-rate) make the state LOSING. Losses of a restart are in pin_unsaved_records and pin_overflowed_records."},
+		"What was lost, by place: interface, kernel, socket, gate, table, and the queue or the sending of a destination. All but the gate (--source-rate) make the state LOSING. Losses of a restart are in pin_unsaved_records and pin_overflowed_records."},
 	passed: {"frames_passed_total", counter, "listener reason",
 		"Frames to a listen address that XDP left to the kernel, which gives them to the socket. ring_full: the consumers are too slow."},
 	receiveBuffer:     {"receive_buffer_bytes", gauge, "listener", "Size of the socket's receive buffer, as granted by the kernel."},

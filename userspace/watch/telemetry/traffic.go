@@ -103,7 +103,11 @@ func (s *scrape) losses() {
 	for _, o := range [...]dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall, dialog.RefusedChange} {
 		s.count(losses, s.Rejected[o.String()], "table", o.String())
 	}
-	var overwritten, unsent uint64
+	var inFront, overwritten, unsent uint64
+	for i := range s.Interfaces {
+		inFront += s.Interfaces[i].Lost
+	}
+	s.count(losses, inFront, "interface", "before_xdp")
 	for i := range s.Destinations {
 		overwritten += s.Destinations[i].Dropped
 		unsent += s.Destinations[i].Lost

@@ -91,9 +91,10 @@ function drawState() {
   } else if (broken) {
     reason = broken;
   }
+  const problems = (!lost && s && s.problems) || [];
   const [kind, sign, calm] = words[lost ? 'LOST' : word] || words.IDLE;
   const state = byId('state');
-  state.dataset.word = kind;
+  state.dataset.word = kind === 'good' && problems.length ? 'warn' : kind; // good, but ...
   document.body.dataset.lost = lost && s ? 'yes' : '';
   byId('sign').firstElementChild.setAttribute('d', sign);
   put(byId('word'), word);
@@ -102,7 +103,13 @@ function drawState() {
   if (s) {
     list.push(['Data', lost ? span(age) + ' old' : 'live', lost ? 'bad' : 'good']);
     list.push(['Mode', s.mode, s.fallback_reason ? 'warn' : '']);
-    if (s.fallback_reason) why.push(['Fallback because', s.fallback_reason]);
+    if (problems.length) why.push(['But', problems.map((p) => p.text).join('; ')]);
+    if (s.fallback_reason && !problems.some((p) => p.code === 'fallback')) why.push(['Fallback because', s.fallback_reason]);
+    for (const i of s.interfaces || []) {
+      if (i.lost + i.rx_dropped + i.rx_missed > 0) {
+        why.push([i.name + ' in front of XDP', count(i.lost) + ' lost; rx_dropped ' + count(i.rx_dropped) + ', rx_missed ' + count(i.rx_missed)]);
+      }
+    }
     for (const i of s.interfaces || []) if (i.reason && i.reason !== s.fallback_reason) why.push([i.name + ' is in ' + i.mode + ' because', i.reason]);
     list.push(['Up', span((serverNow() - Date.parse(s.started)) / 1000)]);
     if (Math.abs(s.clock_ahead_seconds) >= 1) list.push(['Clock', 'has jumped by ' + skew(s.clock_ahead_seconds), 'warn']);
@@ -111,7 +118,7 @@ function drawState() {
   facts.draw(list);
   grounds.draw(why);
   put(byId('host'), location.hostname);
-  document.title = word + ' · ' + location.hostname + ' · binrepd';
+  document.title = word + (problems.length ? ' but ' + problems.length + ' problem' + (problems.length > 1 ? 's' : '') : '') + ' · ' + location.hostname + ' · binrepd';
   drawIcon(words[lost ? 'LOST' : word] || words.IDLE);
 }
 
