@@ -198,3 +198,44 @@ func TestOtherTrafficIsUntouched(t *testing.T) {
 	}
 	d.stop()
 }
+
+// TestLinkDownShows: the word stays, and what is wrong with the interface comes after it (fault 24).
+func TestLinkDownShows(t *testing.T) {
+	p := newPair(t)
+	for _, xdp := range []string{"off", "native"} {
+		t.Run(xdp, func(t *testing.T) {
+			d := startDaemon(t, p.appliance, "--listen", listenAt, "--xdp", xdp, "--ring-size", "1MiB")
+			conn := dial(t, p.proxy, proxyAddr+":5555", listenAt)
+			if _, err := conn.Write(bin1test.NewProxy(5, bin1test.Options{Now: nowUnix(), Calls: 1}).Next(nil)); err != nil {
+				t.Fatal(err)
+			}
+			d.settle(1)
+			check := func(want string, strict int) {
+				t.Helper()
+				d.await(want, func() bool {
+					out, _, status := command(t, nil, "status", "--check", "--control", d.socket)
+					return string(out) == want+"\n" && status == 0
+				})
+				if out, _, status := command(t, nil, "status", "--check", "--strict", "--control", d.socket); status != strict {
+					t.Errorf("--strict: %s, status %d, want %d", out, status, strict)
+				}
+			}
+			set := func(change func(netlink.Link) error) {
+				t.Helper()
+				p.appliance.Do(func() error {
+					link, err := netlink.LinkByName("bin0")
+					return errors.Join(err, change(link))
+				})
+			}
+			check("READY", 0)
+			if i := d.status().Interfaces; len(i) != 1 || i[0].Name != "bin0" || i[0].Link != "up" {
+				t.Errorf("interfaces %+v", i)
+			}
+			set(netlink.LinkSetDown)
+			check("READY but interface bin0 is down", 6)
+			set(netlink.LinkSetUp)
+			check("READY", 0)
+			d.stop()
+		})
+	}
+}

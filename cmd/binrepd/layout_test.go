@@ -117,6 +117,7 @@ var imports = map[string][]string{
 
 	"userspace/watch/serving": {},
 	"userspace/watch/tuning":  {"userspace/in/thread"},
+	"userspace/watch/links":   {},
 	// The account of the engine has the verdicts of bin1. The search for a Call-ID uses the steering hash of packets.
 	"userspace/watch/control": {
 		"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2", "userspace/in/packets",
@@ -138,7 +139,7 @@ var imports = map[string][]string{
 		"userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/gate", "userspace/in/thread",
 		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
 		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
-		"userspace/watch/tuning",
+		"userspace/watch/links", "userspace/watch/tuning",
 	},
 
 	// The bench measures everything, with made-up traffic.
@@ -161,7 +162,7 @@ var onlyIn = [...]struct {
 	{"github.com/coreos/go-systemd", []string{"userspace/appliance"}},
 	{"github.com/cilium/ebpf", []string{"bpf", "bpf/bpftest", "userspace/in/ring", "userspace/bench"}},
 	{"github.com/prometheus", []string{"userspace/watch/telemetry"}},
-	{"github.com/safchain/ethtool", []string{"userspace/watch/tuning"}},
+	{"github.com/safchain/ethtool", []string{"userspace/watch/tuning", "userspace/watch/links"}},
 	{"github.com/gdamore/tcell", []string{"userspace/watch/live"}},
 	{"net/http", []string{"userspace/watch/control", "userspace/watch/telemetry", "userspace/watch/statuspage", "userspace/watch/serving", "userspace/appliance", "cmd/binrepd"}},
 	{"testing", nil},

@@ -17,6 +17,7 @@ import (
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/links"
 	"binrepd/userspace/watch/statuspage"
 	"binrepd/userspace/watch/telemetry"
 )
@@ -31,6 +32,7 @@ type Appliance struct {
 	output   *output
 	engine   *engine.Engine
 	history  control.History
+	links    links.Watcher
 	trend    statuspage.Trend // the last minutes, for the page
 	health   telemetry.Health
 	metrics  *telemetry.Server // nil without a metrics address

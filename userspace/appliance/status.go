@@ -66,6 +66,7 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 	for _, src := range e.Sources {
 		s.Sources = append(s.Sources, control.NewSource(src))
 	}
+	a.linkStatus(&s)
 	a.input.refusals(&s)
 	a.output.status(&s)
 	a.syncs.status(&s)
