@@ -14,8 +14,12 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/dialog"
+	"binrepd/dialog/escape"
 	"binrepd/userspace/watch/control"
 )
+
+// escapesText is part of the help of commands that take a Call-ID.
+const escapesText = "Bytes of a Call-ID that can't be shown are \\xNN, in the output and in CALLID."
 
 const categoryFilter = "Which dialogs"
 
@@ -41,8 +45,9 @@ func dialogsCommand() *cli.Command {
 			},
 			{
 				Name: "get", Usage: "show every dialog, early ones too, of one Call-ID", ArgsUsage: "CALLID",
-				Flags:  []cli.Flag{jsonFlag("print one JSON object a line, with the keys of OpenSIPS's dlg_list"), controlFlag()},
-				Action: getDialog,
+				Description: escapesText,
+				Flags:       []cli.Flag{jsonFlag("print one JSON object a line, with the keys of OpenSIPS's dlg_list"), controlFlag()},
+				Action:      getDialog,
 			},
 			{
 				Name: "count", Usage: "count the live dialogs, or those that the flags choose",
@@ -97,7 +102,7 @@ func limitFlag() cli.Flag {
 
 func parseFilter(c *cli.Context) (control.Filter, error) {
 	f := control.Filter{
-		From: c.String("from-uri"), To: c.String("to-uri"), Origin: c.String("origin"), Limit: c.Int("limit"),
+		From: escape.Parse(c.String("from-uri")), To: escape.Parse(c.String("to-uri")), Origin: c.String("origin"), Limit: c.Int("limit"),
 		Tag: c.String("tag"), Profiles: c.StringSlice("profile"), Vars: c.StringSlice("var"),
 	}
 	if c.IsSet("node") {
@@ -125,14 +130,14 @@ func getDialog(c *cli.Context) error {
 	if c.NArg() != 1 || c.Args().First() == "" {
 		return usageErrorf("%s takes one Call-ID: see %[1]s --help", c.Command.HelpName)
 	}
-	callID := c.Args().First()
+	callID := escape.Parse(c.Args().First())
 	all, err := control.ParseStates([]string{"all"})
 	if err != nil {
 		return err
 	}
 	n, err := listDialogs(c, control.Filter{CallID: callID, States: all})
 	if err == nil && n == 0 {
-		return fmt.Errorf("no dialog with Call-ID %q", callID)
+		return fmt.Errorf("no dialog with Call-ID %s", escape.String(callID))
 	}
 	return err
 }

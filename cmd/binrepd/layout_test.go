@@ -77,7 +77,8 @@ var imports = map[string][]string{
 	"bpf":                   {"userspace/host/folder"},
 	"userspace/state/store": {}, // the memory under the models, which knows none of them
 	"dialog":                {"dialog/layout", "userspace/state/store"},
-	"dialog/layout":         {},
+	"dialog/escape":         {},
+	"dialog/layout":         {"dialog/escape"},
 
 	"userspace/in/packets": {},
 	"userspace/in/thread":  {},
@@ -121,15 +122,15 @@ var imports = map[string][]string{
 	// The account of the engine has the verdicts of bin1. The search for a Call-ID uses the steering hash of packets.
 	"userspace/watch/control": {
 		"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2", "userspace/in/packets",
-		"dialog", "dialog/layout",
+		"dialog", "dialog/escape", "dialog/layout",
 	},
 	// Metrics, top and the page read what status shows, so that all of them tell the same.
 	"userspace/watch/telemetry": {
 		"userspace/watch/control", "userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2",
 		"dialog",
 	},
-	"userspace/watch/live":       {"userspace/watch/control", "dialog"},
-	"userspace/watch/statuspage": {"userspace/watch/control"},
+	"userspace/watch/live":       {"userspace/watch/control", "dialog", "dialog/escape"},
+	"userspace/watch/statuspage": {"userspace/watch/control", "dialog/escape"},
 	// Doctor attaches the XDP program for a moment, and judges the rings of a running appliance.
 	"userspace/watch/doctor": {"userspace/watch/control", "userspace/watch/tuning", "userspace/in/socket", "bpf"},
 
@@ -172,7 +173,7 @@ var onlyIn = [...]struct {
 
 // pure packages do no I/O and know no system: no file, no network, no clock of their own.
 var pure = [...]string{
-	"dialog", "dialog/layout", "userspace/state/store", "userspace/in/packets", "userspace/changes",
+	"dialog", "dialog/escape", "dialog/layout", "userspace/state/store", "userspace/in/packets", "userspace/changes",
 	"userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/wire/bin2", "userspace/cluster/membership",
 }
 

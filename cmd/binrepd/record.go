@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"binrepd/dialog"
+	"binrepd/dialog/escape"
 	"binrepd/userspace/trace/capture"
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/watch/control"
@@ -29,7 +30,7 @@ func recordCommand() *cli.Command {
 			{
 				Name: "call", Usage: "show the history of one call: every packet about it, good and bad, and what each changed", ArgsUsage: "CALLID",
 				Description: "Reads the files; no appliance has to run. Packets of the last milliseconds may not be in them yet. A bad packet is\n" +
-					"shown if its Call-ID can still be found.",
+					"shown if its Call-ID can still be found. " + escapesText,
 				Flags:  []cli.Flag{where, jsonFlag("print one JSON object a line"), controlFlag()},
 				Action: showCall,
 			},
@@ -97,7 +98,8 @@ func showCall(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	entries, counts, err := readHistory(c.Context, files, c.Args().First())
+	callID := escape.Parse(c.Args().First())
+	entries, counts, err := readHistory(c.Context, files, callID)
 	if err != nil && !errors.Is(err, capture.ErrTooLong) {
 		return err
 	}
@@ -105,7 +107,7 @@ func showCall(c *cli.Context) error {
 		fmt.Fprintf(c.App.ErrWriter, "the history may have gaps: %s\n", text)
 	}
 	if len(entries) == 0 {
-		return fmt.Errorf("no packet of a call with Call-ID %q is recorded; the recording begins at %s", c.Args().First(),
+		return fmt.Errorf("no packet of a call with Call-ID %s is recorded; the recording begins at %s", escape.String(callID),
 			files[0].Begun.Local().Format(time.DateTime))
 	}
 	out := bufio.NewWriter(c.App.Writer)

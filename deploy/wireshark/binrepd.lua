@@ -13,6 +13,9 @@
 --   bin.verdict != "dialog"             what binrepd doesn't apply; the words are those of its status
 --   bin && _ws.expert                   something is wrong or remarkable
 --
+-- Bytes of strings that can't be shown are \xNN, as in all of binrepd's output: a\x1b[2J. A filter takes the same text, in
+-- which Wireshark wants each backslash twice: bin.dialog.callid == "a\\x1b[2J".
+--
 -- docs/protocol.md of binrepd describes the format. No state is kept: each packet is checked by itself.
 
 local bin = Proto("bin", "OpenSIPS Binary Internal Interface")
@@ -44,6 +47,53 @@ local function checksum(bytes)
     crc = xor(floor(crc / 256), CRC[xor(crc % 256, bytes:byte(i))])
   end
   return crc
+end
+
+-- Text ----------------------------------------------------------------------------------------------------------------
+
+-- Characters that are invisible or change how other text looks: C1 and the blanks above ASCII, marks without width or for
+-- the writing direction, surrogates, private ones, and those that no character has.
+local UNSEEN = {
+  { 0x80, 0xa0 }, { 0xad, 0xad }, { 0x34f, 0x34f }, { 0x600, 0x605 }, { 0x61c, 0x61c }, { 0x6dd, 0x6dd }, { 0x70f, 0x70f },
+  { 0x115f, 0x1160 }, { 0x1680, 0x1680 }, { 0x17b4, 0x17b5 }, { 0x180b, 0x180e }, { 0x2000, 0x200f }, { 0x2028, 0x202f },
+  { 0x205f, 0x206f }, { 0x3000, 0x3000 }, { 0x3164, 0x3164 }, { 0xd800, 0xf8ff }, { 0xfe00, 0xfe0f }, { 0xfeff, 0xfeff },
+  { 0xffa0, 0xffa0 }, { 0xfff0, 0xffff }, { 0xe0000, 0x10ffff },
+}
+
+-- visible returns the length of the UTF-8 character at s[i] if it can be shown, else nil.
+local function visible(s, i)
+  local first, size, code = s:byte(i), nil, nil
+  if first >= 0xc2 and first < 0xe0 then size, code = 2, first - 0xc0
+  elseif first >= 0xe0 and first < 0xf0 then size, code = 3, first - 0xe0
+  elseif first >= 0xf0 and first < 0xf5 then size, code = 4, first - 0xf0
+  else return nil end
+  for k = i + 1, i + size - 1 do
+    local c = s:byte(k)
+    if not c or c < 0x80 or c > 0xbf then return nil end
+    code = code * 64 + c - 0x80
+  end
+  if size == 3 and code < 0x800 or size == 4 and code < 0x10000 then return nil end
+  for _, range in ipairs(UNSEEN) do
+    if code >= range[1] and code <= range[2] then return nil end
+  end
+  return size
+end
+
+-- shown returns s as text: bytes that can't be shown as \xNN. A backslash becomes \x5c where it would begin such an escape.
+local function shown(s)
+  if not s:find("[^ -~]") and not s:find("\\x%x%x") then return s end
+  local out, i = {}, 1
+  while i <= #s do
+    local c, size = s:byte(i), 1
+    local plain = c >= 0x20 and c <= 0x7e and not (c == 0x5c and s:find("^x%x%x", i + 1))
+    if c >= 0x80 then
+      size = visible(s, i) or 1
+      plain = size > 1
+    end
+    out[#out + 1] = plain and s:sub(i, i + size - 1) or string.format("\\x%02x", c)
+    i = i + size
+  end
+  return table.concat(out)
 end
 
 -- Fields --------------------------------------------------------------------------------------------------------------
@@ -208,9 +258,9 @@ local function add_pairs(item, range, kind)
   local list = range:raw()
   local whole = pairs_of(list, function(name, value, bar)
     local n, v = unescape(list:sub(name, value - 2)), unescape(list:sub(value, bar - 1))
-    local pair = item:add(F["dialog." .. kind], range(name - 1, bar - name + 1), n .. " = " .. v)
-    pair:add(F["dialog." .. kind .. ".name"], range(name - 1, value - 1 - name), n)
-    pair:add(F["dialog." .. kind .. ".value"], range(value - 1, bar - value), v)
+    local pair = item:add(F["dialog." .. kind], range(name - 1, bar - name + 1), shown(n .. " = " .. v))
+    pair:add(F["dialog." .. kind .. ".name"], range(name - 1, value - 1 - name), shown(n))
+    pair:add(F["dialog." .. kind .. ".value"], range(value - 1, bar - value), shown(v))
   end)
   if not whole then item:add_proto_expert_info(E.bad_pairs) end
   if misread(list) then item:add_proto_expert_info(E.misread_pairs) end
@@ -254,7 +304,7 @@ local function walk(tree, tvb, at, capability, layout, big)
     end
     if kind == S then
       value = range:len() > 0 and range:raw() or ""
-      item = tree:add(F[name], range)
+      item = tree:add(F[name], range, shown(value))
     elseif kind == O then
       if range:len() == 4 then value = big and range:int() or range:le_int()
       elseif range:len() == 8 and field[1] ~= "q" then value = (big and range:int64() or range:le_int64()):tonumber()
@@ -280,7 +330,7 @@ local function body(tree, tvb, big)
   local size = big and tvb(8, 4):uint() or tvb(8, 4):le_uint()
   if size == 0 or size > tvb:len() - 12 then return "bad_capability", "no capability" end
   local capability = tvb(12, size):raw()
-  tree:add(F.capability, tvb(12, size))
+  tree:add(F.capability, tvb(12, size), shown(capability))
   local at = 12 + size
   if tvb:len() < at + 4 then return "truncated", capability end
   local number = big and tvb(at, 4):uint() or tvb(at, 4):le_uint()
@@ -288,7 +338,7 @@ local function body(tree, tvb, big)
   local commands = COMMANDS[capability]
   if not commands then
     tree:add_proto_expert_info(E.other_capability)
-    return "other_capability", capability .. " command " .. number
+    return "other_capability", shown(capability) .. " command " .. number
   end
   local command = commands[number]
   if not command then return "bad_command", capability .. " command " .. number, capability end
@@ -301,7 +351,7 @@ local function body(tree, tvb, big)
     if values.state and not STATES[values.state] then fault = "bad_state"
     elseif values.callid == "" then fault = "empty_callid" end
   end
-  local line = capability .. " " .. command[1] .. "  " .. (values.callid or values.aor or "")
+  local line = capability .. " " .. command[1] .. "  " .. shown(values.callid or values.aor or "")
   if STATES[values.state] then line = line .. "  " .. STATES[values.state] end
   return fault, line, capability
 end
@@ -310,7 +360,7 @@ end
 local function judge(tree, tvb)
   if tvb:len() < MIN_SIZE then return "short", "short" end
   local whole = tvb:len() == tvb:reported_len()
-  tree:add(F.marker, tvb(0, 4))
+  tree:add(F.marker, tvb(0, 4), shown(tvb(0, 4):raw()))
   if tvb(0, 4):raw() ~= MARKER then return "not_bin", "wrong marker" end
 
   local covered = tvb(8):raw()

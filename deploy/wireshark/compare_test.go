@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"binrepd/dialog"
+	"binrepd/dialog/escape"
 	"binrepd/userspace/wire/bin1"
 )
 
@@ -121,7 +123,7 @@ func checkField(t *testing.T, fields []*item, i int, name string, want []byte) {
 	if got := f.bytes(t); !bytes.Equal(got, want) {
 		t.Errorf("%s is %q, want %q", name, got, want)
 	}
-	if plain(want) && f.Show != string(want) {
+	if !shows(f.Show, want) {
 		t.Errorf("%s is shown as %q, want %q", name, f.Show, want)
 	}
 }
@@ -151,7 +153,7 @@ func comparePairs(t *testing.T, got *item, field, pair string, list []byte) {
 			got  *item
 			want bin1.Escaped
 		}{{names[n], pairs.Name}, {values[n], pairs.Value}} {
-			if plain(part.want) && part.got.Show != part.want.String() {
+			if !shows(part.got.Show, []byte(part.want.String())) {
 				t.Errorf("%s: pair %d: %q, want %q", field, n, part.got.Show, part.want)
 			}
 			if raw := part.got.bytes(t); !bytes.Equal(raw, part.want) {
@@ -172,7 +174,7 @@ func said(got *item, field, expert string) bool {
 	return slices.ContainsFunc(got.all(field), func(f *item) bool { return len(f.all(expert)) > 0 })
 }
 
-// plain reports whether tshark shows a text unchanged.
-func plain(b []byte) bool {
-	return !slices.ContainsFunc(b, func(c byte) bool { return c < 0x20 || c > 0x7e })
+// shows reports whether text is a string in the notation of package escape, with nothing in it that a terminal obeys.
+func shows(text string, of []byte) bool {
+	return escape.Parse(text) == string(of) && strings.IndexFunc(text, unicode.IsControl) < 0
 }

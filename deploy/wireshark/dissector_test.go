@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"binrepd/deploy/tooltest"
 	"binrepd/dialog"
+	"binrepd/dialog/escape"
 	"binrepd/userspace/wire/bin1"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
@@ -241,5 +243,32 @@ func TestCutByTheCapture(t *testing.T) {
 func TestOnlyBIN(t *testing.T) {
 	if got := dissect(t, writeCapture(t, [][]byte{[]byte("P4C"), []byte("OPTIONS sip:a SIP/2.0\r\n\r\n"), {}}, 0)); len(got) != 0 {
 		t.Errorf("took %d", len(got))
+	}
+}
+
+// TestControlBytes: nothing that a terminal obeys comes out of tshark, and nothing is cut (fault 29).
+func TestControlBytes(t *testing.T) {
+	tooltest.Require(t, "tshark")
+	var ev dialog.Event
+	if v := bin1.Decode(vectors(t)["V01"], &ev); v != bin1.Dialog {
+		t.Fatal(v)
+	}
+	d := ev.Body.Details()
+	d.CallID = "a\x1b[2J\r\x00caf\xe9\u009b\u202e\\x41é日"
+	file := writeCapture(t, [][]byte{bin1.Append(nil, dialog.Update, d.AppendPacked(nil))}, 0)
+	const want = `a\x1b[2J\x0d\x00caf\xe9\xc2\x9b\xe2\x80\xae\x5cx41é日`
+	cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-X", "lua_script:binrepd.lua", "-r", file,
+		"-T", "fields", "-e", "bin.dialog.callid", "-e", "_ws.col.Info")
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=", "LC_ALL=C.UTF-8")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	callID, info, _ := strings.Cut(strings.TrimSuffix(string(out), "\n"), "\t")
+	if callID != want || escape.Parse(callID) != d.CallID {
+		t.Errorf("Call-ID %q, want %q", callID, want)
+	}
+	if !strings.Contains(info, want) {
+		t.Errorf("info %q, want %q in it", info, want)
 	}
 }

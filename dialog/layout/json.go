@@ -2,7 +2,8 @@ package layout
 
 import (
 	"strconv"
-	"unicode/utf8"
+
+	"binrepd/dialog/escape"
 )
 
 // Print says how a dialog is printed.
@@ -253,41 +254,5 @@ func (w *writer) pairs(key string, p Pairs) {
 	}
 }
 
-// AppendJSONText appends s as a JSON string to dst. A byte that is part of no UTF-8 character is written as the lone
-// surrogate \udcXX, so that nothing is lost (Python's "surrogateescape"). Control characters are escaped, those above
-// ASCII too.
-func AppendJSONText(dst, s []byte) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for i := 0; i < len(s); {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-			i++
-		case c >= 0x20 && c < 0x7f:
-			dst = append(dst, c)
-			i++
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-			i++
-		case c == '\r':
-			dst = append(dst, '\\', 'r')
-			i++
-		case c < utf8.RuneSelf:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			i++
-		default:
-			r, n := utf8.DecodeRune(s[i:])
-			switch {
-			case r == utf8.RuneError && n == 1:
-				dst = append(dst, '\\', 'u', 'd', 'c', hex[c>>4], hex[c&15])
-			case r < 0xa0: // C1: some terminals obey them
-				dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
-			default:
-				dst = append(dst, s[i:i+n]...)
-			}
-			i += n
-		}
-	}
-	return append(dst, '"')
-}
+// AppendJSONText appends s as a JSON string to dst, in the notation of package escape.
+func AppendJSONText(dst, s []byte) []byte { return escape.AppendJSON(dst, s) }

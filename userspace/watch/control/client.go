@@ -15,7 +15,7 @@ import (
 )
 
 // maxLine is the maximum length of one line of a list: a dialog of the largest packet with every byte escaped as
-// \udcXX, and the keys.
+// \\xNN, and the keys.
 const maxLine = 1 << 20
 
 // Client talks to the appliance that listens at a socket.

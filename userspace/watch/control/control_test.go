@@ -131,7 +131,7 @@ func TestDialogRendering(t *testing.T) {
 		t.Fatalf("%d lines, want 1", len(lines))
 	}
 	for _, want := range []string{
-		`"callid":"caf\udce9\"@x"`, `"state":4`, `"user_flags":"8"`, `"timestart":5`, `"callee_cseq":"11"`, `"caller_cseq":"12"`,
+		`"callid":"caf\\xe9\"@x"`, `"state":4`, `"user_flags":"8"`, `"timestart":5`, `"callee_cseq":"11"`, `"caller_cseq":"12"`,
 		`"flags":24`, `"h_id":99`, `"vars":{"account":"a","route":"gw1;pri=1|x"}`,
 		`"profiles":[{"name":"inbound"},{"name":"caller","value":"x"},{"name":"caller","value":"y"}]`,
 		`"mangled_from_uri":"sip:m@x"`, `"origin":"192.0.2.9:5555"`, fmt.Sprintf(`"updated":%d`, testNow),
@@ -336,7 +336,7 @@ func TestTextKeepsEveryByte(t *testing.T) {
 	if err != nil || !json.Valid(got) {
 		t.Fatalf("%s: %v", got, err)
 	}
-	if n := strings.Count(string(got), `\udc`); n != 128 {
+	if n := strings.Count(string(got), `\\x`); n != 128 {
 		t.Errorf("%d escaped bytes, want the 128 that are not UTF-8", n)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"strconv"
-	"unicode/utf8"
 
 	"binrepd/dialog"
 	"binrepd/dialog/layout"
@@ -29,16 +28,16 @@ type Dialog struct {
 	CallerSocket   Text     `json:"caller_bind_addr"`
 	Callees        []Callee `json:"CALLEES"`
 
-	HID         uint32          `json:"h_id"`
-	Flags       uint32          `json:"flags"`
-	Vars        map[string]Text `json:"vars"`
-	Profiles    []Profile       `json:"profiles"`
-	RawVars     Text            `json:"vars_raw,omitempty"`     // instead of vars, if unreadable or a name isn't UTF-8
-	RawProfiles Text            `json:"profiles_raw,omitempty"` // instead of profiles, for the same reasons
-	MangledFrom Text            `json:"mangled_from_uri"`
-	MangledTo   Text            `json:"mangled_to_uri"`
-	Origin      string          `json:"origin"`  // source address and port of the last change
-	Updated     uint32          `json:"updated"` // Unix seconds of the last change here
+	HID         uint32       `json:"h_id"`
+	Flags       uint32       `json:"flags"`
+	Vars        ByText[Text] `json:"vars"`
+	Profiles    []Profile    `json:"profiles"`
+	RawVars     Text         `json:"vars_raw,omitempty"`     // instead of vars, if the list has wrong syntax
+	RawProfiles Text         `json:"profiles_raw,omitempty"` // instead of profiles, for the same reason
+	MangledFrom Text         `json:"mangled_from_uri"`
+	MangledTo   Text         `json:"mangled_to_uri"`
+	Origin      string       `json:"origin"`  // source address and port of the last change
+	Updated     uint32       `json:"updated"` // Unix seconds of the last change here
 }
 
 // Callee is the callee's side of a dialog. BIN carries only the callee that answered.
@@ -84,7 +83,7 @@ func newDialog(v *dialog.View, sender packets.Sender) Dialog {
 
 // newDialog2 renders a dialog of generation 2 in the same form, for pages and screens. lineOf has all of its fields.
 func newDialog2(v *dialog.View, sender packets.Sender) Dialog {
-	out := Dialog{Origin: senderName(sender), Updated: v.Updated(), Vars: map[string]Text{}, Profiles: []Profile{}}
+	out := Dialog{Origin: senderName(sender), Updated: v.Updated(), Vars: ByText[Text]{}, Profiles: []Profile{}}
 	var d layout.View
 	if layout.Parse(v.Layout(), v.Body(), &d) != layout.NoFault {
 		return out
@@ -102,16 +101,11 @@ func newDialog2(v *dialog.View, sender packets.Sender) Dialog {
 	out.HID, out.Flags = d.Number(layout.HID), d.Number(layout.Flags)
 	out.MangledFrom, out.MangledTo = text(layout.MangledFrom), text(layout.MangledTo)
 	p := d.Values()
-	for legible := true; ; {
-		if !p.Next() {
-			if p.Err() != nil || !legible {
-				out.Vars, out.RawVars = map[string]Text{}, text(layout.Values)
-			}
-			break
-		}
-		name := p.Name.String()
-		legible = legible && utf8.ValidString(name)
-		out.Vars[name] = Text(p.Value.String())
+	for p.Next() {
+		out.Vars[p.Name.String()] = Text(p.Value.String())
+	}
+	if p.Err() != nil {
+		out.Vars, out.RawVars = ByText[Text]{}, text(layout.Values)
 	}
 	p = d.Profiles()
 	for p.Next() {
@@ -154,20 +148,16 @@ func senderName(s packets.Sender) string {
 	return s.String()
 }
 
-// variables parses a list of variables. If a name occurs twice, the last value counts, as in OpenSIPS. A list with
-// wrong syntax is returned raw. So is a list with a name that isn't UTF-8: keys of JSON objects can't hold other bytes,
-// and two different names could look the same.
-func variables(list string) (vars map[string]Text, raw Text) {
-	vars = map[string]Text{}
+// variables parses a list of variables. If a name occurs twice, the last value counts, as in OpenSIPS. A list with wrong
+// syntax is returned raw.
+func variables(list string) (vars ByText[Text], raw Text) {
+	vars = ByText[Text]{}
 	p := bin1.PairsOf([]byte(list))
-	legible := true
 	for p.Next() {
-		name := p.Name.String()
-		legible = legible && utf8.ValidString(name)
-		vars[name] = Text(p.Value.String())
+		vars[p.Name.String()] = Text(p.Value.String())
 	}
-	if p.Err() != nil || !legible {
-		return map[string]Text{}, Text(list)
+	if p.Err() != nil {
+		return ByText[Text]{}, Text(list)
 	}
 	return vars, ""
 }

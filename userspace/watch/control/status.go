@@ -66,7 +66,7 @@ type Status struct {
 	Sources      []SourceStatus      `json:"sources"`
 	Destinations []DestinationStatus `json:"destinations"`
 	Syncs        []SyncStatus        `json:"syncs"`
-	Capabilities map[string]uint64   `json:"capabilities"`
+	Capabilities ByText[uint64]      `json:"capabilities"`
 	Rings        []RingStatus        `json:"rings"`
 	Latency      LatencyStatus       `json:"latency"`
 	Pin          *PinStatus          `json:"pin,omitempty"`
@@ -233,9 +233,9 @@ type DestinationStatus struct {
 	Refusals     uint64 `json:"refusals"`
 	Unreachables uint64 `json:"unreachables"`
 
-	NoSocket  uint64            `json:"no_socket"`
-	Unmatched uint64            `json:"unmatched"`         // dialogs with a socket that no rule covers
-	Sockets   map[string]uint64 `json:"unmatched_sockets"` // those sockets, up to 32
+	NoSocket  uint64         `json:"no_socket"`
+	Unmatched uint64         `json:"unmatched"`         // dialogs with a socket that no rule covers
+	Sockets   ByText[uint64] `json:"unmatched_sockets"` // those sockets, up to 32
 	// MoreSockets counts occurrences of sockets that are not in Sockets.
 	MoreSockets uint64 `json:"more_sockets"`
 }

@@ -2,48 +2,67 @@ package control
 
 import (
 	"encoding/json"
-	"fmt"
+	"maps"
+	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"binrepd/dialog/escape"
 )
 
-// Text is a string from a SIP message. Such strings may hold any bytes, but JSON strings only Unicode. A byte that is
-// not part of a UTF-8 character is written as the lone surrogate \udcXX. So nothing is lost, and two different Call-IDs
-// never look the same. This is Python's "surrogateescape"; other readers show a replacement character.
+// Text is a string from a SIP message. Such strings may hold any bytes, but JSON strings only Unicode. In JSON a Text is
+// written in the notation of package escape, and read back to the same bytes.
 type Text string
 
 // MarshalJSON implements json.Marshaler.
-func (t Text) MarshalJSON() ([]byte, error) {
-	if utf8.ValidString(string(t)) {
-		return json.Marshal(string(t))
+func (t Text) MarshalJSON() ([]byte, error) { return escape.AppendJSON(nil, string(t)), nil }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *Text) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
 	}
-	out := []byte{'"'}
-	for s := string(t); len(s) > 0; {
-		r, n := utf8.DecodeRuneInString(s)
-		if r == utf8.RuneError && n == 1 {
-			const hex = "0123456789abcdef"
-			out = append(out, '\\', 'u', 'd', 'c', hex[s[0]>>4], hex[s[0]&15])
-		} else {
-			quoted, err := json.Marshal(s[:n])
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, quoted[1:len(quoted)-1]...)
-		}
-		s = s[n:]
-	}
-	return append(out, '"'), nil
+	*t = Text(escape.Parse(s))
+	return nil
 }
 
-// Printable makes a string from a packet safe for a terminal. It escapes everything that can't be printed.
-func Printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
-		return s
+// ByText is a map whose keys come from packets. In JSON the keys are written as Text is.
+type ByText[V any] map[string]V
+
+// MarshalJSON implements json.Marshaler. The keys are sorted.
+func (m ByText[V]) MarshalJSON() ([]byte, error) {
+	if m == nil {
+		return []byte("null"), nil
 	}
-	quoted := fmt.Sprintf("%+q", s)
-	return quoted[1 : len(quoted)-1]
+	out := []byte{'{'}
+	for i, key := range slices.Sorted(maps.Keys(m)) {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		value, err := json.Marshal(m[key])
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(escape.AppendJSON(out, key), ':'), value...)
+	}
+	return append(out, '}'), nil
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *ByText[V]) UnmarshalJSON(b []byte) error {
+	var plain map[string]V
+	if err := json.Unmarshal(b, &plain); err != nil || plain == nil {
+		return err
+	}
+	*m = make(ByText[V], len(plain))
+	for key, value := range plain {
+		(*m)[escape.Parse(key)] = value
+	}
+	return nil
+}
+
+// Printable makes a string from a packet safe for a terminal, in the notation of package escape.
+func Printable(s string) string { return escape.String(s) }
 
 // OneLine returns the text of err without line breaks, so that one error stays one line of a log or a table.
 func OneLine(err error) string {

@@ -9,8 +9,9 @@ import (
 func TestVariables(t *testing.T) {
 	for _, test := range []struct{ list, vars, raw string }{
 		{"a#1|b#2|a#3|", `{"a":"3","b":"2"}`, `""`},
-		{"ä#\xff|", `{"ä":"\udcff"}`, `""`},
-		{"x\xff#1|x\xfe#2|", `{}`, `"x\udcff#1|x\udcfe#2|"`},
+		{"ä#\xff|", `{"ä":"\\xff"}`, `""`},
+		{"x\xff#1|x\xfe#2|", `{"x\\xfe":"2","x\\xff":"1"}`, `""`},
+		{"x\xff#1", `{}`, `"x\\xff#1"`},
 	} {
 		vars, raw := variables(test.list)
 		for _, part := range []struct {

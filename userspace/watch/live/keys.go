@@ -5,6 +5,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"binrepd/dialog/escape"
 	"binrepd/userspace/watch/control"
 )
 
@@ -115,7 +116,7 @@ func (m *Model) typed(key string) Action {
 	case KeyEnter:
 		m.prompt = nil
 		if len(p.text) > 0 {
-			m.call, m.page = call{id: string(p.text)}, callPage
+			m.call, m.page = call{id: escape.Parse(string(p.text))}, callPage
 			return LookUp
 		}
 	case KeyBackspace:
@@ -128,7 +129,7 @@ func (m *Model) typed(key string) Action {
 		p.text = nil
 	case KeyUp: // the previous one
 		if m.call.id != "" {
-			p.text = []rune(m.call.id)
+			p.text = []rune(escape.String(m.call.id))
 		}
 	default:
 		if r, n := utf8.DecodeRuneInString(key); n == len(key) && r != utf8.RuneError && len(p.text) < maxCallID {

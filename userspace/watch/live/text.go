@@ -11,8 +11,8 @@ import (
 	"binrepd/userspace/watch/control"
 )
 
-// clean makes a string from the wire fit for a frame. A rune that doesn't fit into one cell becomes an escape, so that
-// different strings look different.
+// clean makes a string from the wire fit for a frame. A rune that doesn't fit into one cell becomes an escape, too, in the
+// same notation.
 func (g *glyphs) clean(s string) string {
 	s = control.Printable(s)
 	if strings.IndexFunc(s, func(r rune) bool { return !g.shows(r) }) < 0 {
@@ -20,13 +20,12 @@ func (g *glyphs) clean(s string) string {
 	}
 	var out strings.Builder
 	for _, r := range s {
-		switch {
-		case g.shows(r):
+		if g.shows(r) {
 			out.WriteRune(r)
-		case r > 0xffff:
-			fmt.Fprintf(&out, `\U%08x`, r)
-		default:
-			fmt.Fprintf(&out, `\u%04x`, r)
+			continue
+		}
+		for _, c := range []byte(string(r)) {
+			fmt.Fprintf(&out, `\x%02x`, c)
 		}
 	}
 	return out.String()

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"binrepd/dialog/escape"
 	"binrepd/userspace/watch/control"
 )
 
@@ -129,7 +130,7 @@ func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "callid: give one Call-ID")
 		return
 	}
-	list, total := c.search(callID)
+	list, total := c.search(escape.Parse(callID))
 	found := Found{Total: total, Dialogs: []json.RawMessage{}}
 	size := 0
 	for i := range list {

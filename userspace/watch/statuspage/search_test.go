@@ -9,6 +9,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"binrepd/dialog/escape"
 	"binrepd/userspace/watch/control"
 )
 
@@ -75,7 +76,7 @@ func testHostile(t *testing.T, b *chromium) {
 	p.await("the call", "document.querySelector('#call article')")
 
 	// Every string is shown completely, with escapes for invisible characters.
-	shown := strings.NewReplacer("\u202e", `\u{202e}`, "\u202c", `\u{202c}`).Replace(hostileURI)
+	shown := escape.String(hostileURI)
 	if n := evaluate[int](p, fmt.Sprintf("document.getElementById('call').textContent.split(%q).length - 1", shown)); n < 14 {
 		t.Errorf("the URI is shown %d times in the call, want 14 or more", n)
 	}

@@ -79,19 +79,20 @@ const reasons = (counts) => Object.entries(counts || {}).filter(([, n]) => n > 0
 // plain turns a name of the API into words: ring_full, ring full.
 const plain = (name) => name.replaceAll('_', ' ');
 
-// Characters that are invisible or change how other text looks: control characters, marks for the writing direction,
-// characters without width, and lone surrogates. A byte that is not text arrives as one of these (\udc80 to \udcff).
-const unseen = /[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff]|[\u{e0000}-\u{e0fff}]/gu;
+// What stands out in untrusted text: escapes, by which the appliance writes bytes that can't be shown (\xNN), and characters
+// that are invisible or change how other text looks, if any should come in another way: control characters, marks for the
+// writing direction, characters without width, and lone surrogates.
+const unseen = /\\x[0-9a-fA-F]{2}|[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff]|[\u{e0000}-\u{e0fff}]/gu;
 
-// foreign makes untrusted text readable: it shows invisible characters as escapes that stand out.
+// bytesOf writes the UTF-8 bytes of a character as escapes.
+const bytesOf = (char) => Array.from(new TextEncoder().encode(char), (b) => '\\x' + b.toString(16).padStart(2, '0')).join('');
+
+// foreign makes untrusted text readable. The search takes what it shows.
 function foreign(text) {
   const out = element('bdi');
   let from = 0;
   for (const m of text.matchAll(unseen)) {
-    const code = m[0].codePointAt(0);
-    const byte = code >= 0xdc80 && code <= 0xdcff;
-    const hex = (byte ? code - 0xdc00 : code).toString(16);
-    out.append(text.slice(from, m.index), element('span', {class: 'escape'}, byte || code < 0x100 ? '\\x' + hex.padStart(2, '0') : '\\u{' + hex + '}'));
+    out.append(text.slice(from, m.index), element('span', {class: 'escape'}, m[0].length === 4 ? m[0] : bytesOf(m[0])));
     from = m.index + m[0].length;
   }
   out.append(text.slice(from));
