@@ -72,6 +72,9 @@ func recordRows(row func(name, format string, args ...any), s *control.Status, n
 	if r.Files > 0 {
 		text += fmt.Sprintf(": %s of %s, back to %s ago", humanize.IBytes(r.FileBytes), humanize.IBytes(r.Limit), span(r.Oldest, now))
 	}
+	if r.Waiting > 0 {
+		text += fmt.Sprintf("; %d waiting", r.Waiting)
+	}
 	if dropped := nonZero(r.Dropped); dropped != "" {
 		text += "; not recorded: " + dropped
 	}

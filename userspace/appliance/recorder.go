@@ -68,7 +68,7 @@ func (a *Appliance) recordStatus(s *control.Status) {
 	}
 	st := a.recorder.Status()
 	s.Record = &control.RecordStatus{
-		Dir: st.Dir, Limit: uint64(st.Limit), Recorded: st.Recorded, Bytes: st.Bytes, Dropped: st.Dropped,
+		Dir: st.Dir, Limit: uint64(st.Limit), Recorded: st.Recorded, Bytes: st.Bytes, Waiting: st.Waiting, Dropped: st.Dropped,
 		Files: st.Files, FileBytes: uint64(st.FileBytes), Oldest: st.Oldest, Errors: st.Errors,
 	}
 	if st.Error != nil {

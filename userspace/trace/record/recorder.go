@@ -81,6 +81,8 @@ type Recorder struct {
 
 	// missed counts what the trails lost, by reason.
 	missed [reasons]atomic.Uint64
+	// queued is how many datagrams of trails wait for the disk.
+	queued atomic.Uint64
 
 	// Only the writer uses the following.
 	busy      int // bytes in one round from which on the load counts as high
@@ -330,7 +332,8 @@ func (r *Recorder) finish() {
 	}
 	for len(r.queue.blocks) > 0 {
 		blocks, n := r.queue.next()
-		r.queue.written(blocks)
+		r.queue.written(blocks, n)
+		r.queued.Store(uint64(r.queue.count))
 		r.missed[atStop].Add(uint64(n))
 	}
 	r.discardTrails(atStop)

@@ -6,12 +6,14 @@ import (
 	"binrepd/userspace/host/folder"
 )
 
-// Status of a Recorder. At rest, the number of datagrams received is Recorded plus the sum of Dropped.
+// Status of a Recorder. At rest, the number of datagrams received is Recorded plus Waiting plus the sum of Dropped.
 type Status struct {
 	Dir   string
 	Limit int64 // maximum bytes of all files
 	// Recorded datagrams since the start, and their bytes with all headers.
 	Recorded, Bytes uint64
+	// Waiting datagrams are in the buffers. While the disk fails they wait for it, and are written when it works again.
+	Waiting uint64
 	// Dropped datagrams, by reason.
 	Dropped map[string]uint64
 	// Files is the number of files, including those of earlier processes, FileBytes their size, and Oldest the start of
@@ -30,6 +32,10 @@ func (r *Recorder) Status() Status {
 	s := r.status
 	r.mu.Unlock()
 	s.Dir, s.Limit = r.cfg.Dir, r.cfg.Limit
+	s.Waiting = r.queued.Load()
+	for _, t := range r.taps {
+		s.Waiting += t.waiting()
+	}
 	s.Dropped = map[string]uint64{}
 	for why, name := range reasonNames {
 		n := r.missed[why].Load()

@@ -44,6 +44,7 @@ type Tap struct {
 	used    int    // bytes used in it
 	count   int    // datagrams in it
 	taken   uint64 // number of chunks taken so far
+	kept    uint64 // datagrams copied so far
 	dropped [reasons]uint64
 
 	_ [64]byte // keeps the worker's fields out of the cache lines of the shared fields
@@ -55,7 +56,8 @@ type Tap struct {
 	// were taken.
 	order   []atomic.Uint32
 	ordered atomic.Uint64
-	failing *atomic.Bool // true while the disk has errors
+	copied  atomic.Uint64 // kept, as published
+	failing *atomic.Bool  // true while the disk has errors
 	drops   [reasons]atomic.Uint64
 
 	_ [64]byte
@@ -64,6 +66,8 @@ type Tap struct {
 	drained uint64 // number of chunks that are finished
 	done    int    // bytes written of the next chunk
 	doneN   int    // datagrams written of it
+
+	left atomic.Uint64 // datagrams that the writer has taken
 }
 
 const free = math.MaxUint64
@@ -98,8 +102,10 @@ func (t *Tap) Record(batch []packets.Packet) {
 		m.encode(t.chunk[t.used:t.used+n], d)
 		t.used += n
 		t.count++
+		t.kept++
 	}
 	t.publish()
+	t.copied.Store(t.kept)
 }
 
 // publish makes the copied datagrams visible to the writer.
@@ -164,4 +170,12 @@ func (t *Tap) pending() (blocks []byte, datagrams int) {
 func (t *Tap) take(blocks []byte, datagrams int) {
 	t.done += len(blocks)
 	t.doneN += datagrams
+	t.left.Add(uint64(datagrams))
+}
+
+// waiting is how many datagrams are in the buffer.
+func (t *Tap) waiting() uint64 {
+	left := t.left.Load() // before copied, which is ahead of it
+	copied := t.copied.Load()
+	return copied - min(left, copied)
 }

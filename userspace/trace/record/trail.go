@@ -27,6 +27,7 @@ const trailBatch = 64
 type blockQueue struct {
 	blocks []byte
 	done   int // bytes of it that are written
+	count  int // datagrams that are not written
 }
 
 // add encodes a batch and appends its blocks.
@@ -43,6 +44,7 @@ func (s *blockQueue) add(batch []packets.Packet, templates []blockTemplate) {
 		}
 		s.blocks = s.blocks[:from+n]
 		m.encode(s.blocks[from:], d)
+		s.count++
 	}
 }
 
@@ -60,8 +62,9 @@ func (s *blockQueue) next() (blocks []byte, datagrams int) {
 	return rest[:end], datagrams
 }
 
-// written removes the blocks that next returned.
-func (s *blockQueue) written(blocks []byte) {
+// written removes the blocks that next returned, with this many datagrams.
+func (s *blockQueue) written(blocks []byte, datagrams int) {
+	s.count -= datagrams
 	if s.done += len(blocks); s.done == len(s.blocks) {
 		s.blocks, s.done = s.blocks[:0], 0
 	}
@@ -89,15 +92,16 @@ func (r *Recorder) receive(t *followed) (datagrams int) {
 // for the next try.
 func (r *Recorder) follow(t *followed) (bytes int, err error) {
 	s := &r.queue
+	defer func() { r.queued.Store(uint64(s.count)) }()
 	for len(s.blocks) < chunkSize {
 		n := r.receive(t)
 		if n == 0 {
 			break
 		}
-		before := len(s.blocks)
+		before, count := len(s.blocks), s.count
 		s.add(r.batch.Packets, r.templates)
 		if !t.Release(r.batch) {
-			s.blocks = s.blocks[:before]
+			s.blocks, s.count = s.blocks[:before], count
 			r.missed[slowDisk].Add(uint64(n))
 		}
 	}
@@ -106,7 +110,7 @@ func (r *Recorder) follow(t *followed) (bytes int, err error) {
 		if err := r.put(blocks); err != nil {
 			return bytes, err
 		}
-		s.written(blocks)
+		s.written(blocks, n)
 		r.written(n, len(blocks))
 		bytes += len(blocks)
 	}

@@ -147,6 +147,9 @@ func TestFailingDisk(t *testing.T) {
 			if s.Error == nil || s.Dropped["disk_error"] == 0 || s.Dropped["slow_disk"] != 0 {
 				t.Errorf("%+v", s)
 			}
+			if s.Waiting == 0 || s.shown()+s.Waiting != uint64(next) { // fault 28
+				t.Errorf("%d datagrams, of which %d in no column: %+v", next, uint64(next)-s.shown()-s.Waiting, s)
+			}
 			if files, _ := Files(dir); len(files) > 1 {
 				t.Errorf("%d files", len(files))
 			}
@@ -156,7 +159,7 @@ func TestFailingDisk(t *testing.T) {
 			await(t, "everything that had room", func() bool { return r.Status().Recorded == kept })
 			record(1)
 			closeRecorder(t, r)
-			if s := r.Status(); s.Error != nil || s.shown() != uint64(next) || s.Recorded != kept+50 {
+			if s := r.Status(); s.Error != nil || s.shown() != uint64(next) || s.Recorded != kept+50 || s.Waiting != 0 {
 				t.Errorf("%+v", s)
 			}
 			if got := len(readFiles(t, dir)); uint64(got) != kept+50 {

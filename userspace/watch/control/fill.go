@@ -7,8 +7,12 @@ const (
 	// minute, and short enough to show a flood while there is time to act.
 	fillWindow = 5 * time.Minute
 	fillEvery  = 10 * time.Second
-	// fillLeast is how long the table must have been watched before a prediction is made.
-	fillLeast = 30 * time.Second
+	// A prediction needs evidence: the table must have been watched for fillLeast, must have grown by fillShare of its limit
+	// since then, and must be full within fillAhead times the time that it was watched. Otherwise the start of a
+	// handful of calls looks like a trend over days.
+	fillLeast = 2 * time.Minute
+	fillShare = 1e-3
+	fillAhead = 1000
 )
 
 // fill is how full the table was at one time.
@@ -49,9 +53,9 @@ func (f fills) fullIn(now time.Time, s *Status) *float64 {
 		case part.limit == 0:
 		case part.is >= part.limit:
 			soonest = new(float64)
-		case part.is > part.was && seconds >= fillLeast.Seconds():
+		case part.is > part.was && seconds >= fillLeast.Seconds() && float64(part.is-part.was) >= fillShare*float64(part.limit):
 			left := float64(part.limit-part.is) / (float64(part.is-part.was) / seconds)
-			if soonest == nil || left < *soonest {
+			if left <= fillAhead*seconds && (soonest == nil || left < *soonest) {
 				soonest = &left
 			}
 		}

@@ -21,11 +21,13 @@ func TestFullIn(t *testing.T) {
 		{"no growth", 400, func(int) *Status { return at(gib/2, 500) }, -1},
 		{"shrinking", 400, func(s int) *Status { return at(gib/2-uint64(s), 500) }, -1},
 		{"too young", 20, func(s int) *Status { return at(uint64(s)<<20, 500) }, -1},
-		{"memory", 100, func(s int) *Status { return at(uint64(s)<<20, 500) }, 924},
-		{"dialogs", 100, func(s int) *Status { return at(uint64(s)<<10, 5000+10*uint64(s)) }, 400},
+		{"memory", 150, func(s int) *Status { return at(uint64(s)<<20, 500) }, 874},
+		{"dialogs", 150, func(s int) *Status { return at(uint64(s)<<10, 5000+10*uint64(s)) }, 350},
+		{"46 dialogs in 34 s", 34, func(s int) *Status { return at(uint64(s)<<16, uint64(s)*46/34) }, -1},
+		{"the first few calls", 200, func(s int) *Status { return at(uint64(s)<<10, uint64(s)/25) }, -1},
 		{"only lately", 1000, func(s int) *Status { return at(0, uint64(max(s-850, 0))*10) }, 1700},
 		{"full", 5, func(int) *Status { return at(gib/2, 10_000) }, 0},
-		{"no limit", 100, func(s int) *Status { return &Status{Dialogs: uint64(s)} }, -1},
+		{"no limit", 150, func(s int) *Status { return &Status{Dialogs: uint64(s)} }, -1},
 	} {
 		var h History
 		for s := range c.seconds {

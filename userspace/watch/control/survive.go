@@ -56,12 +56,14 @@ type KeptCapability struct {
 }
 
 // RecordStatus is the state of the recording of datagrams. At rest, the datagrams that the workers have seen since the
-// start = recorded + every reason of dropped.
+// start = recorded + waiting + every reason of dropped.
 type RecordStatus struct {
-	Dir       string            `json:"dir"`
-	Limit     uint64            `json:"limit"`    // maximum bytes of all files
-	Recorded  uint64            `json:"recorded"` // datagrams
-	Bytes     uint64            `json:"bytes"`    // of these, with headers
+	Dir      string `json:"dir"`
+	Limit    uint64 `json:"limit"`    // maximum bytes of all files
+	Recorded uint64 `json:"recorded"` // datagrams
+	Bytes    uint64 `json:"bytes"`    // of these, with headers
+	// Waiting datagrams are in the recorder's buffers. While the disk fails they wait for it.
+	Waiting   uint64            `json:"waiting"`
 	Dropped   map[string]uint64 `json:"dropped"`
 	Files     int               `json:"files"` // includes those of earlier processes
 	FileBytes uint64            `json:"file_bytes"`

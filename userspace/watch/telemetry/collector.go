@@ -176,6 +176,7 @@ func (s *scrape) recording() {
 	s.count(recordLimit, r.Limit)
 	s.count(recorded, r.Recorded)
 	s.count(recordedBytes, r.Bytes)
+	s.count(recordWaiting, r.Waiting)
 	for reason, n := range r.Dropped {
 		s.count(recordDropped, n, reason)
 	}

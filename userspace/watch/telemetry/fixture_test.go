@@ -98,7 +98,7 @@ func fixtureStatus(account control.Account) control.Status {
 			Saved: fixedTime.Add(-20 * time.Second), SavedDialogs: 998, SavedBytes: 333_000, SaveSeconds: 0.75, Saves: 119, Failures: 1,
 		},
 		Record: &control.RecordStatus{
-			Dir: "/var/lib/binrepd/record", Limit: 1 << 30, Recorded: 5100, Bytes: 1_800_000, Files: 3, FileBytes: 150 << 20, Oldest: fixedTime.Add(-2 * time.Hour),
+			Dir: "/var/lib/binrepd/record", Limit: 1 << 30, Recorded: 5100, Bytes: 1_800_000, Waiting: 29, Files: 3, FileBytes: 150 << 20, Oldest: fixedTime.Add(-2 * time.Hour),
 			Dropped: map[string]uint64{"slow_disk": 31, "disk_error": 32, "at_stop": 0}, Errors: 33, Error: "no space left on device",
 		},
 	}

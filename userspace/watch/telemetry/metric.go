@@ -121,6 +121,7 @@ const (
 	recordLimit
 	recorded
 	recordedBytes
+	recordWaiting
 	recordDropped
 	recordFiles
 	recordFileBytes
@@ -223,6 +224,7 @@ var metrics = [...]metric{
 	pinOverflowed:   {"pin_overflowed_records", gauge, "", "Datagrams that have found their ring full since the restored save and that no process has now. At most this many are lost."},
 
 	recordLimit:   {"record_limit_bytes", gauge, "", "Maximum size of all files of the recording (--record-size). Absent without --record, as are all metrics of recording."},
+	recordWaiting: {"record_waiting", gauge, "", "Datagrams in the recorder's buffers. While the disk fails they wait for it."},
 	recorded:      {"recorded_total", counter, "", "Datagrams recorded."},
 	recordedBytes: {"recorded_bytes_total", counter, "", "Bytes of the recorded datagrams, with their headers in the file."},
 	recordDropped: {"record_dropped_total", counter, "reason",
