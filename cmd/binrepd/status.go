@@ -126,7 +126,8 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	row("received", "%d creates, %d updates, %d deletes", s.CreateRecv, s.UpdateRecv, s.DeleteRecv)
 	survivalRows(row, s, now)
 	recordRows(row, s, now)
-	row("latency", "p50 %.0f us, p99 %.0f us, p99.9 %.0f us, max %.0f us", s.Latency.P50, s.Latency.P99, s.Latency.P999, s.Latency.Max)
+	row("latency", "%s in the last %s", s.LatencyRecent, seconds(s.LatencyWindow))
+	row("", "%s since the start", s.Latency)
 	if err := w.Flush(); err != nil {
 		return err
 	}

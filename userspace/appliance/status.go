@@ -43,10 +43,10 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 		ClampedTimeouts: e.Table.Clamped, ClockAhead: e.ClockAhead.Seconds(),
 		Capabilities: e.Capabilities,
 		Rings:        in.rings,
-		Latency:      control.NewLatency(&e.Latency),
 		Listeners:    make([]control.ListenerStatus, len(e.Intakes)),
 		Sources:      []control.SourceStatus{},
 	}
+	s.SetLatency(&e.Latency)
 	total := e.Total()
 	s.CreateRecv, s.UpdateRecv, s.DeleteRecv = total.Kind(dialog.Create), total.Kind(dialog.Update), total.Kind(dialog.Delete)
 	var seen, denied uint64

@@ -125,9 +125,11 @@ func New(cfg Config) (*Engine, error) {
 // Run serves the inputs until all their sources have ended, which they do after Stop. It stops them all when ctx ends, or when one of
 // them fails. It returns the errors of sources other than net.ErrClosed. Run may be called once.
 func (e *Engine) Run(ctx context.Context, inputs []Input) error {
+	begun := e.cfg.Now().UnixNano()
 	workers := make([]*worker, len(inputs))
 	for i, in := range inputs {
 		workers[i] = newWorker(e, in)
+		workers[i].begun = begun
 	}
 	e.mu.Lock()
 	e.workers = workers

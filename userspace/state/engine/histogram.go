@@ -99,6 +99,19 @@ func (h *Histogram) Add(o *Histogram) {
 	h.Max = max(h.Max, o.Max)
 }
 
+// Since returns the observations of h that the earlier copy o of it lacks. Max is the bound of the highest bucket that has
+// some, or the Max of h if that is less.
+func (h *Histogram) Since(o *Histogram) (out Histogram) {
+	for i, c := range h.Counts {
+		out.Counts[i] = c - min(o.Counts[i], c)
+		if out.Counts[i] > 0 {
+			out.Max = min(Bound(i), h.Max)
+		}
+	}
+	out.Sum = h.Sum - min(o.Sum, h.Sum)
+	return out
+}
+
 // sizeBuckets is enough for batches of 32,768 packets.
 const sizeBuckets = 16
 

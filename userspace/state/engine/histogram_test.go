@@ -65,3 +65,18 @@ func TestSizes(t *testing.T) {
 		t.Errorf("twice: %+v", sum)
 	}
 }
+
+// TestSince: the difference of two histograms has what came in between.
+func TestSince(t *testing.T) {
+	var h Histogram
+	h.Observe(5e9)
+	before := h
+	h.Observe(100_000)
+	since := h.Since(&before)
+	if since.Count() != 1 || since.Sum != 100_000 || since.Max < 100_000 || since.Max > 119_000 {
+		t.Errorf("%d, sum %d, max %d", since.Count(), since.Sum, since.Max)
+	}
+	if none := h.Since(&h); none.Count() != 0 || none.Max != 0 || none.Quantile(0.99) != 0 {
+		t.Errorf("%+v", none)
+	}
+}

@@ -18,7 +18,7 @@ type Status struct {
 	// Capabilities counts packets of other capabilities by name.
 	Capabilities map[string]uint64
 	Batches      Sizes
-	Latency      Histogram // kernel receive to applied
+	Latency      Histogram // kernel receive to applied, of what was received since Run
 	Expired      dialog.Expired
 	Ended        uint64 // by hand (End)
 	// ClockAhead is how far the wall clock is ahead of the one that expiry goes by.

@@ -18,6 +18,7 @@ type worker struct {
 	engine *Engine
 	input  Input
 	batch  *packets.Batch
+	begun  int64 // when Run began, in Unix nanoseconds
 
 	// For each packet of the batch: what it says, and how decoding went.
 	events   []dialog.Event
@@ -175,7 +176,10 @@ func (w *worker) account() {
 		if v == isEvent {
 			ev := &w.events[i]
 			c.Outcomes[ev.Kind][ev.Outcome]++
-			w.count.latency.Observe(applied - d.Received)
+			// What waited for this process, in inherited rings or in the sockets, says nothing about its speed.
+			if d.Received >= w.begun {
+				w.count.latency.Observe(applied - d.Received)
+			}
 			continue
 		}
 		if v2, ok := v.of2(); ok {

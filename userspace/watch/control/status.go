@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"time"
 
 	"binrepd/dialog"
@@ -69,10 +70,15 @@ type Status struct {
 	Capabilities ByText[uint64]      `json:"capabilities"`
 	Rings        []RingStatus        `json:"rings"`
 	Latency      LatencyStatus       `json:"latency"`
-	Pin          *PinStatus          `json:"pin,omitempty"`
-	State        *StateStatus        `json:"state,omitempty"`
-	Privileges   *PrivilegeStatus    `json:"privileges,omitempty"`
-	Record       *RecordStatus       `json:"record,omitempty"`
+	// LatencyRecent is that of the last minutes, LatencyWindow how many seconds these are.
+	LatencyRecent LatencyStatus    `json:"latency_recent"`
+	LatencyWindow float64          `json:"latency_window_seconds"`
+	Pin           *PinStatus       `json:"pin,omitempty"`
+	State         *StateStatus     `json:"state,omitempty"`
+	Privileges    *PrivilegeStatus `json:"privileges,omitempty"`
+	Record        *RecordStatus    `json:"record,omitempty"`
+
+	histogram *engine.Histogram // Latency with all buckets
 }
 
 // Memory of the table, in bytes.
@@ -261,7 +267,8 @@ type RingStatus struct {
 	LateWakeups uint64 `json:"late_wakeups"`
 }
 
-// LatencyStatus is how long datagrams took from the kernel's receipt to the table, in microseconds.
+// LatencyStatus is how long datagrams took from the kernel's receipt to the table, in microseconds. Datagrams that the
+// kernel received before the process read don't count.
 type LatencyStatus struct {
 	P50  float64 `json:"p50_us"`
 	P99  float64 `json:"p99_us"`
@@ -269,11 +276,34 @@ type LatencyStatus struct {
 	Max  float64 `json:"max_us"`
 }
 
-// NewLatency returns the quantiles of h.
-func NewLatency(h *engine.Histogram) LatencyStatus {
+// SetLatency sets the latency since the start, and keeps h for that of the last minutes.
+func (s *Status) SetLatency(h *engine.Histogram) {
+	s.Latency, s.histogram = newLatency(h), h
+}
+
+// newLatency returns the quantiles of h.
+func newLatency(h *engine.Histogram) LatencyStatus {
 	us := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 	return LatencyStatus{
 		P50: us(h.Quantile(0.50)), P99: us(h.Quantile(0.99)), P999: us(h.Quantile(0.999)),
 		Max: us(time.Duration(h.Max)),
 	}
+}
+
+// String returns the quantiles in the unit that suits each: p50 98 us, p99 3.1 ms, p99.9 36 ms, max 1.6 s.
+func (l LatencyStatus) String() string {
+	return fmt.Sprintf("p50 %s, p99 %s, p99.9 %s, max %s", Micros(l.P50), Micros(l.P99), Micros(l.P999), Micros(l.Max))
+}
+
+// Micros formats a number of microseconds in the unit that suits it.
+func Micros(us float64) string {
+	switch {
+	case us >= 1e6:
+		return fmt.Sprintf("%.1f s", us/1e6)
+	case us >= 1e4:
+		return fmt.Sprintf("%.0f ms", us/1e3)
+	case us >= 1e3:
+		return fmt.Sprintf("%.1f ms", us/1e3)
+	}
+	return fmt.Sprintf("%.0f us", us)
 }

@@ -54,6 +54,7 @@ type History struct {
 	mu      sync.Mutex
 	samples []sample // oldest first, one a second, up to lossWindow
 	fills   fills
+	latency latencies
 }
 
 type sample struct {
@@ -67,6 +68,7 @@ func (h *History) Sample(now time.Time, s *Status) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fills.sample(now, s)
+	h.latency.sample(now, s)
 	if len(h.samples) == 0 && !s.Started.IsZero() {
 		h.samples = append(h.samples, sample{at: s.Started}) // nothing was lost before
 	}
@@ -110,6 +112,7 @@ func (h *History) Complete(now time.Time, s *Status) {
 	defer h.mu.Unlock()
 	h.rates(now, s)
 	s.FullIn = h.fills.fullIn(now, s)
+	h.latency.recent(now, s)
 	s.Word, s.Reason = h.word(now, s)
 	s.findProblems(now)
 	if s.Problems == nil {

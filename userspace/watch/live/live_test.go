@@ -40,7 +40,8 @@ func healthy(seconds int) control.Status {
 			Seen: wave + wave/2 + n*400, Applied: wave + wave/2 + n*400 - 12, Recovered: 22, Duplicate: 12,
 			Rejected: map[string]uint64{"denied": 7, "short": 0, "refused_memory": 0}, Lost: map[string]uint64{"ring_full": 0, "socket_full": 0},
 		},
-		Latency: control.LatencyStatus{P50: 98, P99: 3146, P999: 36400, Max: 1_640_000},
+		Latency:       control.LatencyStatus{P50: 98, P99: 3146, P999: 36400, Max: 53_000_000},
+		LatencyRecent: control.LatencyStatus{P50: 98, P99: 3146, P999: 36400, Max: 1_640_000}, LatencyWindow: 301,
 		Rings: []control.RingStatus{
 			{Size: 64 << 20, Fill: 0, HighWater: 3 << 20}, {Size: 64 << 20, Fill: 40 << 20, HighWater: 60 << 20},
 		},

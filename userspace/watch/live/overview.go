@@ -215,10 +215,10 @@ func (m *Model) drawOverview(f *Frame, d *data, y, bottom int) {
 	y = f.drawRates(y, room, d)
 	y = f.drawLosses(y, d)
 	f.label(y, "latency")
-	l := &d.status.Latency
+	l, window := &d.status.LatencyRecent, time.Duration(d.status.LatencyWindow*float64(time.Second)).Round(time.Second)
 	f.parts(labels, y, []part{
 		{Plain, "p50 " + micros(l.P50)}, {Plain, "p99 " + micros(l.P99)}, {Plain, "p99.9 " + micros(l.P999)}, {Plain, "max " + micros(l.Max)},
-		{Faint, "since the start"},
+		{Faint, "last " + window.String()}, {Faint, "max since the start " + micros(d.status.Latency.Max)},
 	})
 	y = f.drawRings(y+1, room, d)
 	if room >= tall {

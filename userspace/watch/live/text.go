@@ -83,17 +83,7 @@ func span(from, to time.Time) string {
 }
 
 // micros formats microseconds.
-func micros(us float64) string {
-	switch {
-	case us >= 1e6:
-		return fmt.Sprintf("%.1f s", us/1e6)
-	case us >= 1e4:
-		return fmt.Sprintf("%.0f ms", us/1e3)
-	case us >= 1e3:
-		return fmt.Sprintf("%.1f ms", us/1e3)
-	}
-	return fmt.Sprintf("%.0f us", us)
-}
+func micros(us float64) string { return control.Micros(us) }
 
 // percent formats a share. A nonzero share is never shown as 0.
 func percent(share float64) string {

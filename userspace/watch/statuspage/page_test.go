@@ -38,6 +38,7 @@ func testNumbers(t *testing.T, b *chromium) {
 		"Creates", "/s", grouped(a.status.CreateRecv)+" since the start", "Losses 0 /s", "none since the start")
 	p.has("#losses-none", "Nothing was lost since the start, 3d 4h ago.")
 	p.has("#latency", "median 98 µs", "99 % 812 µs", "99.9 % 3.64 ms", "maximum 48.2 ms")
+	p.has("#latency-note", "In the last 5m. Since the start: 99 % 53 s, maximum 53.1 s.")
 	p.has("#memory", "used 1.51 GiB of 19 GiB")
 	p.has("#rings", "ring 0 0 %, most 14 % of 64 MiB", "ring 3 <1 %, most 47 % of 64 MiB")
 	p.has("#saved", "Last save", "s ago", "1,234,102 dialogs, 583 MiB", "1.82 s", "yes, /sys/fs/bpf/binrepd")

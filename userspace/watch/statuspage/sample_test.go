@@ -93,7 +93,8 @@ func busyFrom(now time.Time, last int) *appliance {
 			Seen: 1_246_803_988, Applied: 1_246_711_020, Recovered: 12_345, BeganEarly: 345_678, Duplicate: 77_012, Stale: 402, Late: 3_120, Unknown: 12_290,
 			Rejected: map[string]uint64{"denied": 120, "checksum": 24}, Lost: map[string]uint64{"ring_full": 0, "socket_buffer": 0},
 		},
-		Latency:   control.LatencyStatus{P50: 98, P99: 812, P999: 3640, Max: 48_211},
+		Latency:       control.LatencyStatus{P50: 98, P99: 53_000_000, P999: 53_000_000, Max: 53_100_000},
+		LatencyRecent: control.LatencyStatus{P50: 98, P99: 812, P999: 3640, Max: 48_211}, LatencyWindow: 300,
 		Listeners: []control.ListenerStatus{},
 	}
 	for i := range 4 {

@@ -23,7 +23,7 @@ class Cards {
   draw(s, trend, now) {
     this.drawCharts(s, trend);
     this.drawLosses(s, trend, now);
-    this.drawLatency(s.latency);
+    this.drawLatency(s.latency_recent, s.latency, s.latency_window_seconds);
     this.drawMemory(s);
     this.drawRings(s);
     this.drawSaved(s, now);
@@ -55,11 +55,13 @@ class Cards {
     this.losses.draw(trend.losses, (l) => l.place + ' ' + l.reason);
   }
 
-  drawLatency(l) {
+  // l is the latency of the last minutes.
+  drawLatency(l, whole, window) {
     // A logarithmic scale from 1 µs to 1 s, because the quantiles of one appliance differ by powers of ten.
     const part = (us) => (us > 0 ? Math.log10(Math.max(us, 1)) / 6 : 0);
     this.latency.draw([['median', l.p50_us], ['99 %', l.p99_us], ['99.9 %', l.p99_9_us], ['maximum', l.max_us]].map(
       ([name, us]) => ({name, text: us > 0 ? micro(us) : '–', part: part(us)})));
+    put(byId('latency-note'), 'In the last ' + span(window) + '. Since the start: 99 % ' + micro(whole.p99_us) + ', maximum ' + micro(whole.max_us) + '.');
   }
 
   drawMemory(s) {
