@@ -151,10 +151,11 @@ func (a *Appliance) Close() error {
 	return errors.Join(append(errs, a.keeper.close())...)
 }
 
-// watch samples the counters once a second until ctx ends.
+// watch samples the counters once a second until ctx ends, and logs what changes.
 func (a *Appliance) watch(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	journal := control.Journal{StaleAfter: a.config.StaleAfter}
 	for {
 		select {
 		case <-ctx.Done():
@@ -162,6 +163,8 @@ func (a *Appliance) watch(ctx context.Context) {
 		case now := <-tick.C:
 			s, consumers := a.look()
 			a.history.Sample(now, &s)
+			a.history.Complete(now, &s)
+			journal.Sample(now, &s, a.log)
 			a.trend.Sample(now, &s)
 			a.health.Sample(now, consumers)
 		}
