@@ -93,6 +93,12 @@ func (e entry) fill(start, now uint32, origin uint16, state State, id layout.ID,
 // View is one entry of the table. It is valid only inside the function to which it was given.
 type View struct{ e entry }
 
+// AppendCopy appends a copy of the entry to dst, for ViewOf.
+func (v *View) AppendCopy(dst []byte) []byte { return append(dst, v.e[:v.e.size()]...) }
+
+// ViewOf returns a view of what AppendCopy appended. It is valid as long as that isn't changed, and needs no lock.
+func ViewOf(copied []byte) View { return View{entry(copied)} }
+
 // Body returns the packed dialog in its layout; of a tombstone what a deletion says.
 func (v *View) Body() Packed { return v.e.body() }
 

@@ -8,9 +8,6 @@ import (
 	"testing"
 )
 
-// stepMost is how many entries one step of a scan visits at most.
-const stepMost = 512
-
 // Dialogs that live throughout are visited exactly once in each scan, while others come and go, and while these change
 // size and so move in memory.
 func TestScanMissesNothing(t *testing.T) {
@@ -58,7 +55,7 @@ func TestScanMissesNothing(t *testing.T) {
 					guests++
 				}
 			})
-			if step > stepMost {
+			if step > ScanMost {
 				t.Errorf("%d entries in one step", step)
 			}
 		}
@@ -86,14 +83,14 @@ func TestScanStepIsBounded(t *testing.T) {
 	for more := true; more; steps++ {
 		step := 0
 		more = table.Scan(&cur, func(*View) { step++ })
-		if sum += step; step > stepMost {
+		if sum += step; step > ScanMost {
 			t.Errorf("%d entries in one step", step)
 		}
 	}
 	if sum != calls*each {
 		t.Errorf("%d entries, want %d", sum, calls*each)
 	}
-	if steps < sum/stepMost {
+	if steps < sum/ScanMost {
 		t.Errorf("%d steps", steps)
 	}
 	if table.Scan(&cur, func(*View) { t.Error("an entry after the end") }) {
@@ -113,4 +110,26 @@ func TestGetStops(t *testing.T) {
 		t.Errorf("%d visits, want 2", visits)
 	}
 	table.Get(steer("c"), []byte("C"), func(*View) bool { t.Error("got a dialog of another Call-ID"); return false })
+}
+
+// TestScanStepIsBoundedInBytes scans dialogs of the largest size (fault 14).
+func TestScanStepIsBoundedInBytes(t *testing.T) {
+	table := newTable(t, Config{Shards: 1})
+	const calls = 200
+	vars := strings.Repeat("v", 60_000)
+	for n := range calls {
+		apply(t, table, epoch, snapshotEvent(t, Create, Details{CallID: fmt.Sprint(n), FromTag: "a", State: Answered, Vars: vars}))
+	}
+	var cur Cursor
+	sum := 0
+	for more := true; more; {
+		size := 0
+		more = table.Scan(&cur, func(v *View) { size += len(v.Body()); sum++ })
+		if size > ScanBytes {
+			t.Errorf("%d bytes in one step", size)
+		}
+	}
+	if sum != calls {
+		t.Errorf("%d dialogs, want %d", sum, calls)
+	}
 }

@@ -162,8 +162,14 @@ func (t *Table) Get(hash uint32, callID []byte, fn func(*View) bool) {
 // Cursor is a place in a scan. The zero value is the beginning.
 type Cursor = store.Cursor
 
-// Scan calls fn for the next entries, tombstones included, at most 512 unless one Call-ID has more, under one shard's
-// lock, and moves the cursor. It reports whether there may be more. An entry that is there from the first step to the
+// Bounds of one step of a scan, unless a single Call-ID has more.
+const (
+	ScanMost  = store.ScanMost  // entries
+	ScanBytes = store.ScanBytes // bytes of memory that they use
+)
+
+// Scan calls fn for the next entries, tombstones included, under one shard's lock, and moves the cursor. It visits at
+// most ScanMost entries that use at most ScanBytes, unless one Call-ID has more, of which it visits all. It reports whether there may be more. An entry that is there from the first step to the
 // last is visited exactly once, whatever happens to it meanwhile. An entry that comes or goes may be visited or not.
 func (t *Table) Scan(cur *Cursor, fn func(*View)) (more bool) {
 	return t.shards.Scan(cur, func(s *Shard, e store.Entry) {

@@ -6,11 +6,17 @@ type Cursor struct {
 	tag   uint64 // the next one to be visited
 }
 
-// scanMost is how many entries one step visits, unless a single chain has more.
-const scanMost = 512
+// Bounds of one step of a scan, unless a single chain has more.
+const (
+	// ScanMost is how many entries one step visits.
+	ScanMost = 512
+	// ScanBytes is how much memory the entries of one step use: a copy of 1 MiB takes about 0.2 ms. 512 entries of the
+	// usual size are below it.
+	ScanBytes = 1 << 20
+)
 
-// Scan calls visit for the next entries, at most 512 unless one chain has more, under one shard's lock, and moves the
-// cursor. It reports whether there may be more. An entry that is there from the first step to the last is visited
+// Scan calls visit for the next entries, at most ScanMost that use at most ScanBytes unless one chain has more, under one
+// shard's lock, and moves the cursor. It reports whether there may be more. An entry that is there from the first step to the last is visited
 // exactly once, whatever happens to it meanwhile. An entry that comes or goes may be visited or not.
 //
 // That holds because a scan goes by tag, which never changes, and not by place in memory. A step covers a range of
@@ -66,12 +72,14 @@ func (s *Shard) heads(from, end uint64, heads *[pageSlots]uint64) (n int) {
 	return n
 }
 
-// tooMany reports whether the chains have more entries than one step visits.
+// tooMany reports whether the chains have more entries, or larger ones, than one step visits.
 func (s *Shard) tooMany(heads []uint64) bool {
-	n := 0
+	n, size := 0, 0
 	for _, at := range heads {
 		for e := Entry(s.slab.mem[at:]); ; e = s.Entry(e.Next()) {
-			if n++; n > scanMost {
+			n++
+			size += s.slab.slotSize(e)
+			if n > ScanMost || size > ScanBytes {
 				return true
 			}
 			if e.Next() == 0 {

@@ -109,7 +109,7 @@ func TestScanWhileItGrowsAndShrinks(t *testing.T) {
 					seen[key]++
 				}
 			})
-			if entries > scanMost {
+			if entries > ScanMost {
 				t.Errorf("%d entries in one step", entries)
 			}
 			// Every few steps the guests all leave, or come by the thousand.

@@ -130,23 +130,38 @@ func validOrigin(s string) bool {
 	return err == nil || s == "other"
 }
 
-// matches reports whether the filter selects v. It runs under a shard lock, so the cheap tests come first.
-func (f *Filter) matches(v *dialog.View, sender func(uint16) packets.Sender) bool {
-	return !v.Tombstone() && f.Chooses(v.State(), v.Layout(), v.Body(), sender(v.Origin()))
+// chooser returns a function that tells whether state and source of an entry suit the filter. It is for use under a
+// shard's lock, so it compares each source only once.
+func (f *Filter) chooser(sender func(uint16) packets.Sender) func(*dialog.View) bool {
+	suits := map[uint16]bool{}
+	return func(v *dialog.View) bool {
+		if v.Tombstone() || !f.matchesState(v.State()) {
+			return false
+		}
+		n := v.Origin()
+		suit, known := suits[n]
+		if !known {
+			suit = f.choosesSender(sender(n))
+			suits[n] = suit
+		}
+		return suit
+	}
+}
+
+func (f *Filter) matchesState(state dialog.State) bool {
+	if len(f.States) == 0 {
+		return state.Live()
+	}
+	return slices.Contains(f.States, state)
 }
 
 // Chooses reports whether the filter selects a dialog with this state, body in a layout, and source.
 func (f *Filter) Chooses(state dialog.State, id layout.ID, body []byte, sender packets.Sender) bool {
-	if len(f.States) == 0 {
-		if !state.Live() {
-			return false
-		}
-	} else if !slices.Contains(f.States, state) {
-		return false
-	}
-	if !f.choosesSender(sender) {
-		return false
-	}
+	return f.matchesState(state) && f.choosesSender(sender) && f.matchesBody(id, body)
+}
+
+// matchesBody reports whether what is in a dialog suits the filter.
+func (f *Filter) matchesBody(id layout.ID, body []byte) bool {
 	if f.CallID == "" && f.From == "" && f.To == "" && f.Tag == "" && len(f.Profiles) == 0 && len(f.Vars) == 0 {
 		return true
 	}

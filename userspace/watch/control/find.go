@@ -2,18 +2,18 @@ package control
 
 import "binrepd/dialog"
 
-// Find returns the dialogs of a Call-ID in any state, at most this many of them, and their total number.
-func (b *Backend) Find(callID string, most int) (found []Dialog, total int) {
-	id := []byte(callID)
-	b.Table.Get(b.Steering.CallID(id), id, func(v *dialog.View) bool {
-		if v.Tombstone() {
-			return true
-		}
+// Find calls each for the dialogs of a Call-ID in any state until it returns false, and returns how many there are. Each
+// call gets another Dialog. It takes memory for one rendered dialog at a time.
+func (b *Backend) Find(callID string, each func(*Dialog) (more bool)) (total int) {
+	r := b.reader(func(v *dialog.View) bool { return !v.Tombstone() })
+	more := true
+	_ = r.call([]byte(callID), func(v *dialog.View) error {
 		total++
-		if len(found) < most {
-			found = append(found, newDialog(v, b.sender(v.Origin())))
+		if more {
+			d := newDialog(v, b.sender(v.Origin()))
+			more = each(&d)
 		}
-		return true
+		return nil
 	})
-	return found, total
+	return total
 }

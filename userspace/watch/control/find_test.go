@@ -35,7 +35,14 @@ func TestFind(t *testing.T) {
 		packet(dialog.Update, dialog.Details{CallID: "caf", FromTag: "a", ToTag: "t", State: dialog.Confirmed, Timeout: testNow + 10}),
 		packet(dialog.Delete, dialog.Details{CallID: callID, FromTag: "3", ToTag: "t"}))
 
-	all, total := b.Find(callID, 100)
+	find := func(callID string, most int) (found []Dialog, total int) {
+		total = b.Find(callID, func(d *Dialog) bool {
+			found = append(found, *d)
+			return len(found) < most
+		})
+		return found, total
+	}
+	all, total := find(callID, 100)
 	if len(all) != 10 || total != 10 {
 		t.Fatalf("%d found, %d in all, want 10: nine live and one early", len(all), total)
 	}
@@ -51,10 +58,10 @@ func TestFind(t *testing.T) {
 	if early != 1 {
 		t.Errorf("%d early ones, want 1", early)
 	}
-	if some, total := b.Find(callID, 4); len(some) != 4 || total != 10 {
+	if some, total := find(callID, 4); len(some) != 4 || total != 10 {
 		t.Errorf("%d found, %d in all, want 4 of 10", len(some), total)
 	}
-	if none, total := b.Find("nobody", 4); len(none) != 0 || total != 0 {
+	if none, total := find("nobody", 4); len(none) != 0 || total != 0 {
 		t.Errorf("%d found, %d in all, of a Call-ID that isn't there", len(none), total)
 	}
 }

@@ -112,7 +112,8 @@ func TestDialogsOfGeneration2(t *testing.T) {
 		t.Error(err)
 	}
 	backend.Table, backend.Steering = table, steering
-	found, total := backend.Find("two", 5)
+	var found []Dialog
+	total := backend.Find("two", func(d *Dialog) bool { found = append(found, *d); return true })
 	if total != 1 || found[0].Vars["x"] != "a|b" || len(found[0].Profiles) != 1 || found[0].Origin != "node 2 of cluster 1" {
 		t.Errorf("found %d, %+v", total, found)
 	}

@@ -146,14 +146,19 @@ type ghostSearch struct {
 func (h *ghostSearch) measure(ctx context.Context, times float64) error {
 	var ages []int64
 	n := 0
-	err := h.eachLive(ctx, func(v *dialog.View) {
+	measure := h.backend.reader(func(v *dialog.View) bool {
+		if !v.State().Live() {
+			return false
+		}
 		age := max(h.now-int64(v.Start()), 0)
 		if n++; len(ages) < ghostSample {
 			ages = append(ages, age)
 		} else if i := rand.IntN(n); i < ghostSample { // gives every age the same chance to be in the sample
 			ages[i] = age
 		}
-	}, func() error { return nil })
+		return false // nothing to copy
+	})
+	err := measure.scan(ctx, func(*dialog.View) error { return nil }, func() error { return nil })
 	if len(ages) > 0 {
 		slices.Sort(ages)
 		h.summary.MedianAge = float64(ages[len(ages)/2])
@@ -165,7 +170,10 @@ func (h *ghostSearch) measure(ctx context.Context, times float64) error {
 
 // run calls each for every suspect, without holding a lock.
 func (h *ghostSearch) run(ctx context.Context, each func(*Ghost) error) error {
-	return h.eachLive(ctx, h.look, func() error {
+	return h.backend.reader(h.look).scan(ctx, func(v *dialog.View) error {
+		h.found = append(h.found, h.render(v, h.judge(v)))
+		return nil
+	}, func() error {
 		for _, callID := range h.mixed {
 			h.compare(callID)
 		}
@@ -180,10 +188,11 @@ func (h *ghostSearch) run(ctx context.Context, each func(*Ghost) error) error {
 	})
 }
 
-// look checks one live dialog, under its shard's lock.
-func (h *ghostSearch) look(v *dialog.View) {
-	if reasons := h.judge(v); len(reasons) > 0 {
-		h.found = append(h.found, h.render(v, reasons))
+// look reports whether an entry is a suspect by itself, and notes Call-IDs with dialogs from several sources. It runs
+// under the shard's lock.
+func (h *ghostSearch) look(v *dialog.View) bool {
+	if !v.State().Live() {
+		return false
 	}
 	callID, _, _ := v.Names()
 	switch {
@@ -192,13 +201,20 @@ func (h *ghostSearch) look(v *dialog.View) {
 	case v.Origin() != h.origin && !h.noted:
 		h.mixed, h.noted = append(h.mixed, string(callID)), true
 	}
+	return h.silent(v) || h.over(v)
 }
 
+func (h *ghostSearch) silent(v *dialog.View) bool {
+	return float64(h.now-int64(v.Updated())) > h.summary.Silent
+}
+
+func (h *ghostSearch) over(v *dialog.View) bool { return h.now > int64(v.Timeout()) }
+
 func (h *ghostSearch) judge(v *dialog.View) (reasons []string) {
-	if float64(h.now-int64(v.Updated())) > h.summary.Silent {
+	if h.silent(v) {
 		reasons = append(reasons, GhostSilent)
 	}
-	if h.now > int64(v.Timeout()) {
+	if h.over(v) {
 		reasons = append(reasons, GhostTimeout)
 	}
 	return reasons
@@ -208,11 +224,10 @@ func (h *ghostSearch) judge(v *dialog.View) (reasons []string) {
 // call. Those from other sources are left over from before.
 func (h *ghostSearch) compare(callID string) {
 	var family []*Ghost
-	h.backend.Table.Get(h.backend.Steering.CallID([]byte(callID)), []byte(callID), func(v *dialog.View) bool {
-		if v.State().Live() {
-			family = append(family, h.render(v, nil))
-		}
-		return true
+	live := h.backend.reader(func(v *dialog.View) bool { return v.State().Live() })
+	_ = live.call([]byte(callID), func(v *dialog.View) error {
+		family = append(family, h.render(v, nil))
+		return nil
 	})
 	if len(family) == 0 {
 		return
@@ -238,21 +253,4 @@ func (h *ghostSearch) render(v *dialog.View, reasons []string) *Ghost {
 		Start: v.Start(), Timeout: v.Timeout(), Updated: v.Updated(), Origin: senderName(h.backend.sender(v.Origin())),
 		Reasons: reasons, name: v.Name(),
 	}
-}
-
-// eachLive calls visit for every live dialog, under a shard lock, and calls between without a lock, every few hundred
-// entries.
-func (h *ghostSearch) eachLive(ctx context.Context, visit func(*dialog.View), between func() error) error {
-	var cur dialog.Cursor
-	for more := true; more; {
-		more = h.backend.Table.Scan(&cur, func(v *dialog.View) {
-			if v.State().Live() {
-				visit(v)
-			}
-		})
-		if err := errors.Join(between(), ctx.Err()); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -52,6 +52,9 @@ type Backend struct {
 	// Save writes the table to a file. Load applies a file.
 	Save func(context.Context, FileRequest) (SaveSummary, error)
 	Load func(context.Context, FileRequest) (LoadSummary, error)
+
+	// held is told after each hold of a shard's lock how many entries were visited and how many bytes copied: for tests.
+	held func(entries, bytes int)
 }
 
 // Server serves the API on a Unix socket.
@@ -156,8 +159,7 @@ func (b *Backend) count(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var n Count
-	err = b.walk(r.Context(), f, func(*dialog.View) { n.Dialogs++ }, func() error { return nil })
-	if err == nil {
+	if err := b.walk(r.Context(), f, func(*dialog.View) error { n.Dialogs++; return nil }); err == nil {
 		writeJSON(w, n)
 	}
 }
@@ -170,21 +172,16 @@ func (b *Backend) dialogs(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := newLines(w)
-	var found []any
 	// An error means that the client has disconnected.
-	_ = b.walk(r.Context(), f, func(v *dialog.View) {
+	_ = b.walk(r.Context(), f, func(v *dialog.View) error {
+		var line any
 		if sender := b.sender(v.Origin()); v.Layout() == layout.UDP {
 			d := newDialog(v, sender)
-			found = append(found, &d)
+			line = &d
 		} else {
-			found = append(found, lineOf(v, sender))
+			line = lineOf(v, sender)
 		}
-	}, func() error {
-		if err := out.writeAll(len(found), func(i int) any { return found[i] }); err != nil {
-			return err
-		}
-		found = found[:0]
-		return nil
+		return out.writeAll(1, func(int) any { return line })
 	})
 }
 
@@ -199,36 +196,33 @@ func (b *Backend) sender(number uint16) packets.Sender {
 	return packets.Sender{}
 }
 
-// walk calls visit for every dialog that matches f, under a shard lock. It calls between without a lock, every few
-// hundred dialogs and at the end.
-func (b *Backend) walk(ctx context.Context, f Filter, visit func(*dialog.View), between func() error) error {
+// errEnough ends a walk when the limit of its filter is reached.
+var errEnough = errors.New("enough")
+
+// walk calls each with a copy of every dialog that matches f, without a lock.
+func (b *Backend) walk(ctx context.Context, f Filter, each func(*dialog.View) error) error {
 	left := f.Limit
-	choose := func(v *dialog.View) bool {
-		if f.Limit > 0 && left == 0 {
-			return false
+	r := b.reader(f.chooser(b.sender))
+	visit := func(v *dialog.View) error {
+		if !f.matchesBody(v.Layout(), v.Body()) {
+			return nil
 		}
-		if f.matches(v, b.sender) {
-			left--
-			visit(v)
+		err := each(v)
+		if left--; err == nil && left == 0 { // without a limit it is below 0
+			err = errEnough
 		}
-		return true
+		return err
 	}
+	var err error
 	if f.CallID != "" {
-		callID := []byte(f.CallID)
-		b.Table.Get(b.Steering.CallID(callID), callID, choose)
-		return between()
+		err = r.call([]byte(f.CallID), visit)
+	} else {
+		err = r.scan(ctx, visit, func() error { return nil })
 	}
-	var cur dialog.Cursor
-	for more := true; more; {
-		more = b.Table.Scan(&cur, func(v *dialog.View) { choose(v) })
-		if err := between(); err != nil {
-			return err
-		}
-		if f.Limit > 0 && left == 0 || ctx.Err() != nil {
-			break
-		}
+	if errors.Is(err, errEnough) {
+		return nil
 	}
-	return ctx.Err()
+	return err
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

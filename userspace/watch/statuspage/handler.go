@@ -16,12 +16,11 @@ import (
 type Config struct {
 	// Status returns the current status. It is called at most once a second.
 	Status func() control.Status
-	// Trend has the last minutes. Somebody else feeds it.
 	// Trend has the last minutes. The caller feeds it.
 	Trend *Trend
-	// Dialogs finds the dialogs of a Call-ID in any state. It returns at most this many of them, and their total number.
-	// Only one goroutine calls it at a time.
-	Dialogs func(callID string, most int) (found []control.Dialog, total int)
+	// Dialogs calls each for the dialogs of a Call-ID in any state until it returns false, and returns how many there
+	// are. Only one goroutine calls it at a time.
+	Dialogs func(callID string, each func(*control.Dialog) (more bool)) (total int)
 	// Bound is the address at which the page is served. Names are the names of the host. They decide which Host values
 	// a request may have: see hosts.
 	Bound netip.AddrPort
@@ -93,11 +92,11 @@ func refuse(w http.ResponseWriter, code int, text string) {
 	}{text})
 }
 
-// calls answers searches, one at a time. Each takes the lock of a shard for a moment, and the packet path needs that
-// lock, too.
+// calls answers searches, one at a time, so that they take little memory and rarely meet the packet path at the lock of a
+// shard.
 type calls struct {
 	mu   sync.Mutex
-	find func(callID string, most int) ([]control.Dialog, int)
+	find func(callID string, each func(*control.Dialog) (more bool)) (total int)
 }
 
 const (
@@ -118,10 +117,24 @@ type Found struct {
 	Dialogs []json.RawMessage `json:"dialogs"`
 }
 
-func (c *calls) search(callID string) ([]control.Dialog, int) {
+// search renders dialogs one by one, until the answer is full.
+func (c *calls) search(callID string) (found Found, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.find(callID, mostDialogs)
+	found.Dialogs = []json.RawMessage{}
+	size := 0
+	found.Total = c.find(callID, func(d *control.Dialog) bool {
+		var one []byte
+		if one, err = json.Marshal(d); err != nil {
+			return false
+		}
+		if size += len(one); size > mostBytes {
+			return false
+		}
+		found.Dialogs = append(found.Dialogs, one)
+		return len(found.Dialogs) < mostDialogs
+	})
+	return found, err
 }
 
 func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -130,19 +143,10 @@ func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "callid: give one Call-ID")
 		return
 	}
-	list, total := c.search(escape.Parse(callID))
-	found := Found{Total: total, Dialogs: []json.RawMessage{}}
-	size := 0
-	for i := range list {
-		one, err := json.Marshal(&list[i])
-		if err != nil {
-			refuse(w, http.StatusInternalServerError, err.Error())
-			return
-		}
-		if size += len(one); size > mostBytes {
-			break
-		}
-		found.Dialogs = append(found.Dialogs, one)
+	found, err := c.search(escape.Parse(callID))
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err.Error())
+		return
 	}
 	writeJSON(w, found)
 }

@@ -44,11 +44,16 @@ func (a *appliance) take() control.Status {
 	return s
 }
 
-func (a *appliance) find(callID string, most int) ([]control.Dialog, int) {
+func (a *appliance) find(callID string, each func(*control.Dialog) bool) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all := a.dialogs[callID]
-	return all[:min(most, len(all))], len(all)
+	for i := range all {
+		if !each(&all[i]) {
+			break
+		}
+	}
+	return len(all)
 }
 
 // change changes the status and passes it to the trend.
