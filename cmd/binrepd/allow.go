@@ -12,7 +12,7 @@ import (
 
 func allowCommand() *cli.Command {
 	change := func(name, usage string, request func([]string) control.AllowRequest) *cli.Command {
-		return &cli.Command{
+		return outlivesOutput(&cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "CIDR...", Flags: []cli.Flag{jsonFlag("print {\"allow\": [...]}"), controlFlag()},
 			Action: func(c *cli.Context) error {
 				if !c.Args().Present() {
@@ -29,7 +29,7 @@ func allowCommand() *cli.Command {
 				}
 				return printAllowed(c, list)
 			},
-		}
+		})
 	}
 	return &cli.Command{
 		Name: "allow", Usage: "show and change the sources that the running appliance takes packets from",

@@ -45,6 +45,9 @@ func showGhosts(c *cli.Context) error {
 	if err != nil || times < 1 || times > 1e6 || times != times {
 		return usageErrorf("--times %s: choose a number from 1 to 1000000", c.String("times"))
 	}
+	if c.Bool("remove") {
+		outliveOutput(c)
+	}
 	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
 	out := json.NewEncoder(c.App.Writer)
 	now := time.Now()

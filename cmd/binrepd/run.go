@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os/signal"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,6 +25,7 @@ func runCommand() *cli.Command {
 		Flags:  runFlags(),
 		Before: noArguments,
 		Action: func(c *cli.Context) error {
+			signal.Ignore(syscall.SIGPIPE) // see lossyLog
 			o, err := parseOptions(c)
 			if err != nil {
 				return err
@@ -34,7 +37,8 @@ func runCommand() *cli.Command {
 			if err := o.Resolve(h); err != nil {
 				return err
 			}
-			o.Log = newLogger(c.App.ErrWriter, o)
+			log := &lossyLog{w: c.App.ErrWriter}
+			o.Log, o.LogLost = newLogger(log, o), log.lost.Load
 			a, err := appliance.Open(c.Context, o.Config)
 			if err != nil {
 				return err

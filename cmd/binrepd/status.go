@@ -124,6 +124,9 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 		row("clock", "the wall clock has jumped: it is %+.0f s from the clock that expiry goes by", s.ClockAhead)
 	}
 	row("received", "%d creates, %d updates, %d deletes", s.CreateRecv, s.UpdateRecv, s.DeleteRecv)
+	if s.LogLost > 0 {
+		row("log", "%d lines lost: nobody reads standard error, or its disk is full", s.LogLost)
+	}
 	survivalRows(row, s, now)
 	recordRows(row, s, now)
 	row("latency", "%s in the last %s", s.LatencyRecent, seconds(s.LatencyWindow))

@@ -74,7 +74,7 @@ func TestScript(t *testing.T) {
 // fakes replace the programs that the script calls. Each appends its arguments to the file calls. ssh also appends the
 // host, and then does what the file with the host's name says.
 var fakes = map[string]string{
-	"logger":  `if [[ " $* " == *" -- "* ]]; then echo "${*#*-- }" >>"$LOG"; else cat >>"$LOG"; fi`,
+	"logger":  `[ -z "${NO_LOGGER:-}" ] || exit 127; if [[ " $* " == *" -- "* ]]; then echo "${*#*-- }" >>"$LOG"; else cat >>"$LOG"; fi`,
 	"ssh":     `while [ "$1" = -o ]; do shift 2; done; host=$1; shift; echo "$host: $*" >>"$CALLS"; . "$HOSTS/$host"`,
 	"binrepd": `echo "local: binrepd $*" >>"$CALLS"; set -- binrepd "$@"; . "$HOSTS/local"`,
 }
@@ -160,6 +160,18 @@ func TestTakeOver(t *testing.T) {
 				t.Errorf("status %d, want %d; calls %q, want %q; log:\n%s", status, test.status, calls, test.calls, log)
 			}
 		})
+	}
+}
+
+// TestTakeOverWithoutLogger: a missing logger is no failed sync (fault 12).
+func TestTakeOverWithoutLogger(t *testing.T) {
+	t.Setenv("NO_LOGGER", "1")
+	status, calls, log := takeOver(t, "APPLIANCES=\"stale ready\"\nSTANDBY=10.0.0.11:5555\n", nil)
+	if status != 0 || len(calls) != 2 || !strings.Contains(log, "sent 100 dialogs") || !strings.Contains(log, "stale has sent everything") {
+		t.Errorf("status %d, calls %q, log:\n%s", status, calls, log)
+	}
+	if status, _, _ := takeOver(t, "APPLIANCES=breaks\nSTANDBY=10.0.0.11:5555\n", nil); status != 1 {
+		t.Errorf("a failed sync without a logger: status %d, want 1", status)
 	}
 }
 

@@ -52,7 +52,8 @@ func TestUnit(t *testing.T) {
 	for key, want := range map[string]string{
 		"Type": "notify", "ProtectSystem": "strict", "NoNewPrivileges": "yes", "ExecStart": "/usr/bin/binrepd run",
 		"EnvironmentFile": "-/etc/default/binrepd", "Restart": "on-failure", "RestartPreventExitStatus": "2",
-		"User": "binrepd", "Group": "binrepd", "RuntimeDirectory": "binrepd",
+		"RestartForceExitStatus": "SIGPIPE SIGHUP",
+		"User":                   "binrepd", "Group": "binrepd", "RuntimeDirectory": "binrepd",
 	} {
 		if got := u.one(t, key); got != want {
 			t.Errorf("%s=%s, want %s", key, got, want)

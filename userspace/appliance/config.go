@@ -92,6 +92,8 @@ type Config struct {
 	Version, Revision string // of the program; they appear in status, metrics and recordings
 
 	Log *slog.Logger // nil: slog.Default
+	// LogLost returns how many lines of the log could not be written; nil: that isn't known.
+	LogLost func() uint64
 }
 
 // Defaults returns the configuration of `binrepd run` without flags. It lacks Listen.

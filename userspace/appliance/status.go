@@ -72,6 +72,9 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 	a.syncs.status(&s)
 	a.survivalStatus(&s)
 	a.recordStatus(&s)
+	if a.config.LogLost != nil {
+		s.LogLost = a.config.LogLost()
+	}
 	return s
 }
 

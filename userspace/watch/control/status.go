@@ -47,6 +47,9 @@ type Status struct {
 	// that clock follows slowly.
 	ClockAhead float64 `json:"clock_ahead_seconds"`
 
+	// LogLost is how many lines of the log could not be written, because nobody reads it or the disk is full.
+	LogLost uint64 `json:"log_lines_lost"`
+
 	// Well-formed events received, whatever their outcome, under the names of OpenSIPS's statistics.
 	CreateRecv uint64 `json:"create_recv"`
 	UpdateRecv uint64 `json:"update_recv"`
