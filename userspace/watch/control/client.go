@@ -10,27 +10,50 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // maxLine is the maximum length of one line of a list: a dialog of the largest packet with every byte escaped as
 // \\xNN, and the keys.
 const maxLine = 1 << 20
 
+// patience is how long a client waits for the first answer. A busy appliance answers within milliseconds.
+const patience = 5 * time.Second
+
+// errSilent is why a request ends after patience.
+var errSilent = errors.New("no answer")
+
 // Client talks to the appliance that listens at a socket.
 type Client struct {
-	path string
-	http http.Client
+	path     string
+	http     http.Client
+	patience time.Duration
+	pid      atomic.Int32 // of the process that listens; 0: not connected yet
 }
 
 // NewClient returns a client for the socket at path. It doesn't connect yet.
 func NewClient(path string) *Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
+	c := &Client{path: path, patience: patience}
+	c.http.Transport = &http.Transport{DialContext: c.dial, DisableKeepAlives: true}
+	return c
+}
+
+// dial connects, and notes which process listens.
+func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", c.path)
+	if err != nil {
+		return nil, err
 	}
-	return &Client{path: path, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	if pid, err := pidOf(conn.(*net.UnixConn)); err == nil {
+		c.pid.Store(pid)
+	}
+	return conn, nil
 }
 
 // Status gets the status.
@@ -90,12 +113,28 @@ func (c *Client) do(ctx context.Context, path string, q url.Values) (*http.Respo
 
 func (c *Client) send(ctx context.Context, method, path string, q url.Values, body io.Reader) (*http.Response, error) {
 	u := url.URL{Scheme: "http", Host: "binrepd", Path: path, RawQuery: q.Encode()}
+	ctx, cancel := context.WithCancelCause(ctx)
+	// The server's first answer to a request that may take long is "100 Continue".
+	silence := time.AfterFunc(c.patience, func() { cancel(errSilent) })
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		Got1xxResponse: func(int, textproto.MIMEHeader) error { silence.Stop(); return nil },
+	})
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
+		cancel(nil)
 		return nil, err
 	}
 	resp, err := c.http.Do(req)
+	silence.Stop()
+	if err != nil || resp.StatusCode != http.StatusOK {
+		defer cancel(nil)
+	}
 	switch {
+	case errors.Is(context.Cause(ctx), errSilent):
+		if err == nil {
+			resp.Body.Close()
+		}
+		return nil, c.silent()
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("no binrepd runs at %s: start it with `binrepd run`, or name its socket with --control", c.path)
 	case errors.Is(err, fs.ErrPermission):
@@ -110,5 +149,25 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 		}
 		return nil, errors.New(f.Error)
 	}
+	resp.Body = &answer{resp.Body, cancel}
 	return resp, nil
+}
+
+// silent returns the error for a process that takes connections but doesn't answer.
+func (c *Client) silent() error {
+	if pid := c.pid.Load(); pid != 0 {
+		return fmt.Errorf("process %d doesn't answer at %s within %s: it is stopped or stuck", pid, c.path, c.patience)
+	}
+	return fmt.Errorf("the process at %s takes no connection within %s: it is stopped or stuck", c.path, c.patience)
+}
+
+// answer is the body of an answer. Its end ends the request.
+type answer struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+func (a *answer) Close() error {
+	defer a.cancel(nil)
+	return a.ReadCloser.Close()
 }

@@ -50,6 +50,24 @@ func peerOf(c *net.UnixConn) (*peer, error) {
 	return p, errors.Join(err, failed)
 }
 
+// pidOf returns the process that listens at the other end of a connection.
+func pidOf(c *net.UnixConn) (pid int32, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil {
+			failed = err
+			return
+		}
+		pid = cred.Pid
+	})
+	return pid, errors.Join(err, failed)
+}
+
 // mayChange reports whether p may change things in an appliance that runs as user self and whose socket belongs to
 // group.
 func (p *peer) mayChange(self, group uint32) bool {

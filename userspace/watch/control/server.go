@@ -94,16 +94,26 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 func (b *Backend) routes(path string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", b.status)
-	mux.HandleFunc("GET /v1/dialogs", b.dialogs)
-	mux.HandleFunc("GET /v1/dialogs/count", b.count)
-	mux.HandleFunc("GET /v1/ghosts", b.ghosts)
-	mux.HandleFunc("POST /v1/ghosts", changing(path, b.ghosts))
+	slow := func(pattern string, h http.HandlerFunc) { mux.HandleFunc(pattern, answerSoon(h)) }
+	slow("GET /v1/dialogs", b.dialogs)
+	slow("GET /v1/dialogs/count", b.count)
+	slow("GET /v1/ghosts", b.ghosts)
+	slow("POST /v1/ghosts", changing(path, b.ghosts))
 	mux.HandleFunc("GET /v1/allow", b.allowed)
-	mux.HandleFunc("POST /v1/allow", changing(path, call(b.Allow)))
-	mux.HandleFunc("POST /v1/sync", changing(path, b.sync))
-	mux.HandleFunc("POST /v1/save", changing(path, call(b.Save)))
-	mux.HandleFunc("POST /v1/load", changing(path, call(b.Load)))
+	slow("POST /v1/allow", changing(path, call(b.Allow)))
+	slow("POST /v1/sync", changing(path, b.sync))
+	slow("POST /v1/save", changing(path, call(b.Save)))
+	slow("POST /v1/load", changing(path, call(b.Load)))
 	return mux
+}
+
+// answerSoon sends "100 Continue" before a request that may take long, so that a client can tell an appliance that works
+// from one that is stuck.
+func answerSoon(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusContinue)
+		h(w, r)
+	}
 }
 
 // clearStale removes a socket file that a process left behind. It never removes anything else.

@@ -17,8 +17,9 @@ type Appliance interface {
 	Dialogs(ctx context.Context, f control.Filter, each func(line []byte) error) error
 }
 
-// patience is how long to wait for an answer. Even a busy appliance answers within milliseconds.
-const patience = 5 * time.Second
+// patience is how long to wait for a whole answer. It is longer than control.Client waits for the first part, so that the
+// client names the process that doesn't answer.
+const patience = 8 * time.Second
 
 // status requests the status.
 func status(ctx context.Context, a Appliance) (control.Status, error) {
