@@ -58,6 +58,11 @@ func inputFlags(d *appliance.Config) []cli.Flag {
 			Usage: "take frames with any destination MAC address and VLAN tag, as at a switch's mirror port; the interface " +
 				"itself must be promiscuous, too (ip link set dev NAME promisc on)",
 		},
+		&cli.DurationFlag{
+			Name: "await-address", Category: categoryInput, DefaultText: "0s: end at once",
+			Usage: "wait up to `DURATION`, such as 60s, for addresses of --listen and --metrics that the host doesn't have yet, as " +
+				"during boot; IPv6 addresses in duplicate address detection are always waited for",
+		},
 		&cli.StringFlag{
 			Name: "xdp", Category: categoryXDP, Value: d.XDP,
 			Usage: "`MODE` of XDP: native (in the driver), generic (in the kernel's stack), off (plain sockets), or auto: " +

@@ -45,6 +45,7 @@ func readOptions(c *cli.Context) (o options, err error) {
 		Config: appliance.Config{
 			Interfaces:   c.StringSlice("interface"),
 			Promiscuous:  c.Bool("promiscuous"),
+			AwaitAddress: c.Duration("await-address"),
 			XDP:          c.String("xdp"),
 			Rings:        c.Int("rings"),
 			Spin:         c.Duration("spin"),

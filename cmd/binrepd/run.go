@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -30,15 +31,18 @@ func runCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			h, err := appliance.ReadHost()
+			log := &lossyLog{w: c.App.ErrWriter}
+			o.Log, o.LogLost = newLogger(log, o), log.lost.Load
+			h, err := o.AwaitHost(c.Context)
+			if errors.Is(err, context.Canceled) {
+				return nil // stopped while it waited
+			}
 			if err != nil {
 				return err
 			}
 			if err := o.Resolve(h); err != nil {
 				return err
 			}
-			log := &lossyLog{w: c.App.ErrWriter}
-			o.Log, o.LogLost = newLogger(log, o), log.lost.Load
 			a, err := appliance.Open(c.Context, o.Config)
 			if err != nil {
 				return err

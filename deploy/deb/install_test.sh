@@ -31,6 +31,16 @@ in_view() { chroot /mnt/root "$@"; }
 [ ! -e /mnt/root/usr/bin/binrepd ] || wrong "binrepd is installed on this system: can't test its installation"
 package() { in_view dpkg --force-confold "$@" >/mnt/dpkg.log 2>&1 || wrong "dpkg $*: $(cat /mnt/dpkg.log)"; }
 
+step "install where no BPF filesystem is mounted, as in a chroot or an image build"
+umount /mnt/root/sys/fs/bpf
+mount -t sysfs -o ro none /mnt/root/sys
+package -i /old.deb
+in_view systemd-tmpfiles --create binrepd.conf || wrong "systemd-tmpfiles fails without a BPF filesystem"
+package --purge binrepd
+umount /mnt/root/sys
+mount -t bpf -o mode=0700 none /mnt/root/sys/fs/bpf
+cp "$old" /mnt/root/old.deb
+
 step install
 package -i /old.deb
 in_view binrepd version

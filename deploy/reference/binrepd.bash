@@ -44,6 +44,8 @@ _binrepd() {
 		return ;;
 	'binrepd run --record-size')
 		return ;;
+	'binrepd run --await-address')
+		return ;;
 	'binrepd run --interface')
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
 		return ;;

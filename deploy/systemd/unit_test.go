@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// unit is a unit file: the values of each key of its section Service.
+// unit is a unit file: the values of each key of its sections.
 type unit map[string][]string
 
 func readUnit(t *testing.T) unit {
@@ -22,7 +22,7 @@ func readUnit(t *testing.T) unit {
 		switch key, value, found := strings.Cut(line, "="); {
 		case strings.HasPrefix(line, "["):
 			section = line
-		case section == "[Service]" && found && !strings.HasPrefix(line, "#"):
+		case section != "" && found && !strings.HasPrefix(line, "#"):
 			u[key] = append(u[key], value)
 		}
 	}
@@ -50,8 +50,10 @@ func TestUnit(t *testing.T) {
 		t.Errorf("bounding set %v, ambient %v", bounding, ambient)
 	}
 	for key, want := range map[string]string{
-		"Type": "notify", "ProtectSystem": "strict", "NoNewPrivileges": "yes", "ExecStart": "/usr/bin/binrepd run",
+		"StartLimitIntervalSec": "0", // a unit that fails at boot is started until it works (fault 18)
+		"Type":                  "notify", "ProtectSystem": "strict", "NoNewPrivileges": "yes", "ExecStart": "/usr/bin/binrepd run",
 		"EnvironmentFile": "-/etc/default/binrepd", "Restart": "on-failure", "RestartPreventExitStatus": "2",
+		"ExecStartPre":           "-+/usr/bin/systemd-tmpfiles --create binrepd.conf",
 		"RestartForceExitStatus": "SIGPIPE SIGHUP",
 		"User":                   "binrepd", "Group": "binrepd", "RuntimeDirectory": "binrepd",
 	} {

@@ -39,6 +39,9 @@ type Config struct {
 	// without XDP only. At most bpf.MaxListeners.
 	Listen []netip.AddrPort
 
+	// AwaitAddress is how long AwaitHost waits for addresses that the host doesn't have yet.
+	AwaitAddress time.Duration
+
 	XDP        string   // one of the XDP constants
 	Interfaces []string // to attach the XDP program to; empty: those where frames to the listen addresses come in
 	// Promiscuous takes frames whatever their destination MAC address and VLAN: a tap at a mirror port.

@@ -34,6 +34,9 @@ type Link struct {
 	Up       bool
 	Loopback bool
 	Prefixes []netip.Prefix // its addresses with their prefix lengths
+	// Tentative are the IPv6 addresses that the kernel still tests for duplicates, and Duplicate those that another host
+	// has. Sockets can't be bound to either (RFC 4862, 5.4).
+	Tentative, Duplicate []netip.Addr
 }
 
 // owns reports whether l makes addr an address of this host. On a loopback interface every address of the prefix is one.
@@ -82,6 +85,12 @@ func ReadHost() (Host, error) {
 			}
 			ones, _ := a.Mask.Size()
 			link.Prefixes = append(link.Prefixes, netip.PrefixFrom(ip.Unmap(), ones))
+			switch {
+			case a.Flags&unix.IFA_F_DADFAILED != 0:
+				link.Duplicate = append(link.Duplicate, ip)
+			case a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_OPTIMISTIC) == unix.IFA_F_TENTATIVE:
+				link.Tentative = append(link.Tentative, ip)
+			}
 		}
 		h.Links = append(h.Links, link)
 	}
@@ -128,7 +137,7 @@ func (c *Config) resolveForeign(h Host, ap netip.AddrPort) error {
 	case ap.Addr().IsUnspecified():
 		return fmt.Errorf("--listen %s: no interface of this host is up", ap)
 	case !allowed:
-		return fmt.Errorf("--listen %s: no interface of this host has that address; correct it, or set sysctl %s=1 if it comes later",
+		return fmt.Errorf("--listen %s: no interface of this host has that address; correct it, or if it comes later, wait for it with --await-address or set sysctl %s=1",
 			ap, parameter)
 	}
 	return nil

@@ -28,6 +28,9 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("--interface %s: given twice", name)
 		}
 	}
+	if c.AwaitAddress < 0 || c.AwaitAddress > longest {
+		return fmt.Errorf("--await-address %s: choose 0s to 24h", c.AwaitAddress)
+	}
 	switch c.XDP {
 	case XDPAuto, XDPNative, XDPGeneric, XDPOff:
 	default:
