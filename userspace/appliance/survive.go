@@ -116,18 +116,48 @@ func (in *input) awaitInherited(ctx context.Context) <-chan struct{} {
 	return applied
 }
 
-// after is a source that starts when first is closed.
+// after is a source that starts when first is closed, or when it is stopped: then what has arrived is received without
+// waiting any longer.
 type after struct {
 	packets.Source
 	first <-chan struct{}
+
+	mu      sync.Mutex // guards stopped
+	stopped chan struct{}
 }
 
 func (a *after) Receive(b *packets.Batch) error {
 	if a.first != nil {
-		<-a.first
+		select {
+		case <-a.first:
+		case <-a.stop(false):
+		}
 		a.first = nil
 	}
 	return a.Source.Receive(b)
+}
+
+// Stop implements packets.Source.
+func (a *after) Stop() {
+	a.stop(true)
+	a.Source.Stop()
+}
+
+// stop returns a channel that is closed by the first call with now.
+func (a *after) stop(now bool) <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped == nil {
+		a.stopped = make(chan struct{})
+	}
+	if now {
+		select {
+		case <-a.stopped:
+		default:
+			close(a.stopped)
+		}
+	}
+	return a.stopped
 }
 
 // openKeeper returns the keeper of the table, nil without a folder for it.
