@@ -19,7 +19,8 @@ func saveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "save", Usage: "have the running appliance write its live dialogs to a file", ArgsUsage: "FILE",
 		Description: "The appliance writes a new file, and replaces FILE with it when all of it is on the disk. The user that the\n" +
-			"appliance runs as must be allowed to write there.",
+			"appliance runs as must be allowed to write there. Members of the socket's group who are neither root nor that user\n" +
+			"may name only files below run's --state-dir; the same holds for load.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{
 				Name: "everything", DisableDefaultText: true,

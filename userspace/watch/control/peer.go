@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -72,6 +73,40 @@ func pidOf(c *net.UnixConn) (pid int32, err error) {
 // group.
 func (p *peer) mayChange(self, group uint32) bool {
 	return p != nil && (p.uid == 0 || p.uid == self || slices.Contains(p.groups, group))
+}
+
+// inFolder restricts a request about a file. The appliance opens files with its own rights, which members of its socket's
+// group don't have. So they may name only files below folder, where nobody but the appliance can put links.
+func inFolder[Answer any](
+	folder string, do func(context.Context, FileRequest) (Answer, error),
+) func(context.Context, FileRequest) (Answer, error) {
+	return func(ctx context.Context, req FileRequest) (none Answer, err error) {
+		p, _ := ctx.Value(peerKey{}).(*peer)
+		if p == nil || p.uid != 0 && p.uid != uint32(os.Geteuid()) {
+			if err := within(folder, req.Path); err != nil {
+				return none, &RequestError{Err: err}
+			}
+		}
+		return do(ctx, req)
+	}
+}
+
+// within reports by an error whether the file at path lies outside of a folder.
+func within(folder, path string) error {
+	if folder == "" {
+		return errors.New("not permitted: only root and the user of the appliance may name a file, because there is no --state-dir")
+	}
+	real, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if folder, err = filepath.EvalSymlinks(folder); err != nil {
+		return err
+	}
+	if inside, err := filepath.Rel(folder, real); err != nil || !filepath.IsLocal(inside) {
+		return fmt.Errorf("%s: not permitted: only root and the user of the appliance may name a file outside of %s", path, folder)
+	}
+	return nil
 }
 
 // changing protects a handler that changes something. The mode of the socket already excludes others. This check also

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"binrepd/dialog"
@@ -20,9 +18,6 @@ import (
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/watch/serving"
 )
-
-// socketMode gives access to the owner and the group of the socket.
-const socketMode = 0o660
 
 // headerTimeout ends a connection that doesn't send a request.
 const headerTimeout = 30 * time.Second
@@ -49,9 +44,11 @@ type Backend struct {
 	// *RequestError.
 	Allowed func() AllowList
 	Allow   func(context.Context, AllowRequest) (AllowList, error)
-	// Save writes the table to a file. Load applies a file.
-	Save func(context.Context, FileRequest) (SaveSummary, error)
-	Load func(context.Context, FileRequest) (LoadSummary, error)
+	// Save writes the table to a file. Load applies a file. Folder is where members of the socket's group may let it do
+	// that. Root and the user of the appliance may name any file. Empty: members of the group may not.
+	Folder string
+	Save   func(context.Context, FileRequest) (SaveSummary, error)
+	Load   func(context.Context, FileRequest) (LoadSummary, error)
 
 	// held is told after each hold of a shard's lock how many entries were visited and how many bytes copied: for tests.
 	held func(entries, bytes int)
@@ -61,6 +58,8 @@ type Backend struct {
 type Server struct {
 	http     http.Server
 	listener *net.UnixListener
+	path     string
+	own      os.FileInfo // of the socket file
 }
 
 // Listen opens the socket at path. It replaces an existing socket that no process listens on. It makes the folder if it
@@ -69,18 +68,11 @@ func Listen(path string, b Backend, log *slog.Logger) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("control socket: %w: choose a writable place with --control", err)
 	}
-	if err := clearStale(path); err != nil {
+	l, own, err := takeSocket(path)
+	if err != nil {
 		return nil, err
 	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	if err := os.Chmod(path, socketMode); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	s := &Server{listener: l}
+	s := &Server{listener: l, path: path, own: own}
 	s.http = http.Server{
 		Handler:           b.routes(path),
 		ConnContext:       withPeer,
@@ -102,8 +94,8 @@ func (b *Backend) routes(path string) http.Handler {
 	mux.HandleFunc("GET /v1/allow", b.allowed)
 	slow("POST /v1/allow", changing(path, call(b.Allow)))
 	slow("POST /v1/sync", changing(path, b.sync))
-	slow("POST /v1/save", changing(path, call(b.Save)))
-	slow("POST /v1/load", changing(path, call(b.Load)))
+	slow("POST /v1/save", changing(path, call(inFolder(b.Folder, b.Save))))
+	slow("POST /v1/load", changing(path, call(inFolder(b.Folder, b.Load))))
 	return mux
 }
 
@@ -116,42 +108,17 @@ func answerSoon(h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// clearStale removes a socket file that a process left behind. It never removes anything else.
-func clearStale(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("control socket: %w", err)
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("control socket: %s exists and is not a socket: remove it or choose another --control", path)
-	}
-	conn, err := net.Dial("unix", path)
-	if err == nil {
-		conn.Close()
-		return fmt.Errorf("control socket: another binrepd listens at %s: stop it or choose another --control", path)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("control socket: %w", err)
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("control socket: %w", err)
-	}
-	return nil
-}
-
 // Serve serves requests until ctx ends. Then it gives running requests a second to end, and removes the socket.
 func (s *Server) Serve(ctx context.Context) error {
-	if err := serving.Until(ctx, &s.http, s.listener); err != nil {
+	err := serving.Until(ctx, &s.http, s.listener)
+	if err = errors.Join(err, removeSocket(s.path, s.own)); err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil
 }
 
-// Close closes the socket of a server that was never served.
-func (s *Server) Close() error { return s.listener.Close() }
+// Close closes and removes the socket of a server that was never served.
+func (s *Server) Close() error { return errors.Join(s.listener.Close(), removeSocket(s.path, s.own)) }
 
 func (b *Backend) status(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, b.Status())
