@@ -91,6 +91,10 @@ func inputFlags(d *appliance.Config) []cli.Flag {
 				"protection: without this flag, everyone who reaches the port can create and end dialogs here",
 			DefaultText: "every source",
 		},
+		&cli.StringFlag{
+			Name: "allow-file", Category: categorySources,
+			Usage: "allow the sources in `FILE`, too: one CIDR or address a line, # begins a comment; 'binrepd reload' reads it again",
+		},
 		&cli.IntFlag{
 			Name: "source-rate", Category: categorySources, DefaultText: "no limit",
 			Usage: "take at most `N` packets a second from each source address, in bursts of up to a tenth of that, at least 100; the rest is " +
@@ -197,6 +201,11 @@ func recordFlag(usage string) cli.Flag {
 func controlFlags(d *appliance.Config) []cli.Flag {
 	return []cli.Flag{
 		controlFlag(),
+		&cli.StringFlag{
+			Name: "settings", Category: categoryControl,
+			Usage: "take environment variables from `FILE`, too, with a line NAME=VALUE for each, as in /etc/default/binrepd; 'binrepd reload' " +
+				"reads it again. They win over the environment, and flags over them. A missing file is an empty one",
+		},
 		&cli.DurationFlag{
 			Name: "stale-after", Category: categoryControl, Value: d.StaleAfter,
 			Usage: "say STALE in status when a source that had been sending is silent for `DURATION`; 0s: never",

@@ -21,6 +21,9 @@ const (
 	exitUsage  = 2
 )
 
+// argsKey is the key of the command line in cli.App.Metadata.
+const argsKey = "args"
+
 func main() {
 	os.Exit(run(os.Args, os.Stdout, os.Stderr))
 }
@@ -33,6 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop)
 
 	app := newApp(stdout, stderr)
+	app.Metadata = map[string]any{argsKey: args}
 	err := app.RunContext(ctx, flagsFirst(app.Commands, args))
 	if err == nil {
 		return exitDone
@@ -75,6 +79,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			topCommand(),
 			dialogsCommand(),
 			allowCommand(),
+			reloadCommand(),
 			outlivesOutput(syncCommand()),
 			outlivesOutput(saveCommand()),
 			outlivesOutput(loadCommand()),

@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"net/netip"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
@@ -22,7 +24,6 @@ var errListenForm = errors.New("not ADDRESS:PORT; write 10.0.0.2:5556, [2001:db8
 // options is what the flags of run ask for.
 type options struct {
 	appliance.Config
-	LogLevel  slog.Level
 	LogFormat string // logText or logJSON
 }
 
@@ -124,6 +125,17 @@ func parseSources(c *cli.Context, o *options) error {
 		}
 		o.Allow = append(o.Allow, p)
 	}
+	if file := c.String("allow-file"); file != "" {
+		list, err := readAllowFile(file)
+		if err != nil {
+			return fmt.Errorf("--allow-file %s: %w", file, err)
+		}
+		for _, p := range list {
+			if !slices.Contains(o.Allow, p) {
+				o.Allow = append(o.Allow, p)
+			}
+		}
+	}
 	if len(o.Allow) > bpf.MaxAllowed {
 		return fmt.Errorf("--allow: %d prefixes are too many; at most %d", len(o.Allow), bpf.MaxAllowed)
 	}
@@ -132,6 +144,32 @@ func parseSources(c *cli.Context, o *options) error {
 		return fmt.Errorf("--source-rate %d: choose 1 to %d packets a second; leave it out for no limit", o.SourceRate, bpf.MaxRate)
 	}
 	return nil
+}
+
+// readAllowFile reads a file of allowed sources: one prefix or address a line; # begins a comment. An empty list is an
+// error: it would allow everyone.
+func readAllowFile(file string) (list []netip.Prefix, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		p, err := gate.ParsePrefix(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %s: %w", n, line, err)
+		}
+		list = append(list, p)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("no source in it; write 0.0.0.0/0 and ::/0 to allow everyone")
+	}
+	return list, nil
 }
 
 // parseLimits reads the limits of the table.

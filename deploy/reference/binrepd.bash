@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -28,6 +28,9 @@ _binrepd() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
 	'binrepd run --metrics')
+		return ;;
+	'binrepd run --settings')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
 	'binrepd run --stale-after')
 		return ;;
@@ -58,6 +61,9 @@ _binrepd() {
 		mapfile -t COMPREPLY < <(compgen -W 'debug info warn error' -- "$cur")
 		return ;;
 	'binrepd run --allow')
+		return ;;
+	'binrepd run --allow-file')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
 	'binrepd run --source-rate')
 		return ;;
@@ -154,6 +160,9 @@ _binrepd() {
 	'binrepd allow remove --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
+	'binrepd reload --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	'binrepd sync --passes')
 		return ;;
 	'binrepd sync --rate')
@@ -247,7 +256,7 @@ _binrepd() {
 	esac
 	case $command in
 	'binrepd')
-		commands='run status top dialogs allow sync save load record replay doctor bench unpin version'
+		commands='run status top dialogs allow reload sync save load record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
 		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --metrics --pprof --stale-after --pin --save-interval --state-dir --record --record-size --interface --listen --promiscuous --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
@@ -274,6 +283,8 @@ _binrepd() {
 	'binrepd allow add')
 		flags='--json --control --help' ;;
 	'binrepd allow remove')
+		flags='--json --control --help' ;;
+	'binrepd reload')
 		flags='--json --control --help' ;;
 	'binrepd sync')
 		flags='--clear-bye-on-timeout --dry-run --json --passes --rate --replace --rewrite-socket --to --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;

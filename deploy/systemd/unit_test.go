@@ -51,7 +51,7 @@ func TestUnit(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"StartLimitIntervalSec": "0", // a unit that fails at boot is started until it works (fault 18)
-		"Type":                  "notify", "ProtectSystem": "strict", "NoNewPrivileges": "yes", "ExecStart": "/usr/bin/binrepd run",
+		"Type":                  "notify", "ProtectSystem": "strict", "NoNewPrivileges": "yes", "ExecReload": "/usr/bin/binrepd reload", "ExecStart": "/usr/bin/binrepd run",
 		"EnvironmentFile": "-/etc/default/binrepd", "Restart": "on-failure", "RestartPreventExitStatus": "2",
 		"ExecStartPre":           "-+/usr/bin/systemd-tmpfiles --create binrepd.conf",
 		"RestartForceExitStatus": "SIGPIPE SIGHUP",

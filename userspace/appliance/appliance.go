@@ -9,11 +9,13 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"binrepd/dialog"
 	"binrepd/userspace/in/packets"
+	"binrepd/userspace/out/egress"
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/watch/control"
@@ -41,6 +43,11 @@ type Appliance struct {
 	recorder *record.Recorder // nil without Config.Record
 	ready    chan struct{}    // closed by Run
 
+	reloading   sync.Mutex           // guards those below; one reload at a time
+	backups     []egress.Destination // those of the configuration that are in force
+	needRestart []string             // flags with new values that are not in force
+	logLevel    slog.Level
+
 	supervisor *supervisor // nil unless the process is the appliance's own
 	// Run sets these.
 	pin  atomic.Pointer[control.PinStatus]       // nil without Config.Pin
@@ -62,7 +69,9 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	if cfg.ShardsAsked != 0 {
 		log.Info("shards rounded up to a multiple of the rings", "asked", cfg.ShardsAsked, "shards", cfg.Shards, "rings", cfg.Rings)
 	}
-	a := &Appliance{config: cfg, log: log, ready: make(chan struct{})}
+	a := &Appliance{
+		config: cfg, log: log, ready: make(chan struct{}), backups: slices.Clone(cfg.Replicate), logLevel: cfg.LogLevel,
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())

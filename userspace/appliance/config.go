@@ -95,6 +95,11 @@ type Config struct {
 	Version, Revision string // of the program; they appear in status, metrics and recordings
 
 	Log *slog.Logger // nil: slog.Default
+	// LogLevel is the least level that Log writes. SetLogLevel changes it; nil: it can't be changed.
+	LogLevel    slog.Level
+	SetLogLevel func(slog.Level)
+	// Reread reads the settings again, for Reload; nil: they can't change.
+	Reread func() (Settings, error)
 	// LogLost returns how many lines of the log could not be written; nil: that isn't known.
 	LogLost func() uint64
 }

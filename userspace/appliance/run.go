@@ -103,6 +103,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile,
 		Status: a.Status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sync: a.Sync,
 		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
+		Reload: a.Reload,
 	}, a.log)
 	if err != nil {
 		return controlServer{}, err

@@ -50,6 +50,9 @@ type Backend struct {
 	Save   func(context.Context, FileRequest) (SaveSummary, error)
 	Load   func(context.Context, FileRequest) (LoadSummary, error)
 
+	// Reload reads the settings again. If they are wrong, the error is a *RequestError.
+	Reload func(context.Context) (ReloadSummary, error)
+
 	// held is told after each hold of a shard's lock how many entries were visited and how many bytes copied: for tests.
 	held func(entries, bytes int)
 }
@@ -96,6 +99,7 @@ func (b *Backend) routes(path string) http.Handler {
 	slow("POST /v1/sync", changing(path, b.sync))
 	slow("POST /v1/save", changing(path, call(inFolder(b.Folder, b.Save))))
 	slow("POST /v1/load", changing(path, call(inFolder(b.Folder, b.Load))))
+	slow("POST /v1/reload", changing(path, call(func(ctx context.Context, _ struct{}) (ReloadSummary, error) { return b.Reload(ctx) })))
 	return mux
 }
 
