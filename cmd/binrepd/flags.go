@@ -213,7 +213,12 @@ func controlFlags(d *appliance.Config) []cli.Flag {
 		&cli.StringFlag{
 			Name: "metrics", Category: categoryControl, Value: d.Metrics.String(),
 			Usage: "answer HTTP at `ADDRESS:PORT`: a page for people, with a search of calls, /metrics for Prometheus, /healthz and /readyz; off: " +
-				"nowhere. There is no password: choose an address that only people who may read it can reach",
+				"nowhere. Without --web.config.file there is no password: choose an address that only people who may read it can reach",
+		},
+		&cli.StringFlag{
+			Name: "web.config.file", Category: categoryControl,
+			Usage: "protect the --metrics address as `FILE` says: TLS, client certificates, users with passwords, in the form that Prometheus and " +
+				"its exporters share",
 		},
 		&cli.BoolFlag{
 			Name: "pprof", Category: categoryControl, DisableDefaultText: true,

@@ -61,6 +61,7 @@ func readOptions(c *cli.Context) (o options, err error) {
 			StateDir:     c.String("state-dir"),
 			SaveInterval: c.Duration("save-interval"),
 			Profiles:     c.Bool("pprof"),
+			WebConfig:    c.String("web.config.file"),
 			OwnProcess:   true,
 		},
 		LogFormat: c.String("log-format"),
@@ -214,6 +215,9 @@ func parseRecording(c *cli.Context, o *options) error {
 func parseMetrics(c *cli.Context, o *options) (err error) {
 	text := c.String("metrics")
 	if text == metricsOff {
+		if o.WebConfig != "" {
+			return errors.New("--web.config.file: with --metrics off there is nothing to protect; leave one of them out")
+		}
 		if o.Profiles {
 			return errors.New("--pprof: with --metrics off there is nowhere to show profiles; leave one of them out")
 		}

@@ -16,7 +16,7 @@ func nameVariable(f cli.Flag, prefix string) {
 	case "control", "record", "pin": // the daemon and the other commands mean the same
 		prefix = ""
 	}
-	names := []string{"BINREPD_" + strings.ToUpper(strings.ReplaceAll(prefix+f.Names()[0], "-", "_"))}
+	names := []string{"BINREPD_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(prefix+f.Names()[0]))}
 	switch f := f.(type) {
 	case *cli.BoolFlag:
 		f.EnvVars = names

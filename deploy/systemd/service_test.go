@@ -163,11 +163,14 @@ func (p *place) newService(t *testing.T, capabilities []string, before ...string
 	// The settings of the unit itself, with folders of the test instead of the system's.
 	for _, setting := range readUnit(t).words(t, "Environment") {
 		name, _, _ := strings.Cut(setting, "=")
-		folder, known := map[string]string{"BINREPD_PIN": p.pins, "BINREPD_STATE_DIR": p.state}[name]
+		value, known := map[string]string{
+			"BINREPD_PIN": p.pins, "BINREPD_STATE_DIR": p.state, "BINREPD_AWAIT_ADDRESS": "60s",
+			"BINREPD_SETTINGS": filepath.Join(p.state, "no-settings"),
+		}[name]
 		if !known {
 			t.Fatalf("the unit sets %s", setting)
 		}
-		s.Env = append(s.Env, name+"="+folder)
+		s.Env = append(s.Env, name+"="+value)
 	}
 	s.Stdout, s.Stderr = &s.log, &s.log
 	s.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: anybody, Gid: anybody}}

@@ -77,7 +77,10 @@ type Config struct {
 	Metrics netip.AddrPort
 	// MetricsRequired makes it an error if that address can't be had. Otherwise the appliance warns and does without.
 	MetricsRequired bool
-	Profiles        bool // serve /debug/pprof/ there, too
+	// WebConfig is a file that says how the metrics address is protected: TLS and passwords in the form of Prometheus
+	// (telemetry.Server.Secure); empty: plain HTTP.
+	WebConfig string
+	Profiles  bool // serve /debug/pprof/ there, too
 
 	Load string // a saved file to apply before the first packet; empty: none
 

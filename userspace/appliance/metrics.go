@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -24,6 +25,11 @@ func (a *Appliance) openMetrics(ctx context.Context) (*telemetry.Server, error) 
 	if err != nil {
 		log.Warn("no metrics: their default address can't be had; choose another by --metrics, or off", "address", o.Metrics, "error", err)
 		return nil, nil
+	}
+	if o.WebConfig != "" {
+		if err := s.Secure(o.WebConfig); err != nil {
+			return nil, errors.Join(fmt.Errorf("--web.config.file %s: %w", o.WebConfig, err), s.Close())
+		}
 	}
 	recent := telemetry.NewRecent(a.picture)
 	s.Handle("GET /metrics", telemetry.Exposition(log, telemetry.NewCollector(recent.Picture)))

@@ -16,6 +16,12 @@ const grace = time.Second
 // handlers to return. http.Server doesn't do that: neither Shutdown nor Close waits for the handlers of connections
 // that it cuts. Until closes l and wraps s.Handler. It returns the error of http.Server.Serve, or nil if ctx has ended.
 func Until(ctx context.Context, s *http.Server, l net.Listener) error {
+	return UntilBy(ctx, s, l, s.Serve)
+}
+
+// UntilBy is Until with something else than s.Serve, such as one that adds TLS. Like it, serve must return
+// http.ErrServerClosed after the end.
+func UntilBy(ctx context.Context, s *http.Server, l net.Listener, serve func(net.Listener) error) error {
 	var handlers handlers
 	answer := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,7 +40,7 @@ func Until(ctx context.Context, s *http.Server, l net.Listener) error {
 			s.Close()
 		}
 	})
-	err := s.Serve(l)
+	err := serve(l)
 	if !stop() {
 		<-down
 	}

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/prometheus/exporter-toolkit/web"
+
 	"binrepd/userspace/watch/serving"
 )
 
@@ -38,6 +40,8 @@ type Server struct {
 	http     http.Server
 	mux      *http.ServeMux
 	listener net.Listener
+	secured  string // file of Secure; empty: plain HTTP
+	log      *slog.Logger
 }
 
 // Listen opens the address. It serves nothing before Serve. Errors are those of net.ListenConfig.Listen.
@@ -52,7 +56,7 @@ func listen(ctx context.Context, address netip.AddrPort, b bounds, log *slog.Log
 		return nil, err
 	}
 	p := newClients(l, b.connections, b.patience)
-	s := &Server{mux: http.NewServeMux(), listener: p}
+	s := &Server{mux: http.NewServeMux(), listener: p, log: log}
 	s.http = http.Server{
 		Handler:           s.mux,
 		ReadHeaderTimeout: b.header,
@@ -80,12 +84,28 @@ func (s *Server) HandleProfiles() {
 	s.mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
+// Secure makes Serve use TLS, passwords and rate limits as a file says, in the form that Prometheus and its exporters
+// share (exporter-toolkit, docs/web-configuration.md). Certificates and users are read again for new connections. Call it
+// before Serve.
+func (s *Server) Secure(file string) error {
+	if err := web.Validate(file); err != nil {
+		return err
+	}
+	s.secured = file
+	return nil
+}
+
 // Address returns the listen address.
 func (s *Server) Address() net.Addr { return s.listener.Addr() }
 
 // Serve serves requests until ctx ends. Then it gives running requests a second to end.
 func (s *Server) Serve(ctx context.Context) error {
-	if err := serving.Until(ctx, &s.http, s.listener); err != nil {
+	serve := s.http.Serve
+	if s.secured != "" {
+		flags := &web.FlagConfig{WebConfigFile: &s.secured}
+		serve = func(l net.Listener) error { return web.Serve(l, &s.http, flags, s.log) }
+	}
+	if err := serving.UntilBy(ctx, &s.http, s.listener, serve); err != nil {
 		return fmt.Errorf("metrics server: %w", err)
 	}
 	return nil
