@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestAttachments(t *testing.T) {
 		c.change(&state)
 		var s inputStatus
 		s.attachments([]bpf.InterfaceState{state}, c.trouble)
-		if got := s.interfaces[0]; got != (control.InterfaceStatus{Name: "eth0", Mode: c.mode, Reason: c.reason, Link: c.link}) || s.mode != c.mode {
+		if got := s.interfaces[0]; !reflect.DeepEqual(got, control.InterfaceStatus{Name: "eth0", Mode: c.mode, Reason: c.reason, Link: c.link}) || s.mode != c.mode {
 			t.Errorf("%s: %+v, mode %s", c.name, got, s.mode)
 		}
 	}

@@ -100,8 +100,6 @@ func (a *Appliance) openControl() (controlServer, error) {
 	}
 	s, err := control.Listen(a.config.Control, control.Backend{
 		Status: a.Status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sender: a.engine.Sender, Sync: a.Sync,
-		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile,
-		Status: a.Status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sync: a.Sync,
 		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
 		Reload: a.Reload,
 	}, a.log)
