@@ -90,7 +90,8 @@ func TestCapturesThroughGenericXDPAndSockets(t *testing.T) {
 					}
 					return netlink.LinkSetMTU(lo, 1500)
 				})
-				d := startDaemon(t, ns, "--listen", listenAt, "--xdp", xdp, "--rings", "2", "--ring-size", "1MiB")
+				// Without --interface, lo is left out: packets from other hosts don't pass there.
+				d := startDaemon(t, ns, "--listen", listenAt, "--interface", "lo", "--xdp", xdp, "--rings", "2", "--ring-size", "1MiB")
 				conn := dial(t, ns, proxyAddr+":5555", listenAt)
 				for _, dg := range c.Datagrams {
 					if _, err := conn.Write(dg.Payload); err != nil {

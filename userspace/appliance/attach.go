@@ -40,6 +40,9 @@ func (in *input) attach(ctx context.Context) error {
 		return fmt.Errorf("--xdp %s: %w", in.config.XDP, err)
 	}
 	in.follower.Store(f)
+	if len(f.States()) == 0 && f.Trouble() == nil {
+		in.log.Warn("XDP is attached nowhere yet: no Ethernet interface has a listen address; sockets receive everything until one has")
+	}
 	if in.config.XDP == XDPAuto {
 		return nil
 	}
