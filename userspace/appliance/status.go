@@ -38,13 +38,15 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 		MaxDialogs: uint64(a.config.MaxDialogs),
 		Expired: control.Expired{
 			Live: uint64(e.Expired.Live), Early: uint64(e.Expired.Early), Tombstones: uint64(e.Expired.Tombstones),
-			Ghosts: e.Ended,
+			Waiting: uint64(e.Expired.Waiting),
+			Ghosts:  e.Ended,
 		},
 		ClampedTimeouts: e.Table.Clamped, ClockAhead: e.ClockAhead.Seconds(),
 		Capabilities: e.Capabilities,
 		Rings:        in.rings,
 		Listeners:    make([]control.ListenerStatus, len(e.Intakes)),
 		Sources:      []control.SourceStatus{},
+		Nodes:        []control.NodeStatus{},
 	}
 	s.SetLatency(&e.Latency)
 	total := e.Total()
@@ -67,6 +69,9 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 		s.Sources = append(s.Sources, control.NewSource(src))
 	}
 	a.linkStatus(&s)
+	for _, n := range e.Nodes {
+		s.Nodes = append(s.Nodes, control.NewNode(n))
+	}
 	a.input.refusals(&s)
 	a.output.status(&s)
 	a.syncs.status(&s)

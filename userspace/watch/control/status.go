@@ -68,6 +68,7 @@ type Status struct {
 	RateLimited  []RefusedSource     `json:"rate_limited_sources"`
 	Listeners    []ListenerStatus    `json:"listeners"`
 	Sources      []SourceStatus      `json:"sources"`
+	Nodes        []NodeStatus        `json:"nodes"` // that sent dialogs of generation 2
 	Destinations []DestinationStatus `json:"destinations"`
 	Syncs        []SyncStatus        `json:"syncs"`
 	Capabilities ByText[uint64]      `json:"capabilities"`
@@ -97,6 +98,7 @@ type Expired struct {
 	Live       uint64 `json:"live"`       // dialogs whose end was never received
 	Early      uint64 `json:"early"`      // calls whose answer was never received
 	Tombstones uint64 `json:"tombstones"` // their normal end
+	Waiting    uint64 `json:"waiting"`    // values and CSeqs whose dialog was never received
 	// Ghosts were ended by an operator (binrepd dialogs ghosts --remove).
 	Ghosts uint64 `json:"ghosts"`
 }
@@ -218,6 +220,20 @@ type SourceStatus struct {
 	// Skew is how many seconds the source's clock is ahead of ours, measured by its recent creations. It is null if
 	// there were none.
 	Skew *float64 `json:"clock_skew_seconds"`
+}
+
+// NodeStatus tells in which layout a node sends dialogs of generation 2.
+type NodeStatus struct {
+	Source  string `json:"source"`  // who sent its packets to this appliance
+	Cluster int32  `json:"cluster"` // as its packets say
+	Node    int32  `json:"node"`    // likewise
+	Layout  string `json:"layout"`
+	Decided bool   `json:"layout_decided"` // no other layout fits what it sent
+}
+
+// NewNode renders the status of a node.
+func NewNode(n engine.NodeStatus) NodeStatus {
+	return NodeStatus{Source: senderName(n.Sender), Cluster: n.Cluster, Node: n.Node, Layout: n.Layout.String(), Decided: n.Decided}
 }
 
 // DestinationStatus is the account of one backup. At rest, for the events since the backup was added, forwarded = sent

@@ -197,12 +197,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add(packet2(f, 4, "dialog-dlg-repl", 1, layouttest.Dialog(rng, layout.Bin4Typed)))
 	body, _ := layout.AppendSync(nil, 3, []byte("dialog-dlg-repl"), 4)
 	f.Add(packet2(f, 3, "clusterer-extra", 11, layout.AppendChunk(body, 3, layouttest.Dialog(rng, layout.Bin4Typed))))
+	table, err := dialog.NewTable(dialog.Config{Shards: 1, MaxDialogs: 1000, MaxWaiting: 100})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { table.Close() })
 	f.Fuzz(func(t *testing.T, p []byte) {
-		table, err := dialog.NewTable(dialog.Config{Shards: 1, MaxBytes: 64 << 20})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer table.Close()
 		s := table.Lock(0)
 		defer s.Unlock()
 		var d bin2.Decoder
