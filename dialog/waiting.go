@@ -27,7 +27,7 @@ const (
 // change plays a Value or CSeq.
 func (s *Shard) change(ev *Event, now uint32) Outcome {
 	var sp spot
-	late := false
+	late, again := false, false
 	waiting := 0
 	callID, _ := ev.key().part()
 	s.seek(ev.tag, callID, &sp)
@@ -35,9 +35,8 @@ func (s *Shard) change(ev *Event, now uint32) Outcome {
 		e := s.entry(r)
 		switch {
 		case e.state() == waits:
-			if waiting++; bytes.Equal(e.body(), ev.Body) && e.layout() == ev.Layout {
-				return Duplicate
-			}
+			waiting++
+			again = again || e.layout() == ev.Layout && bytes.Equal(e.body(), ev.Body)
 		case !e.concerns(ev):
 		case e.state() == Ended:
 			late = true
@@ -47,8 +46,11 @@ func (s *Shard) change(ev *Event, now uint32) Outcome {
 		}
 		sp.Prev, r = r, e.next()
 	}
-	if late {
+	switch {
+	case late:
 		return Late
+	case again:
+		return Duplicate
 	}
 	sp.Prev = 0
 	return s.wait(&sp, ev, waiting, now)
