@@ -29,7 +29,6 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 		return Duplicate
 	}
 	step, outcome := decide(ev, state, start, taken)
-	var overtaken past
 	switch step {
 	case leave:
 		return outcome
@@ -39,17 +38,14 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 			if ev.Kind == Update {
 				e[atRun] = s.run()
 			}
+			e.repeated(ev)
 			return Duplicate
 		}
-		newer := s.compare(e, ev)
-		if newer < 0 || newer == 0 && e.past().has(contentHash(ev.Body)) {
+		if !e.overtakenBy(ev, s.compare(e, ev), now) {
 			if ev.Kind == Chunk {
 				return Duplicate
 			}
 			return Stale
-		}
-		if newer == 0 {
-			overtaken = e.past().with(contentHash(e.body()))
 		}
 	}
 	if sp.At >= 0 && !ev.State.BeingSetUp() && s.counts.early() > 0 && s.dropEarly(&sp, ev) {
@@ -64,9 +60,7 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 	case sp.Entry == 0:
 		refused = s.insert(&sp, ev, ev.State, ev.Body, now)
 	default:
-		if refused = s.replace(&sp, ev, now); refused == NoOutcome && step == renew {
-			s.entry(sp.Entry).setPast(overtaken)
-		}
+		refused = s.replace(&sp, ev, now)
 	}
 	if refused != NoOutcome {
 		return refused
@@ -108,6 +102,7 @@ func (s *Shard) insert(sp *spot, ev *Event, state State, body []byte, now uint32
 	if ev.Kind != Chunk {
 		e[atRun] = s.run()
 	}
+	e.sign(ev, mark{}.next(ev, now, 0))
 	s.part.SetDeadline(r, s.deadline(state, ev.Timeout, now))
 	s.counts.add(e, 1)
 	return NoOutcome
@@ -131,10 +126,12 @@ func (s *Shard) replace(sp *spot, ev *Event, now uint32) (refused Outcome) {
 	if ended {
 		s.tombstones.Give()
 	}
+	m := e.mark().next(ev, now, e.age(now))
 	e.fill(ev.Start, now, ev.Origin, ev.State, ev.Layout, ev.Body, len(ev.Key))
 	if e[atRun] = run; ev.Kind != Chunk {
 		e[atRun] = s.run()
 	}
+	e.sign(ev, m)
 	s.part.SetDeadline(sp.Entry, s.deadline(ev.State, ev.Timeout, now))
 	s.counts.add(e, 1)
 	return NoOutcome

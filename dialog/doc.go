@@ -13,7 +13,7 @@
 //
 //   - The package userspace/state/store has the memory, the index, the expiry and the locks, and knows no dialogs. This
 //     package says what an entry holds, compares keys and decides.
-//   - An entry (entry.go) is a header of 34 bytes and the packed dialog. All entries of one Call-ID hang in one chain.
+//   - An entry (entry.go) is a header of 35 bytes and the packed dialog. All entries of one Call-ID hang in one chain.
 //     A dialog that ended leaves its header and key, the tombstone, for a while.
 //   - The steering hash that came with the packet chooses the shard. So one call has one shard, and a shard has one
 //     ring. Inside the shard another hash with a seed of its own, the tag, chooses the chain.

@@ -19,8 +19,9 @@ const (
 	atOrigin    = 24               // u16
 	atLayout    = 26               // u8: layout.ID
 	atRun       = 27               // u8: Table.run when a live event last told of the dialog, 0: none did; Kind of a message that waits
-	atPast      = 28               // 3 x u16: hashes of overtaken contents, latest first
-	entryHeader = atPast + 2*pastContents
+	atMoment    = 28               // u32, and what follows: see mark
+	atPeer      = 32               // 12 bits for each of two numbers
+	entryHeader = 35
 )
 
 // MaxBody is the size in bytes of the largest packed dialog that the table takes. It is a little more than what fits a
@@ -64,20 +65,7 @@ func (e entry) hid() uint32 {
 	return binary.LittleEndian.Uint32(e[off:])
 }
 
-func (e entry) past() (p past) {
-	for i := range p {
-		p[i] = binary.LittleEndian.Uint16(e[atPast+2*i:])
-	}
-	return p
-}
-
-func (e entry) setPast(p past) {
-	for i, hash := range p {
-		binary.LittleEndian.PutUint16(e[atPast+2*i:], hash)
-	}
-}
-
-// fill writes everything but the store's header. No content is overtaken yet.
+// fill writes everything but the store's header. The mark is zero.
 func (e entry) fill(start, now uint32, origin uint16, state State, id layout.ID, body []byte, keySize int) {
 	e[atState] = byte(state)
 	binary.LittleEndian.PutUint32(e[atStart:], start)
@@ -86,7 +74,7 @@ func (e entry) fill(start, now uint32, origin uint16, state State, id layout.ID,
 	binary.LittleEndian.PutUint16(e[atKeySize:], uint16(keySize))
 	binary.LittleEndian.PutUint16(e[atOrigin:], origin)
 	e[atLayout], e[atRun] = byte(id), 0
-	e.setPast(past{})
+	e.setMark(mark{})
 	copy(e[entryHeader:], body)
 }
 

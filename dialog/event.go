@@ -60,6 +60,13 @@ type Event struct {
 	Hash uint32
 	// Origin numbers the source in the engine's register.
 	Origin uint16
+	// Peer tells apart the appliances that took events in and marked them: 1 to MaxPeer. It is 0 for what comes without a mark: from a
+	// proxy, or from an appliance of an earlier version.
+	Peer uint16
+	// Moment orders contents of one dialog (newer.go). It comes with Peer. Otherwise Apply sets it if it stores the snapshot.
+	Moment uint32
+	// Confirms is set by Apply for a Duplicate that other appliances must learn of all the same, because its moment is later.
+	Confirms bool
 
 	// Outcome is what became of the event. Apply sets it.
 	Outcome Outcome
@@ -73,6 +80,9 @@ func (ev *Event) CallID() []byte {
 	callID, _ := ev.key().part()
 	return callID
 }
+
+// MaxPeer is the largest Event.Peer: an entry has 12 bits for it.
+const MaxPeer = 1<<12 - 1
 
 // Outcome is what became of an event that reached the table. Exactly one is counted for each.
 type Outcome uint8

@@ -3,7 +3,6 @@ package dialog
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,13 +24,42 @@ type modelEntry struct {
 	origin   uint16
 	deadline int64
 	details  Details // zero for a tombstone
-	past     []Details
+	moment   uint32
+	peer     uint16
 }
 
-// renew says what becomes of content of the same start and state, and what it overtakes.
-func (m *model) renew(d Details, old modelEntry) (Outcome, []Details) {
+// said is an event's mark and where it came from.
+type said struct {
+	origin, peer uint16
+	moment       uint32
+}
+
+// mark gives e the mark of content that was said so and takes the place of old, the zero value for nothing.
+func (e *modelEntry) mark(by said, old modelEntry, now int64) {
+	e.origin, e.peer, e.moment = by.origin, by.peer, by.moment
+	if by.peer == 0 {
+		e.moment = max(old.moment+1, uint32(now))
+	}
+}
+
+// renew says what becomes of content of the same start and state as that under key.
+func (m *model) renew(d Details, by said, key [3]string, now int64) Outcome {
+	old := m.entries[key]
 	if sameSaying(d, old.details) {
-		return Duplicate, nil
+		if by.peer != 0 && by.moment > old.moment {
+			old.moment, old.peer = by.moment, by.peer
+			m.entries[key] = old
+		}
+		return Duplicate
+	}
+	verdict := func(newer bool) Outcome {
+		if newer {
+			return Applied
+		}
+		return Stale
+	}
+	if by.peer != 0 && by.peer == old.peer {
+		return verdict(by.moment > old.moment)
 	}
 	number := func(s string) int {
 		n, err := strconv.Atoi(s)
@@ -50,21 +78,22 @@ func (m *model) renew(d Details, old modelEntry) (Outcome, []Details) {
 			signs |= 2
 		}
 	}
-	switch signs {
-	case 1:
-		return Applied, nil
-	case 2:
-		return Stale, nil
+	switch {
+	case signs == 1 || signs == 2:
+		return verdict(signs == 1)
+	case by.peer != 0 && by.moment != old.moment:
+		return verdict(by.moment > old.moment)
+	case by.peer != 0:
+		return verdict(string(d.AppendPacked(nil)) > string(old.details.AppendPacked(nil)))
+	case old.peer != 0 || by.origin == old.origin:
+		return Applied
 	}
-	if slices.Contains(old.past[:min(len(old.past), pastContents)], d) {
-		return Stale, nil
-	}
-	return Applied, append([]Details{old.details}, old.past...)
+	return verdict(now-old.updated >= 2)
 }
 
-func (m *model) snapshot(kind Kind, d Details, origin uint16, now int64) Outcome {
+func (m *model) snapshot(kind Kind, d Details, by said, now int64) Outcome {
 	if d.State == Ended {
-		return m.end(d, origin, now, true)
+		return m.end(d, by, now, true)
 	}
 	key := [3]string{d.CallID, d.FromTag, d.ToTag}
 	old, known := m.entries[key]
@@ -74,10 +103,11 @@ func (m *model) snapshot(kind Kind, d Details, origin uint16, now int64) Outcome
 			key, old, known = mirrored, stone, true
 		}
 	}
-	e := modelEntry{state: d.State, start: d.Start, updated: now, origin: origin, details: d}
+	e := modelEntry{state: d.State, start: d.Start, updated: now, details: d}
+	e.mark(by, old, now)
 	if d.State.BeingSetUp() {
 		e.deadline = now + int64(DefaultEarlyTimeout/time.Second)
-		return m.early(key, e, old, known)
+		return m.early(key, e, old, by, known)
 	}
 	e.deadline = int64(d.Timeout) + int64(DefaultExpiryGrace/time.Second)
 
@@ -102,7 +132,7 @@ func (m *model) snapshot(kind Kind, d Details, origin uint16, now int64) Outcome
 	case kind == Update && d.State < old.state:
 		return Stale
 	case kind == Update && d.State == old.state:
-		if outcome, e.past = m.renew(d, old); outcome != Applied {
+		if outcome = m.renew(d, by, key, now); outcome != Applied {
 			return outcome
 		}
 	}
@@ -115,7 +145,7 @@ func (m *model) snapshot(kind Kind, d Details, origin uint16, now int64) Outcome
 	return outcome
 }
 
-func (m *model) early(key [3]string, e, old modelEntry, known bool) Outcome {
+func (m *model) early(key [3]string, e, old modelEntry, by said, known bool) Outcome {
 	if known {
 		switch {
 		case old.state == Ended:
@@ -123,11 +153,9 @@ func (m *model) early(key [3]string, e, old modelEntry, known bool) Outcome {
 		case e.state < old.state:
 			return Stale
 		case e.state == old.state:
-			outcome, past := m.renew(e.details, old)
-			if outcome != Applied {
+			if outcome := m.renew(e.details, by, key, e.updated); outcome != Applied {
 				return outcome
 			}
-			e.past = past
 		}
 		m.entries[key] = e
 		return BeganEarly
@@ -144,7 +172,7 @@ func (m *model) early(key [3]string, e, old modelEntry, known bool) Outcome {
 	return BeganEarly
 }
 
-func (m *model) end(d Details, origin uint16, now int64, knowsStart bool) Outcome {
+func (m *model) end(d Details, by said, now int64, knowsStart bool) Outcome {
 	start := d.Start
 	if !knowsStart {
 		start = 0
@@ -156,7 +184,7 @@ func (m *model) end(d Details, origin uint16, now int64, knowsStart bool) Outcom
 			key = mirrored
 		}
 	}
-	stone := modelEntry{state: Ended, start: start, updated: now, origin: origin, deadline: now + int64(DefaultTombstone/time.Second)}
+	stone := modelEntry{state: Ended, start: start, updated: now, origin: by.origin, deadline: now + int64(DefaultTombstone/time.Second)}
 	outcome := Applied
 	switch {
 	case !known:
@@ -273,12 +301,16 @@ func TestTableIsTheModel(t *testing.T) {
 				Timeout:    uint32(now + rapid.Int64Range(-100, 300).Draw(t, "timeout")),
 			}
 		})
-		play := func(t *rapid.T, ev *Event, d Details, want func(origin uint16) Outcome) {
-			ev.Hash, ev.Origin = steer(d.CallID), rapid.Uint16().Draw(t, "origin")
+		play := func(t *rapid.T, ev *Event, d Details, want func(said) Outcome) {
+			by := said{origin: rapid.Uint16Range(0, 3).Draw(t, "origin")}
+			if rapid.Bool().Draw(t, "from an appliance") {
+				by.peer, by.moment = rapid.Uint16Range(1, 3).Draw(t, "peer"), uint32(now+rapid.Int64Range(-5, 5).Draw(t, "moment"))
+			}
+			ev.Hash, ev.Origin, ev.Peer, ev.Moment = steer(d.CallID), by.origin, by.peer, by.moment
 			s := table.Lock(table.ShardOf(ev.Hash))
 			s.Apply([]*Event{ev}, now)
 			s.Unlock()
-			if want := want(ev.Origin); ev.Outcome != want {
+			if want := want(by); ev.Outcome != want {
 				t.Fatalf("outcome %v, want %v", ev.Outcome, want)
 			}
 		}
@@ -290,7 +322,7 @@ func TestTableIsTheModel(t *testing.T) {
 				if fault := ParseSnapshot(d.AppendPacked(nil), kind, ev); fault != NoFault {
 					t.Fatalf("fault %d", fault)
 				}
-				play(t, ev, d, func(origin uint16) Outcome { return m.snapshot(kind, d, origin, now) })
+				play(t, ev, d, func(by said) Outcome { return m.snapshot(kind, d, by, now) })
 			},
 			"delete": func(t *rapid.T) {
 				d := dialogs.Draw(t, "dialog")
@@ -298,7 +330,7 @@ func TestTableIsTheModel(t *testing.T) {
 				if fault := ParseKey(d.AppendKey(nil), ev); fault != NoFault {
 					t.Fatalf("fault %d", fault)
 				}
-				play(t, ev, d, func(origin uint16) Outcome { return m.end(d, origin, now, false) })
+				play(t, ev, d, func(by said) Outcome { return m.end(d, by, now, false) })
 			},
 			"time": func(t *rapid.T) {
 				now += rapid.Int64Range(0, 70).Draw(t, "seconds")

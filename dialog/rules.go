@@ -65,8 +65,8 @@ package dialog
 //     which has a newer start, renews it.
 //   - Content is the same if all bytes are equal, but for the timeout, which may differ by 2 s: the sender computes it
 //     from two clocks, and the result jitters by so much.
-//   - Content is older if its CSeq numbers say so, or, where they say nothing, if the table had it and overtook it
-//     (newer.go).
+//   - Content is older if the moments of appliances or its CSeq numbers say so (newer.go). Where nothing tells, what one
+//     source said last, in order of arrival, is the state.
 //
 // The order matters in three cases, and has to:
 //   - Two updates of the same start and state have different content that CSeq numbers don't order. The last to arrive

@@ -99,7 +99,7 @@ func TestRules(t *testing.T) {
 			{"update", "a", "b", 4, 100, "x", 5002, Duplicate},
 			{"update", "a", "b", 4, 100, "x", 4998, Duplicate},
 			{"update", "a", "b", 4, 100, "x", 5003, Applied},
-			{"update", "a", "b", 4, 100, "x", 5000, Stale}, // byte for byte what was overtaken
+			{"update", "a", "b", 4, 100, "x", 5000, Applied}, // what was said last is the state
 			{"update", "a", "b", 4, 100, "x", 5006, Applied},
 		}, []string{"a/b confirmed 100 x"}},
 		{"update in a lower state", []told{
