@@ -104,11 +104,19 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	if a.input, err = openInput(ctx, &a.config, pin, a.steering); err != nil {
 		return nil, err
 	}
-	if a.output, err = openOutput(ctx, &a.config, a.input); err != nil {
+	// Events that this appliance takes in carry this number to other appliances. It is another at each start, because the
+	// sequence numbers begin anew.
+	var origin [8]byte
+	if _, err := rand.Read(origin[:]); err != nil {
+		return nil, err
+	}
+	number := binary.LittleEndian.Uint64(origin[:]) | 1 // 0 is no number
+	if a.output, err = openOutput(ctx, &a.config, a.input, number); err != nil {
 		return nil, err
 	}
 	if a.engine, err = engine.New(engine.Config{
-		Table: a.table, Intakes: packets.Listeners(a.config.Listen), Outlet: a.output.egress, Log: log,
+		Table: a.table, Intakes: packets.Listeners(a.config.Listen), Outlet: a.output.egress, Origin: number,
+		Hear: a.output.egress.Hear, Log: log,
 		Steering: a.steering,
 	}); err != nil {
 		return nil, err

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/socket"
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/out/shield"
@@ -23,9 +26,12 @@ type output struct {
 	sink    *socket.Router
 	senders []*socket.Socket // ours to close
 	egress  *egress.Egress
+	answers *net.UDPConn // where other appliances answer; nil: at the listen addresses
+	hearing sync.WaitGroup
 }
 
-func openOutput(ctx context.Context, cfg *Config, in *input) (*output, error) {
+// openOutput opens the way out of the appliance with that number.
+func openOutput(ctx context.Context, cfg *Config, in *input, number uint64) (*output, error) {
 	out := &output{}
 	for _, any := range []string{"0.0.0.0:0", "[::]:0"} {
 		s, err := socket.NewSender(ctx, netip.MustParseAddrPort(any), socket.Config{})
@@ -36,16 +42,44 @@ func openOutput(ctx context.Context, cfg *Config, in *input) (*output, error) {
 		out.senders = append(out.senders, s)
 	}
 	out.sink = socket.NewRouter(in.sockets, out.senders)
+	config := egress.Config{
+		Sink: out.sink, Journal: cfg.ReplicateQueue, Origin: number, Log: cfg.Log,
+		Own: func(to netip.AddrPort) bool { return isOwn(cfg.Listen, to) },
+	}
+	// Answers come to a port of their own, so that a backup need not be among the allowed sources.
 	var err error
-	if out.egress, err = egress.New(egress.Config{Sink: out.sink, Journal: cfg.ReplicateQueue, Log: cfg.Log}); err != nil {
+	if out.answers, err = net.ListenUDP("udp", nil); err == nil {
+		config.AnswerPort = out.answers.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	} else {
+		cfg.Log.Warn("no port for the answers of other appliances: they come to the listen addresses, if --allow lets them", "error", err)
+	}
+	if out.egress, err = egress.New(config); err != nil {
 		return nil, errors.Join(err, out.close())
 	}
+	out.hearing.Go(out.hear)
 	for _, d := range cfg.Replicate {
 		if err := out.egress.Add(d); err != nil {
 			return nil, errors.Join(fmt.Errorf("--replicate-to: %w", err), out.close())
 		}
 	}
 	return out, nil
+}
+
+// hear takes the answers of other appliances until close.
+func (out *output) hear() {
+	if out.answers == nil {
+		return
+	}
+	buf := make([]byte, 512) // much longer than an answer
+	for {
+		n, from, err := out.answers.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			out.egress.Hear(&packets.Packet{Payload: buf[:n], Sender: packets.Sender{Endpoint: packets.EndpointOf(from)}})
+		}
+	}
 }
 
 // close sends what still waits, for at most flushTime, and frees the sockets.
@@ -55,6 +89,10 @@ func (out *output) close() (err error) {
 		defer cancel()
 		out.egress.Close(ctx)
 	}
+	if out.answers != nil {
+		err = out.answers.Close()
+	}
+	out.hearing.Wait()
 	for _, s := range out.senders {
 		err = errors.Join(err, s.Close())
 	}

@@ -3,8 +3,6 @@ package appliance
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"sync"
@@ -60,9 +58,13 @@ func (a *Appliance) Sync(ctx context.Context, req control.SyncRequest, progress 
 		defer a.syncs.mu.Unlock()
 		a.syncs.running = slices.DeleteFunc(a.syncs.running, func(o *runningSync) bool { return o == r })
 	}()
+	complete := a.output.egress.Syncing(cfg.To)
 	done, err := session.Run(ctx)
 	if !req.DryRun {
 		a.syncs.count(&done)
+		if done.Complete && req.Filter == "" {
+			complete()
+		}
 	}
 	return syncSummary(req, &done), err
 }
@@ -121,25 +123,11 @@ func (a *Appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 	if err != nil {
 		return resync.Config{}, err
 	}
-	if req.Replace && a.isOwn(to) {
-		return resync.Config{}, fmt.Errorf("--replace to %s, where this binrepd itself listens, would end every call", req.To)
+	if isOwn(a.config.Listen, to) {
+		return resync.Config{}, fmt.Errorf("%s is an address of this appliance itself", req.To)
 	}
 	cfg.To = packets.EndpointOf(to)
 	return cfg, nil
-}
-
-// isOwn reports whether this appliance listens at an address. It can't know what listens at any other address.
-func (a *Appliance) isOwn(to netip.AddrPort) bool {
-	return slices.ContainsFunc(a.config.Listen, func(l netip.AddrPort) bool {
-		if l.Port() != to.Port() || !l.Addr().IsUnspecified() {
-			return l == to
-		}
-		local, err := net.InterfaceAddrs()
-		return err == nil && slices.ContainsFunc(local, func(n net.Addr) bool {
-			prefix, err := netip.ParsePrefix(n.String())
-			return err == nil && prefix.Addr().Unmap() == to.Addr()
-		})
-	})
 }
 
 // status fills in the running sessions.

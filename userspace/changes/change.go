@@ -43,6 +43,10 @@ type Change struct {
 	State  dialog.State
 	Layout Layout
 	Framed bool
+	// Confirms says that the change tells nothing but a later moment. Only appliances need to know.
+	Confirms bool
+	// Moment is that of the content (dialog.Event).
+	Moment uint32
 }
 
 // Body returns the fields of the dialog, of a deletion its key, as they lie in Layout.
@@ -81,4 +85,13 @@ type Dialect interface {
 	AppendSockets(dst, body []byte, caller, callee string) []byte
 	// SetFlags overwrites the flags of the body.
 	SetFlags(body []byte, flags uint32)
+}
+
+// Stamper is a Dialect of which another appliance takes packets with a stamp.
+type Stamper interface {
+	Dialect
+	// AppendStamped is like Append. The packet carries the stamp and the moment of c.
+	AppendStamped(dst []byte, kind dialog.Kind, body []byte, c *Change) []byte
+	// StampSize is by how many bytes such a packet is longer.
+	StampSize() int
 }

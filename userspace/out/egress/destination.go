@@ -29,8 +29,8 @@ const (
 	retryFirst, retryLast = 50 * time.Millisecond, time.Second
 )
 
-// destination sends to one destination. It has two goroutines: run reads the journal and sends; watch resolves the name and writes the
-// log.
+// destination sends to one destination. It has three goroutines: run reads the journal and sends; watch resolves the name and writes
+// the log; greetUntil asks the destination who it is, and whether it is there again.
 type destination struct {
 	cfg    Destination
 	egress *Egress
@@ -49,7 +49,10 @@ type destination struct {
 	mu       sync.Mutex // guards what is below
 	endpoint packets.Endpoint
 	condition
-	counts counts
+	counts  counts
+	peer    peer
+	paused  bool
+	changed chan struct{} // closed and made anew when something changes that run or greetUntil may wait for
 
 	// Only run uses what is below.
 	change   changes.Change
@@ -79,10 +82,13 @@ func (e *Egress) newDestination(cfg Destination) (*destination, error) {
 	}
 	d := &destination{
 		cfg: cfg, egress: e, host: target.Host, port: target.Port, shield: sh, pace: pace.New(cfg.Rate, sendBatch),
-		located: make(chan struct{}), poke: make(chan struct{}, 1),
+		located: make(chan struct{}), poke: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	d.since = time.Now()
 	if literal, ok := target.Literal(); ok {
+		if e.cfg.Own(literal) {
+			return nil, ErrOwn
+		}
 		d.host = ""
 		d.locate(packets.EndpointOf(literal))
 	}
@@ -101,9 +107,13 @@ func (d *destination) run(ctx context.Context) {
 	if !d.awaitLocation(ctx) {
 		return
 	}
+	d.awaitAnswer(ctx)
 	pause := time.NewTimer(linger)
 	defer pause.Stop()
 	for {
+		if d.awaitOpen(ctx) != nil {
+			return
+		}
 		run, n, err := d.tail.take(ctx)
 		if err != nil {
 			return
@@ -141,18 +151,25 @@ func (d *destination) awaitLocation(ctx context.Context) bool {
 // sendRun sends a run of the journal, a batch at a time.
 func (d *destination) sendRun(ctx context.Context, run []byte) error {
 	for len(run) > 0 {
-		to := d.target()
+		if err := d.awaitOpen(ctx); err != nil {
+			return err
+		}
+		to, peer := d.receiver(time.Now())
 		d.buf, d.messages, d.kinds = d.buf[:0], d.messages[:0], d.kinds[:0]
 		own, taken := uint64(0), uint64(0)
 		for len(run) > 0 && len(d.messages) < d.pace.Batch() {
 			run = cutChange(run, &d.change)
 			taken++
-			if cameFrom(&d.change, to) {
+			if !goesTo(&d.change, to, peer) {
 				own++
 				continue
 			}
 			var out shield.Outgoing
-			d.buf, out = d.shield.Process(d.buf, &d.change)
+			if peer != 0 {
+				d.buf, out = d.shield.ProcessStamped(d.buf, &d.change)
+			} else {
+				d.buf, out = d.shield.Process(d.buf, &d.change)
+			}
 			if out.Held == shield.Passed {
 				d.messages = append(d.messages, packets.Message{Payload: out.Packet, To: to})
 				d.kinds = append(d.kinds, out.Kind)
@@ -200,12 +217,44 @@ func (d *destination) sendBatch(ctx context.Context) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+			if err := d.awaitOpen(ctx); err != nil {
+				return err
+			}
 			d.redirect(messages)
 		default:
 			messages, kinds = messages[1:], kinds[1:]
 		}
 	}
 	return nil
+}
+
+// awaitOpen waits while the destination is paused, or doesn't get packets. What is forwarded meanwhile stays in the journal.
+func (d *destination) awaitOpen(ctx context.Context) error {
+	for {
+		d.mu.Lock()
+		open, changed := !d.paused && !d.held, d.changed
+		d.mu.Unlock()
+		if open {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-d.egress.closing:
+			return net.ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// pause makes the destination wait, or go on.
+func (d *destination) pause(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.paused != on {
+		d.paused = on
+		d.pokeWatch()
+	}
 }
 
 // redirect gives messages that wait the address that the destination has now.
@@ -237,11 +286,15 @@ func (d *destination) account(messages []packets.Message, kinds []dialog.Kind, e
 	}
 }
 
-// failed notes an error that the sink reported later.
+// failed notes an error that the sink reported later. The message that it is about is lost.
 func (d *destination) failed(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.failedLocked(err, time.Now()) {
+	changed := d.failedLocked(err, time.Now())
+	if d.state == Unreachable && errors.Is(err, packets.ErrNoRoute) {
+		d.lost()
+	}
+	if changed {
 		d.pokeWatch()
 	}
 }
@@ -249,6 +302,9 @@ func (d *destination) failed(err error) {
 func (d *destination) failedLocked(err error, now time.Time) (changed bool) {
 	d.counts.errors++
 	changed = d.condition.failed(err, now)
+	if d.state != Up {
+		d.peer = peer{}
+	}
 	switch {
 	case errors.Is(err, packets.ErrRefused):
 		d.counts.refusals++
@@ -268,13 +324,23 @@ func (d *destination) locate(e packets.Endpoint) bool {
 	if d.endpoint == (packets.Endpoint{}) {
 		close(d.located)
 	}
+	moved := d.endpoint != (packets.Endpoint{})
 	d.endpoint = e
+	d.peer = peer{}
 	d.enter(Up, time.Now())
+	d.held = false
+	if moved {
+		d.gap.moved = true
+		d.gap.count++
+	}
 	d.pokeWatch()
 	return true
 }
 
+// pokeWatch tells the goroutines of the destination that something has changed.
 func (d *destination) pokeWatch() {
+	close(d.changed)
+	d.changed = make(chan struct{})
 	select {
 	case d.poke <- struct{}{}:
 	default:

@@ -25,6 +25,7 @@ const DefaultJournal = 64 << 20
 var (
 	ErrExists  = errors.New("is already a destination")
 	ErrUnknown = errors.New("is no destination")
+	ErrOwn     = errors.New("is an address of this appliance itself")
 )
 
 // Resolver finds the addresses of a host name.
@@ -35,6 +36,13 @@ type Config struct {
 	Sink packets.Sink
 	// Journal is the size in bytes of the memory that the destinations share; 0 means DefaultJournal, at least 1 MiB.
 	Journal int
+	// Origin is the number of this appliance in the stamps of its changes. 0: destinations aren't asked whether they are a binrepd,
+	// and none gets stamps.
+	Origin uint64
+	// AnswerPort is the UDP port at which answers to such questions come in, and are given to Hear; 0: that of Sink.
+	AnswerPort uint16
+	// Own tells whether this appliance itself receives at an address, which then can't be a destination; nil: none is known to.
+	Own func(netip.AddrPort) bool
 	// Resolve finds addresses; nil means the system's resolver.
 	Resolve Resolver
 	// Log receives the changes of state of destinations; nil means slog.Default.
@@ -58,6 +66,8 @@ type Egress struct {
 	running sync.WaitGroup
 	closing chan struct{}
 	unwatch func() // ends the reports of the sink
+
+	questions chan question
 
 	// targets is used, and sent is written, with the journal's lock held.
 	targets []packets.Endpoint // one for each destination, the zero Endpoint if it is unknown
@@ -87,12 +97,18 @@ func New(cfg Config) (*Egress, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
+	if cfg.Own == nil {
+		cfg.Own = func(netip.AddrPort) bool { return false }
+	}
 	e := &Egress{
-		cfg: cfg, closing: make(chan struct{}), unwatch: func() {},
+		cfg: cfg, closing: make(chan struct{}), unwatch: func() {}, questions: make(chan question, maxAnswers),
 		journal: newJournal(cfg.Journal/segmentSize, segmentSize),
 	}
 	if r, ok := cfg.Sink.(packets.Reporter); ok {
 		e.unwatch = r.Watch(e.failed)
+	}
+	if cfg.Origin != 0 {
+		e.running.Go(e.answer)
 	}
 	return e, nil
 }
@@ -129,7 +145,7 @@ func (e *Egress) Forward(list []changes.Change) {
 
 // goesOutLocked tells whether the change is passed on to at least one destination.
 func (e *Egress) goesOutLocked(c *changes.Change) bool {
-	if c.State.BeingSetUp() { // the shield holds it back
+	if c.State.BeingSetUp() || c.Confirms { // the shield holds it back, or only appliances need it
 		return false
 	}
 	for i := range e.targets {
@@ -165,8 +181,9 @@ func (e *Egress) Add(cfg Destination) error {
 	e.destinations = append(e.destinations, d)
 	e.aimLocked()
 	e.running.Go(func() { d.watch(ctx) })
+	e.running.Go(func() { d.greetUntil(ctx) })
 	e.running.Go(func() {
-		defer cancel() // watch ends with run
+		defer cancel() // the others end with run
 		d.run(ctx)
 	})
 	return nil
@@ -184,6 +201,51 @@ func (e *Egress) Remove(address string) error {
 	e.destinations = slices.Delete(e.destinations, i, i+1)
 	e.aimLocked()
 	return nil
+}
+
+// Pause makes a destination wait, or go on. What it waits for stays in the journal, as long as that has room.
+func (e *Egress) Pause(address string, on bool) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	i := slices.IndexFunc(e.destinations, func(o *destination) bool { return o.cfg.Address == address })
+	if i < 0 {
+		return fmt.Errorf("%s %w", address, ErrUnknown)
+	}
+	e.destinations[i].pause(on)
+	return nil
+}
+
+// Syncing is called when a sync to an endpoint begins. The function that it returns is called when all of it has been sent: what the
+// destinations there lacked when it began has been made good then.
+func (e *Egress) Syncing(to packets.Endpoint) (done func()) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	var list []func()
+	for _, d := range e.destinations {
+		if d.target() == to {
+			list = append(list, d.syncing())
+		}
+	}
+	return func() {
+		for _, done := range list {
+			done()
+		}
+	}
+}
+
+func (d *destination) syncing() (done func()) {
+	_, dropped := d.tail.standing()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	count := d.gap.count
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.gap.synced, d.gap.dropped = max(d.gap.synced, count), max(d.gap.dropped, dropped)
+		if d.gap.synced == d.gap.count {
+			d.gap.away, d.gap.moved = 0, false
+		}
+	}
 }
 
 // aim tells Forward where the destinations are. It is called when that has changed.

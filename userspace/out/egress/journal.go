@@ -23,11 +23,11 @@ const (
 	//	+------+------------+------+-------+--------+--------+-----+---------+------+---------+------+
 	//	| size | capability | kind | state | layout | origin | seq | address | port | cluster | node |
 	//	+------+------------+------+-------+--------+--------+-----+---------+------+---------+------+
-	//	48       50       51  52     60    68
-	//	+--------+--------+---+------+-----+-----------
-	//	| source | framed | 0 | body | key | bytes ...
-	//	+--------+--------+---+------+-----+-----------
-	entryHeader = 68
+	//	48       50       51         52     60    68       72
+	//	+--------+--------+----------+------+-----+--------+-----------
+	//	| source | framed | confirms | body | key | moment | bytes ...
+	//	+--------+--------+----------+------+-----+--------+-----------
+	entryHeader = 72
 	// maxFree bounds the segments that are kept for use in place of pinned ones.
 	maxFree = 4
 )
@@ -100,10 +100,14 @@ func (j *journal) appendLocked(c *changes.Change) {
 	if c.Framed {
 		b[50] = 1
 	}
+	if c.Confirms {
+		b[51] = 1
+	}
 	le.PutUint32(b[52:], c.BodySpan.From)
 	le.PutUint32(b[56:], c.BodySpan.To)
 	le.PutUint32(b[60:], c.KeySpan.From)
 	le.PutUint32(b[64:], c.KeySpan.To)
+	le.PutUint32(b[68:], c.Moment)
 	copy(b[entryHeader:], c.Bytes)
 	s.used += need
 	s.count++
@@ -172,7 +176,7 @@ func cutChange(run []byte, c *changes.Change) (rest []byte) {
 		KeySpan:    changes.Span{From: le.Uint32(b[60:]), To: le.Uint32(b[64:])},
 		Source:     le.Uint16(b[48:]),
 		Capability: changes.Capability(b[4]), Kind: dialog.Kind(b[5]), State: dialog.State(b[6]), Layout: changes.Layout(b[7]),
-		Framed: b[50] == 1,
+		Framed: b[50] == 1, Confirms: b[51] == 1, Moment: le.Uint32(b[68:]),
 		Sender: packets.Sender{
 			Endpoint: packets.Endpoint{Addr: [16]byte(b[24:40]), Port: le.Uint16(b[40:])}, Cluster: le.Uint16(b[42:]), Node: le.Uint32(b[44:]),
 		},

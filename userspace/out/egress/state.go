@@ -42,6 +42,19 @@ type condition struct {
 	since time.Time
 	cause error     // the last failure
 	clean time.Time // when the first packet after the last failure was sent; zero: none yet
+	// held says that packets were lost since it was up last, at the time left. No more are sent until it is up again.
+	held bool
+	left time.Time
+	gap  gap
+}
+
+// gap is what a destination may lack until it is synced.
+type gap struct {
+	count   uint64        // of gaps so far
+	synced  uint64        // so many of them have been closed by a sync
+	away    time.Duration // for how long it was away last
+	moved   bool          // its name led to another address
+	dropped uint64        // so many of the changes that were dropped have been made good by a sync
 }
 
 // enter sets the state and tells whether that changed it.
@@ -49,6 +62,16 @@ func (c *condition) enter(s State, now time.Time) bool {
 	c.clean = time.Time{}
 	if c.state == s {
 		return false
+	}
+	switch {
+	case c.state == Up:
+		c.left = now
+	case s == Up:
+		if c.held {
+			c.gap.away = now.Sub(c.left)
+			c.gap.count++
+		}
+		c.held = false
 	}
 	c.state, c.since = s, now
 	return true
@@ -60,12 +83,17 @@ func (c *condition) failed(err error, now time.Time) bool {
 	c.cause = err
 	switch {
 	case errors.Is(err, packets.ErrRefused):
-		return c.enter(Refused, now)
+		changed := c.enter(Refused, now)
+		c.held = true
+		return changed
 	case errors.Is(err, packets.ErrNoRoute):
 		return c.enter(Unreachable, now)
 	}
 	return false
 }
+
+// lost notes that the way to the destination ended behind the sink, which had taken the packets.
+func (c *condition) lost() { c.held = true }
 
 // sent notes that the sink took packets, and tells whether that changed the state.
 func (c *condition) sent(now time.Time) bool {
@@ -81,5 +109,5 @@ func (c *condition) sent(now time.Time) bool {
 
 // passing tells whether the sink may take the same message a moment later.
 func passing(err error) bool {
-	return errors.Is(err, packets.ErrNoRoute) || errors.Is(err, packets.ErrFull)
+	return errors.Is(err, packets.ErrRefused) || errors.Is(err, packets.ErrNoRoute) || errors.Is(err, packets.ErrFull)
 }

@@ -78,8 +78,37 @@ func TestAnUnresolvedDestinationWaits(t *testing.T) {
 		}
 		asked := dns.calls()
 		time.Sleep(time.Hour)
-		if dns.calls() != asked {
-			t.Error("goes on asking though all is well")
+		if n := dns.calls() - asked; n < 110 || n > 130 {
+			t.Errorf("asked %d times in an hour in which all was well", n)
+		}
+	})
+}
+
+// TestANameIsFollowedWhileItIsUp: the host at the old address has vanished, and nothing says so.
+func TestANameIsFollowedWhileItIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink, dns, log := packetstest.NewSink(), &names{}, &lines{}
+		dns.set("192.0.2.1")
+		e := newEgress(t, Config{Sink: sink, Resolve: dns.resolve, Log: slog.New(slog.NewTextHandler(log, nil))})
+		add(t, e, Destination{Address: "standby.example:5556"})
+		time.Sleep(time.Second)
+		if d := only(t, e); d.NeedsSync() {
+			t.Errorf("at first: %+v", d)
+		}
+		dns.set("192.0.2.2")
+		time.Sleep(45 * time.Second)
+		d := only(t, e)
+		if d.State != Up || d.Endpoint.String() != other || !d.Moved || !d.NeedsSync() || log.count("another address") != 1 {
+			t.Errorf("%+v\n%s", d, log.b.String())
+		}
+		forward(e, change(0, "198.51.100.1:5555"))
+		time.Sleep(time.Second)
+		if sent := sink.Sent(); len(sent) != 1 || sent[0].To != endpoint(other) {
+			t.Errorf("sent %v", sent)
+		}
+		e.Syncing(endpoint(other))()
+		if d := only(t, e); d.NeedsSync() || d.Moved {
+			t.Errorf("synced: %+v", d)
 		}
 	})
 }
@@ -99,28 +128,48 @@ func TestARefusedDestination(t *testing.T) {
 			}
 		}
 		traffic(2)
-		for range 5 {
-			sink.Report(endpoint(standby), packets.ErrRefused)
+		if d := only(t, e); d.Sent[dialog.Update] != 2 || d.NeedsSync() {
+			t.Errorf("at first: %+v", d)
+		}
+		// Each probe is refused.
+		away := 26
+		for i := range away {
+			if i%2 == 0 {
+				sink.Report(endpoint(standby), packets.ErrRefused)
+			}
 			sink.Report(endpoint(other), packets.ErrRefused) // about somebody else
 			traffic(1)
 		}
-		if d := only(t, e); d.State != Refused || d.Refusals != 5 || d.Errors != 5 || !errors.Is(d.Cause, packets.ErrRefused) {
+		d := only(t, e)
+		if d.State != Refused || d.Refusals != 13 || d.Errors != 13 || !errors.Is(d.Cause, packets.ErrRefused) {
 			t.Errorf("%+v", d)
+		}
+		if d.Sent[dialog.Update] != 2 || d.Queued != uint64(n-2) || d.Dropped != 0 || sum(d) != uint64(n) || d.NeedsSync() {
+			t.Errorf("while it refuses: %+v", d)
+		}
+		if probes := len(sink.Sent()) - 2; probes < away-2 || probes > away+1 {
+			t.Errorf("%d probes in %d s", probes, away)
 		}
 		if log.count("is refused") != 1 || log.count("is up") != 1 {
 			t.Errorf("the log says\n%s", log.b.String())
 		}
-		// It keeps being sent to; silence alone proves nothing, packets without a complaint do.
-		time.Sleep(time.Minute)
-		if d := only(t, e); d.State != Refused {
-			t.Errorf("without traffic: %v", d.State)
-		}
-		traffic(5)
-		if d := only(t, e); d.State != Up || int(d.Sent[dialog.Update]) != n {
-			t.Errorf("after %d events: %+v", n, d)
+		time.Sleep(5 * time.Second)
+		d = only(t, e)
+		if d.State != Up || int(d.Sent[dialog.Update]) != n || d.Queued != 0 || !d.NeedsSync() || d.Away < 26*time.Second || d.Away > 31*time.Second {
+			t.Errorf("after its return: %+v", d)
 		}
 		if log.count("is refused") != 1 || log.count("is up") != 2 {
 			t.Errorf("the log says\n%s", log.b.String())
+		}
+		// A sync makes good what was missing when it began.
+		synced := e.Syncing(endpoint(standby))
+		e.Syncing(endpoint(other))()
+		if !only(t, e).NeedsSync() {
+			t.Error("synced by a sync to somebody else")
+		}
+		synced()
+		if d := only(t, e); d.NeedsSync() || d.Away != 0 {
+			t.Errorf("synced: %+v", d)
 		}
 		// It moves: the name leads elsewhere.
 		asked := dns.calls()
@@ -130,6 +179,7 @@ func TestARefusedDestination(t *testing.T) {
 		if d := only(t, e); d.State != Up || d.Endpoint.String() != other || dns.calls() == asked {
 			t.Errorf("moved: %+v", d)
 		}
+		synctest.Wait()
 		sink.Forget()
 		forward(e, change(n, "198.51.100.1:5555"))
 		time.Sleep(time.Second)
@@ -198,6 +248,110 @@ func TestAnUnreachableDestinationLosesNothing(t *testing.T) {
 		}
 		if log.count("destination is unreachable") != 1 || log.count("is up") != 2 {
 			t.Errorf("the log says\n%s", log.b.String())
+		}
+	})
+}
+
+// TestAHostThatVanished: a router says some time later that there is no way any more.
+func TestAHostThatVanished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := packetstest.NewSink()
+		e := newEgress(t, Config{Sink: sink})
+		add(t, e, Destination{Address: standby})
+		forward(e, change(0, other))
+		rest()
+		sink.Report(endpoint(standby), packets.ErrNoRoute)
+		for n := range 9 {
+			forward(e, change(n, other))
+		}
+		rest()
+		if d := only(t, e); d.State != Unreachable || d.Queued != 9 || d.Sent[dialog.Update] != 1 || sum(d) != 10 {
+			t.Errorf("%+v", d)
+		}
+		time.Sleep(time.Minute)
+		if d := only(t, e); d.State != Up || d.Sent[dialog.Update] != 10 || !d.NeedsSync() {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
+// TestTheQueueOfARefusedDestinationIsBounded: what no longer fits counts as dropped, and is missing there until a sync.
+func TestTheQueueOfARefusedDestinationIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := packetstest.NewSink()
+		e := newEgress(t, Config{Sink: sink})
+		add(t, e, Destination{Address: standby})
+		rest()
+		sink.Report(endpoint(standby), packets.ErrRefused)
+		const events = 20_000
+		for n := range events {
+			forward(e, change(n, other))
+		}
+		d := only(t, e)
+		if d.Dropped == 0 || d.Queued == 0 || sum(d) != events {
+			t.Errorf("%+v", d)
+		}
+		time.Sleep(time.Minute)
+		d = only(t, e)
+		if d.State != Up || d.Missed != d.Dropped || d.Sent[dialog.Update]+d.Dropped != events {
+			t.Errorf("%+v", d)
+		}
+		e.Syncing(endpoint(standby))()
+		if d := only(t, e); d.NeedsSync() || d.Missed != 0 || d.Dropped == 0 {
+			t.Errorf("synced: %+v", d)
+		}
+	})
+}
+
+func TestAPausedDestination(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := packetstest.NewSink()
+		e := newEgress(t, Config{Sink: sink})
+		add(t, e, Destination{Address: standby})
+		rest()
+		if err := e.Pause(standby, true); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 10 {
+			forward(e, change(n, other))
+		}
+		time.Sleep(time.Minute)
+		if d := only(t, e); !d.Paused || d.Queued < 9 || sum(d) != 10 || d.NeedsSync() {
+			t.Errorf("%+v", d)
+		}
+		if err := e.Pause(standby, false); err != nil {
+			t.Fatal(err)
+		}
+		rest()
+		if d := only(t, e); d.Paused || d.Sent[dialog.Update] != 10 {
+			t.Errorf("%+v", d)
+		}
+		if err := e.Pause(other, true); !errors.Is(err, ErrUnknown) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func TestOwnAddressesAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dns := &names{}
+		dns.set("192.0.2.1")
+		e := newEgress(t, Config{
+			Sink: packetstest.NewSink(), Resolve: dns.resolve,
+			Own: func(to netip.AddrPort) bool { return to.String() == standby },
+		})
+		if err := e.Add(Destination{Address: standby}); !errors.Is(err, ErrOwn) {
+			t.Errorf("error %v", err)
+		}
+		add(t, e, Destination{Address: "standby.example:5556"})
+		time.Sleep(time.Minute)
+		if d := only(t, e); d.State != Resolving || !errors.Is(d.Cause, ErrOwn) {
+			t.Errorf("%+v", d)
+		}
+		dns.set("192.0.2.1", "192.0.2.2")
+		time.Sleep(time.Minute)
+		if d := only(t, e); d.State != Up || d.Endpoint.String() != other {
+			t.Errorf("%+v", d)
 		}
 	})
 }

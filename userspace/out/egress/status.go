@@ -26,12 +26,19 @@ type DestinationStatus struct {
 	Since    time.Time // of the state
 	Cause    error     // the last error, also if it was overcome
 	Rate     int       // packets a second, 0: no limit
+	Paused   bool
+	Peer     bool // it is another binrepd, and gets events with their stamps
+
+	// What may be missing there until it is synced (NeedsSync).
+	Away   time.Duration // how long it was away last
+	Moved  bool          // its name led to another address
+	Missed uint64        // of Dropped
 
 	Sent    [dialog.Kinds]uint64 // packets by kind
 	Bytes   uint64               // of packets sent
 	Queued  uint64               // changes that wait
 	Dropped uint64               // changes that were overwritten before they could be sent
-	Own     uint64               // changes that came from there and don't go back
+	Own     uint64               // changes that came from there and don't go back, or that it needn't know
 	Lost    uint64               // packets that the sink will never take
 
 	Errors       uint64 // of sending, of any kind, including those that a repetition overcame
@@ -39,6 +46,11 @@ type DestinationStatus struct {
 	Unreachables uint64 // times that there was no way
 
 	shield.Report
+}
+
+// NeedsSync tells whether the destination may lack something that only a sync gives it. While it is away it can't be synced.
+func (s DestinationStatus) NeedsSync() bool {
+	return s.State == Up && (s.Away > 0 || s.Moved || s.Missed > 0)
 }
 
 // Status takes the picture. It doesn't take the journal's lock, so that Forward never waits for it.
@@ -66,7 +78,8 @@ func (d *destination) status() DestinationStatus {
 		Sent: d.counts.sent, Bytes: d.counts.bytes,
 		Queued: queued + inHand, Dropped: dropped, Own: d.counts.own, Lost: d.counts.lost,
 		Errors: d.counts.errors, Refusals: d.counts.refusals, Unreachables: d.counts.unreachables,
-		Report: report,
+		Report: report, Paused: d.paused, Peer: d.peer.origin != 0,
+		Away: d.gap.away, Moved: d.gap.moved, Missed: dropped - min(dropped, d.gap.dropped),
 	}
 	if d.endpoint.Port != 0 {
 		s.Endpoint = d.endpoint.AddrPort()

@@ -17,7 +17,7 @@ const (
 	lookupTime = 10 * time.Second
 )
 
-// watch resolves the destination's name, again and again while the destination isn't up, and writes its changes of state to the log. It has
+// watch resolves the destination's name, again and again, more often while the destination isn't up, and writes its changes of state to the log. It has
 // a goroutine of its own, because both may take long.
 func (d *destination) watch(ctx context.Context) {
 	log := d.egress.cfg.Log.With("destination", d.cfg.Address)
@@ -39,11 +39,19 @@ func (d *destination) watch(ctx context.Context) {
 			case ctx.Err() != nil:
 				return
 			case moved:
+				if _, endpoint, _ := d.standing(); logged == Up {
+					log.Warn("destination has another address, and needs a sync", "endpoint", endpoint.String())
+				}
 				wait = lookupFirst
 				d.egress.aim()
+				again.Reset(lookupLast)
 			default:
 				if err != nil && d.noteLookup(err) {
 					log.Warn("destination not resolved; trying again", "error", err)
+				}
+				if logged == Up {
+					again.Reset(lookupLast)
+					break
 				}
 				again.Reset(wait)
 				wait = min(2*wait, lookupLast)
@@ -57,7 +65,9 @@ func (d *destination) watch(ctx context.Context) {
 		if state == Up {
 			log.Info("destination is up", "endpoint", endpoint.String())
 			wait = lookupFirst
-			again.Stop()
+			if d.host != "" { // it may move while it seems up: packets to where nobody is may just vanish
+				again.Reset(lookupLast)
+			}
 			continue
 		}
 		log.Warn("destination is "+state.String(), "endpoint", endpoint.String(), "error", cause)
@@ -90,6 +100,10 @@ func (d *destination) lookUp(ctx context.Context) (moved bool, err error) {
 	}
 	if slices.Contains(addrs, d.target().AddrPort().Addr()) {
 		return false, nil
+	}
+	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return d.egress.cfg.Own(netip.AddrPortFrom(a, d.port)) })
+	if len(addrs) == 0 {
+		return false, fmt.Errorf("resolve %s: its address %w", d.host, ErrOwn)
 	}
 	chosen := addrs[0]
 	if i := slices.IndexFunc(addrs, netip.Addr.Is4); i >= 0 {

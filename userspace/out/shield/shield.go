@@ -70,6 +70,17 @@ type Outgoing struct {
 // something has to be changed, a packet is built. Packets that are built are appended to dst, and the extended slice is
 // returned.
 func (s *Shield) Process(dst []byte, c *changes.Change) ([]byte, Outgoing) {
+	return s.process(dst, c, nil)
+}
+
+// ProcessStamped is like Process, for a destination that is another appliance. Its packets carry the stamp, if the dialect has
+// packets with stamps and the packet doesn't become too long.
+func (s *Shield) ProcessStamped(dst []byte, c *changes.Change) ([]byte, Outgoing) {
+	stamper, _ := s.policy.Dialect.(changes.Stamper)
+	return s.process(dst, c, stamper)
+}
+
+func (s *Shield) process(dst []byte, c *changes.Change, stamper changes.Stamper) ([]byte, Outgoing) {
 	dialect, body := s.policy.Dialect, c.Body()
 	kind, changed, held := s.examine(c, body)
 	if held == Passed && dialect.Size(changed) > dialect.MaxSize() {
@@ -78,6 +89,11 @@ func (s *Shield) Process(dst []byte, c *changes.Change) ([]byte, Outgoing) {
 	s.counts.held[held].Add(1)
 	if held != Passed {
 		return dst, Outgoing{Held: held}
+	}
+	if stamper != nil && c.Origin != 0 && stamper.Size(changed)+stamper.StampSize() <= stamper.MaxSize() {
+		from := len(dst)
+		dst = stamper.AppendStamped(dst, kind, changed, c)
+		return dst, Outgoing{Kind: kind, Packet: dst[from:len(dst):len(dst)]}
 	}
 	if c.Framed && len(changed) == len(body) && &changed[0] == &body[0] {
 		return dst, Outgoing{Kind: kind, Packet: c.Packet()}

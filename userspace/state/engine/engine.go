@@ -32,6 +32,9 @@ type Config struct {
 	Intakes []packets.Intake
 	// Outlet receives what changed the table. Nil: nothing is passed on.
 	Outlet changes.Outlet
+	// Hear is told of packets from other appliances that are no events (bin1.OwnCapability). It must not block, nor keep
+	// anything it is given. It may be nil.
+	Hear func(p *packets.Packet)
 	// Origin is the number of this appliance in the stamps of its changes; 0 means a random one, which is another at each start.
 	Origin uint64
 	// Steering computes the hash of a Call-ID for packets of generation 2, whose sources may not know where it lies.
@@ -73,6 +76,7 @@ type Engine struct {
 	cfg     Config
 	origins *origins
 	notices notices
+	seen    seen
 	clock   *clock
 	started time.Time
 
@@ -210,16 +214,27 @@ func (e *Engine) noticeUntil(done <-chan struct{}) {
 	}
 }
 
-// Forward implements changes.Outlet for what changes the table without a worker, such as a file that is loaded: it stamps the changes as
-// this appliance's own and hands them to Config.Outlet.
+// Number returns the number of this appliance in the stamps of its changes.
+func (e *Engine) Number() uint64 { return e.cfg.Origin }
+
+// Forward implements changes.Outlet for what changes the table without a worker, such as a file that is loaded: it stamps changes that
+// have no stamp as this appliance's own and hands all to Config.Outlet.
 func (e *Engine) Forward(list []changes.Change) {
 	if e.cfg.Outlet == nil || len(list) == 0 {
 		return
 	}
-	seq := e.seq.Add(uint64(len(list))) - uint64(len(list))
+	own := uint64(0)
 	for i := range list {
-		seq++
-		list[i].Stamp = changes.Stamp{Origin: e.cfg.Origin, Seq: seq}
+		if list[i].Origin == 0 {
+			own++
+		}
+	}
+	seq := e.seq.Add(own) - own
+	for i := range list {
+		if list[i].Origin == 0 {
+			seq++
+			list[i].Stamp = changes.Stamp{Origin: e.cfg.Origin, Seq: seq}
+		}
 	}
 	e.cfg.Outlet.Forward(list)
 }

@@ -24,7 +24,8 @@ type worker struct {
 	events   []dialog.Event
 	verdicts []verdict
 
-	group group
+	group   group
+	stamped []int32 // of the batch, those that come from other appliances
 
 	senders  senders
 	speakers speakers
@@ -50,7 +51,7 @@ func newWorker(e *Engine, in Input) *worker {
 	n, shards := e.cfg.Batch, e.cfg.Table.Shards()
 	w := &worker{
 		engine: e, input: in, batch: packets.NewBatch(n),
-		events: make([]dialog.Event, n), verdicts: make([]verdict, n),
+		events: make([]dialog.Event, n), verdicts: make([]verdict, n), stamped: make([]int32, 0, n),
 		group: group{
 			head: make([]int32, shards), tail: make([]int32, shards),
 			next: make([]int32, n), touched: make([]int32, 0, min(n, shards)),
@@ -90,17 +91,25 @@ func (w *worker) run() error {
 
 // decode reads every packet of the batch into its event and links the good ones into the lists of their shards.
 func (w *worker) decode() {
+	w.stamped = w.stamped[:0]
+	for i := range w.batch.Packets {
+		d, ev := &w.batch.Packets[i], &w.events[i]
+		if w.isGeneration2(d) {
+			w.verdicts[i] = w.decode2(d, ev)
+			continue
+		}
+		w.verdicts[i] = verdict(bin1.Decode(d.Payload, ev))
+		ev.Hash = d.Hash
+		if w.verdicts[i] == isEvent && ev.Peer != 0 {
+			w.stamped = append(w.stamped, int32(i))
+		}
+	}
+	w.dropKnown()
 	g := &w.group
 	shards := w.engine.cfg.Table.Shards()
 	for i := range w.batch.Packets {
 		d := &w.batch.Packets[i]
 		ev := &w.events[i]
-		if w.isGeneration2(d) {
-			w.verdicts[i] = w.decode2(d, ev)
-		} else {
-			w.verdicts[i] = verdict(bin1.Decode(d.Payload, ev))
-			ev.Hash = d.Hash
-		}
 		if w.verdicts[i] != isEvent {
 			continue
 		}
@@ -108,6 +117,9 @@ func (w *worker) decode() {
 		w.senders.good(ev.Origin, d.Received)
 		if ev.Kind == dialog.Create {
 			w.senders.began(ev.Origin, ev.Start, d.Received)
+		}
+		if ev.Outcome != dialog.NoOutcome {
+			continue
 		}
 		shard := packets.Spread(ev.Hash, shards)
 		if g.head[shard] == none {
@@ -121,6 +133,23 @@ func (w *worker) decode() {
 	}
 	// Before the table changes: then a reader that finds a dialog finds its source, too.
 	w.senders.flush()
+}
+
+// dropKnown makes duplicates of the events that this appliance took in itself, and of those of other appliances that came
+// already.
+func (w *worker) dropKnown() {
+	if len(w.stamped) == 0 {
+		return
+	}
+	seen := &w.engine.seen
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	for _, i := range w.stamped {
+		stamp := bin1.StampOf(w.batch.Packets[i].Payload)
+		if stamp.Origin == w.engine.cfg.Origin || !seen.firstLocked(stamp) {
+			w.events[i].Outcome = dialog.Duplicate
+		}
+	}
 }
 
 // apply takes each touched shard once: lock, apply, hand on what changed, unlock.
@@ -148,17 +177,19 @@ func (w *worker) forward() {
 	g := &w.group
 	g.changed = g.changed[:0]
 	for n, ev := range g.events {
-		if !ev.Changed() {
+		if !ev.Changed() && !ev.Confirms {
 			continue
 		}
 		d := &w.batch.Packets[g.indices[n]]
 		g.changed = g.changed[:len(g.changed)+1]
 		c := &g.changed[len(g.changed)-1]
+		*c = changes.Change{}
 		if ev.Layout == layout.UDP {
 			bin1.Describe(c, d.Payload, ev)
 		} else {
 			bin2.Describe(c, d.Payload, ev)
 		}
+		c.Moment, c.Confirms = ev.Moment, ev.Confirms
 		c.Sender, c.Source = d.Sender, ev.Origin
 	}
 	w.engine.Forward(g.changed)
@@ -198,7 +229,14 @@ func (w *worker) account() {
 func (w *worker) reject(v verdict, d *packets.Packet) {
 	switch v {
 	case verdict(bin1.OtherCapability):
-		w.count.capabilities.add(bin1.Capability(d.Payload))
+		name := bin1.Capability(d.Payload)
+		w.count.capabilities.add(name)
+		if string(name) == bin1.OwnCapability { // another appliance asks or answers, which makes it no source of events
+			if w.engine.cfg.Hear != nil {
+				w.engine.cfg.Hear(d)
+			}
+			return
+		}
 		w.senders.good(w.senders.origin(&d.Sender), d.Received)
 		return
 	case isChunks:

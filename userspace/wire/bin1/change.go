@@ -10,21 +10,28 @@ import (
 // Layout is that of the bodies of generation 1, which are dialog.Packed.
 const Layout changes.Layout = 1
 
-// Describe fills in what c says of the event ev, which Decode made of packet: all but the stamp, the sender and the source. It
-// keeps a view of packet.
+// Describe fills in what c says of the event ev, which Decode made of packet: all but the sender and the source, and the stamp
+// unless the packet has one. It keeps a view of packet.
 func Describe(c *changes.Change, packet []byte, ev *dialog.Event) {
 	const from = uint32(fieldsOffset)
 	c.Bytes, c.Framed = packet, true
 	c.BodySpan = changes.Span{From: from, To: uint32(len(packet))}
 	c.KeySpan = changes.Span{From: from, To: from + uint32(len(ev.Key))}
 	c.Capability, c.Layout = changes.Dialogs, Layout
-	c.Kind, c.State = ev.Kind, ev.State
+	c.Kind, c.State, c.Moment, c.Confirms = ev.Kind, ev.State, ev.Moment, ev.Confirms
+	if ev.Peer != 0 { // not the packet of a proxy
+		c.Stamp, c.Framed = StampOf(packet), false
+		c.BodySpan.To -= stampSize
+	}
 }
 
 // Dialect is what an OpenSIPS of generation 1 speaks, and another binrepd that replicates over UDP.
 type Dialect struct{}
 
-var _ changes.Dialect = Dialect{}
+var (
+	_ changes.Dialect = Dialect{}
+	_ changes.Stamper = Dialect{}
+)
 
 // Layout implements changes.Dialect.
 func (Dialect) Layout() changes.Layout { return Layout }

@@ -176,7 +176,7 @@ func TestCapabilityName(t *testing.T) {
 
 func TestCommand(t *testing.T) {
 	for name, packet := range goodPackets(t) {
-		for _, command := range []uint32{0, 4, 5, 6, 255, 1 << 8, 1<<8 | 1, 1<<16 | 2, 1<<24 | 3, math.MaxInt32, math.MaxUint32} {
+		for _, command := range []uint32{0, 4, 5, 6, 255, 1 << 8, 1<<8 | 4, 1<<16 | 2, 1<<24 | 3, math.MaxInt32, math.MaxUint32} {
 			if got := verdict(with(packet, offCommand, command)); got != bin1.BadCommand {
 				t.Errorf("%s as command %d: %v", name, command, got)
 			}

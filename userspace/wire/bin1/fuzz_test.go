@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"binrepd/dialog"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/wire/bin1"
 )
 
@@ -19,6 +20,10 @@ func signed(packet []byte) [][]byte {
 func addVectors(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.packet)
+		var ev dialog.Event
+		if bin1.Decode(v.packet, &ev) == bin1.Dialog {
+			f.Add(bin1.Dialect{}.AppendStamped(nil, ev.Kind, ev.Body, &changes.Change{Stamp: changes.Stamp{Origin: 7, Seq: 9}}))
+		}
 	}
 }
 
@@ -44,6 +49,12 @@ func FuzzDecode(f *testing.F) {
 				continue
 			}
 			fields := packet[offFields:]
+			if ev.Peer != 0 {
+				fields = fields[:len(fields)-bin1.Dialect{}.StampSize()]
+				if stamp := bin1.StampOf(packet); stamp.Origin == 0 || stamp.Seq == 0 || bin1.Peer(stamp.Origin) != ev.Peer {
+					t.Fatalf("stamp %+v", stamp)
+				}
+			}
 			if len(ev.Body) != len(fields) || &ev.Body[0] != &fields[0] || len(ev.Key) > len(fields) || &ev.Key[0] != &fields[0] {
 				t.Fatal("views that are not the fields of the packet")
 			}
@@ -69,8 +80,12 @@ func FuzzRoundTrip(f *testing.F) {
 			if bin1.Decode(packet, &ev) != bin1.Dialog {
 				continue
 			}
-			encoded := bin1.Append(nil, ev.Kind, ev.Body)
-			if !bytes.Equal(encoded, packet) || bin1.Size(ev.Body) != len(packet) {
+			encoded, size := bin1.Append(nil, ev.Kind, ev.Body), bin1.Size(ev.Body)
+			if ev.Peer != 0 {
+				c := changes.Change{Stamp: bin1.StampOf(packet), Moment: ev.Moment}
+				encoded, size = bin1.Dialect{}.AppendStamped(nil, ev.Kind, ev.Body, &c), size+bin1.Dialect{}.StampSize()
+			}
+			if !bytes.Equal(encoded, packet) || size != len(packet) {
 				t.Fatalf("encodes as\n%x, was\n%x", encoded, packet)
 			}
 			if v := bin1.Decode(encoded, &again); v != bin1.Dialog || again.Kind != ev.Kind || !bytes.Equal(again.Key, ev.Key) {

@@ -61,15 +61,22 @@ func Decode(packet []byte, ev *dialog.Event) Verdict {
 	// The views end where the packet ends, so that appending to one makes a copy and does not
 	// write into the datagram behind it.
 	fields := packet[fieldsOffset:len(packet):len(packet)]
-	switch binary.LittleEndian.Uint32(packet[commandOffset:]) {
-	case uint32(dialog.Create):
-		return verdicts[dialog.ParseSnapshot(fields, dialog.Create, ev)]
-	case uint32(dialog.Update):
-		return verdicts[dialog.ParseSnapshot(fields, dialog.Update, ev)]
-	case uint32(dialog.Delete):
+	command := binary.LittleEndian.Uint32(packet[commandOffset:])
+	if command > stamped && command <= stamped+uint32(dialog.Delete) {
+		return decodeStamped(fields, dialog.Kind(command-stamped), ev)
+	}
+	if command == 0 || command > uint32(dialog.Delete) {
+		return BadCommand
+	}
+	return decodeFields(fields, dialog.Kind(command), ev)
+}
+
+// decodeFields decodes what follows the command.
+func decodeFields(fields []byte, kind dialog.Kind, ev *dialog.Event) Verdict {
+	if kind == dialog.Delete {
 		return verdicts[dialog.ParseKey(fields, ev)]
 	}
-	return BadCommand
+	return verdicts[dialog.ParseSnapshot(fields, kind, ev)]
 }
 
 // isBigEndian reports whether packet, whose checksum should be sum, comes from a big-endian sender: both the checksum
