@@ -158,6 +158,10 @@ func replicateFlags(d *appliance.Config) []cli.Flag {
 				"else for each; repeat for more. OpenSIPS refuses dialogs whose sockets are not its own",
 		},
 		clearByeFlag(categoryReplicate),
+		&cli.BoolFlag{
+			Name: "sync-on-return", Category: categoryReplicate, DisableDefaultText: true,
+			Usage: "sync a backup that was away, or missed events, as soon as it is back, as binrepd sync would; without it status says that it needs a sync",
+		},
 	}
 }
 

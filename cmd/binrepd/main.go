@@ -80,6 +80,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			dialogsCommand(),
 			allowCommand(),
 			reloadCommand(),
+			backupsCommand(),
 			outlivesOutput(syncCommand()),
 			outlivesOutput(saveCommand()),
 			outlivesOutput(loadCommand()),

@@ -79,6 +79,7 @@ func readOptions(c *cli.Context) (o options, err error) {
 		return o, fmt.Errorf("--ring-size %s: not a size; write 64MiB, 1GiB or a number of bytes", c.String("ring-size"))
 	}
 	o.RingSize = int(ringSize)
+	o.SyncOnReturn = c.Bool("sync-on-return")
 	if o.Replicate, o.ReplicateQueue, err = parseReplicate(c); err != nil {
 		return o, err
 	}

@@ -199,16 +199,11 @@ func printBackups(out io.Writer, s *control.Status, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(s.Destinations) > 0 {
 		fmt.Fprintf(w, "\nhanded on: %d creates, %d updates, %d deletes\n", s.CreateSent, s.UpdateSent, s.DeleteSent)
-		fmt.Fprintln(w, "BACKUP\tSTATE\tSINCE\tSENT\tQUEUED\tDROPPED\tHELD BACK\tUNMATCHED SOCKETS")
+		backupRows(w, s.Destinations, now)
 		for _, d := range s.Destinations {
-			state := d.State
-			if d.State != "up" && d.Cause != "" {
-				state += " (" + d.Cause + ")"
+			if d.NeedsSync != "" {
+				fmt.Fprintf(w, "%s %s, needs a sync: binrepd sync --to %[1]s\n", d.Address, d.NeedsSync)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s ago\t%d\t%d\t%d\t%d\t%d\n", d.Address, state, span(d.Since, now), d.Sent, d.Queued,
-				d.Dropped+d.Lost, sum(d.Held), d.Unmatched)
-		}
-		for _, d := range s.Destinations {
 			if held := nonZero(d.Held); held != "" {
 				fmt.Fprintf(w, "held back from %s: %s\n", d.Address, held)
 			}
@@ -225,6 +220,22 @@ func printBackups(out io.Writer, s *control.Status, now time.Time) error {
 			r.Visited, r.Total, r.Packets)
 	}
 	return w.Flush()
+}
+
+// backupRows writes a table of backups.
+func backupRows(w io.Writer, list []control.DestinationStatus, now time.Time) {
+	fmt.Fprintln(w, "BACKUP\tSTATE\tSINCE\tSENT\tQUEUED\tDROPPED\tHELD BACK\tUNMATCHED SOCKETS")
+	for _, d := range list {
+		state := d.State
+		if d.State != "up" && d.Cause != "" {
+			state += " (" + d.Cause + ")"
+		}
+		if d.Paused {
+			state += ", paused"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s ago\t%d\t%d\t%d\t%d\t%d\n", d.Address, state, span(d.Since, now), d.Sent, d.Queued,
+			d.Dropped+d.Lost, sum(d.Held), d.Unmatched)
+	}
 }
 
 // printAccount writes the account: the packets seen, and what became of them.

@@ -68,6 +68,8 @@ type Config struct {
 	Replicate      []egress.Destination // the backups, which get every event
 	ReplicateQueue int                  // bytes of events that wait for backups, at least MinQueue
 
+	SyncOnReturn bool // sync a backup that was away and is back
+
 	// Control is the path of the Unix socket that package control serves; empty: none.
 	Control string
 	// StaleAfter is how long a source may be silent before the status is STALE; 0: for ever.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -115,6 +116,7 @@ func destinationStatus(d *egress.DestinationStatus) control.DestinationStatus {
 		Queued: d.Queued, Dropped: d.Dropped, Own: d.Own, Lost: d.Lost,
 		NoSocket: d.NoSocket, Unmatched: d.Unmatched,
 		Errors: d.Errors, Refusals: d.Refusals, Unreachables: d.Unreachables,
+		Peer: d.Peer, Paused: d.Paused, NeedsSync: needsSync(d), Away: d.Away.Seconds(),
 		Held: heldBack(&d.Report), Sockets: unmatchedSockets(&d.Report), MoreSockets: d.MoreSockets,
 	}
 	for _, n := range d.Sent {
@@ -127,6 +129,24 @@ func destinationStatus(d *egress.DestinationStatus) control.DestinationStatus {
 		out.Cause = d.Cause.Error()
 	}
 	return out
+}
+
+// needsSync says why a backup must be synced, or nothing.
+func needsSync(d *egress.DestinationStatus) string {
+	if !d.NeedsSync() {
+		return ""
+	}
+	var why []string
+	if d.Away > 0 {
+		why = append(why, fmt.Sprintf("was away %d s", int64(max(d.Away.Round(time.Second), time.Second)/time.Second)))
+	}
+	if d.Moved {
+		why = append(why, "has another address")
+	}
+	if d.Missed > 0 {
+		why = append(why, fmt.Sprintf("missed %d events", d.Missed))
+	}
+	return strings.Join(why, ", ")
 }
 
 // heldBack returns how many events were held back, by reason.

@@ -54,6 +54,9 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 	watching.Go(func() { // ends before the shutdown, which leaves rings that stay pinned unread
 		a.supervisor.reassure(ctx, func() []telemetry.Consumer { _, consumers := a.look(); return consumers })
 	})
+	if cfg.SyncOnReturn {
+		watching.Go(func() { a.syncReturned(ctx) })
+	}
 	stopSaving := a.keepSaving(answering, &watching)
 	defer func() {
 		stopAnswering()
@@ -100,6 +103,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 	}
 	s, err := control.Listen(a.config.Control, control.Backend{
 		Status: a.Status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sender: a.engine.Sender, Sync: a.Sync,
+		Backups: a.Backups, ChangeBackups: a.ChangeBackups,
 		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
 		Reload: a.Reload,
 	}, a.log)

@@ -34,9 +34,9 @@ var errOwn = fmt.Errorf("%w: it is this appliance itself", packets.ErrRefused)
 
 // peer is what is known of the binrepd at a destination.
 type peer struct {
-	asked   uint64    // the nonce of the last question
-	before  uint64    // that of the one before, whose answer may be on its way
-	silent  int       // questions since the last answer
+	asked  uint64    // the nonce of the last question
+	before uint64    // that of the one before, whose answer may be on its way
+	silent int       // questions since the last answer
 	origin uint64    // the number of that appliance; 0: it never answered
 	until  time.Time // the answer holds
 }

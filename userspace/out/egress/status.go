@@ -67,6 +67,18 @@ func (e *Egress) Status() Status {
 	return s
 }
 
+// NeedSync returns the destinations that lack something, and can be synced now.
+func (e *Egress) NeedSync() (list []Destination) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, d := range e.destinations {
+		if s := d.status(); s.NeedsSync() && !s.Paused {
+			list = append(list, d.cfg)
+		}
+	}
+	return list
+}
+
 func (d *destination) status() DestinationStatus {
 	inHand := d.inHand.Load()
 	queued, dropped := d.tail.standing()

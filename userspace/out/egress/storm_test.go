@@ -71,7 +71,9 @@ func newSite(t *testing.T, n int, links [][2]int) *site {
 		if err != nil {
 			t.Fatal(err)
 		}
-		go func() { m.done <- m.engine.Run(context.Background(), []engine.Input{{Source: m.source, Name: "source"}}) }()
+		go func() {
+			m.done <- m.engine.Run(context.Background(), []engine.Input{{Source: m.source, Name: "source"}})
+		}()
 		s.members = append(s.members, m)
 	}
 	for _, l := range links {

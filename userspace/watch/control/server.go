@@ -44,6 +44,9 @@ type Backend struct {
 	// *RequestError.
 	Allowed func() AllowList
 	Allow   func(context.Context, AllowRequest) (AllowList, error)
+	// Backups returns the backups, and ChangeBackups changes one. If the request is wrong, the error is a *RequestError.
+	Backups       func() BackupList
+	ChangeBackups func(context.Context, BackupRequest) (BackupList, error)
 	// Save writes the table to a file. Load applies a file. Folder is where members of the socket's group may let it do
 	// that. Root and the user of the appliance may name any file. Empty: members of the group may not.
 	Folder string
@@ -95,6 +98,8 @@ func (b *Backend) routes(path string) http.Handler {
 	slow("GET /v1/ghosts", b.ghosts)
 	slow("POST /v1/ghosts", changing(path, b.ghosts))
 	mux.HandleFunc("GET /v1/allow", b.allowed)
+	mux.HandleFunc("GET /v1/backups", b.backups)
+	slow("POST /v1/backups", changing(path, call(b.ChangeBackups)))
 	slow("POST /v1/allow", changing(path, call(b.Allow)))
 	slow("POST /v1/sync", changing(path, b.sync))
 	slow("POST /v1/save", changing(path, call(inFolder(b.Folder, b.Save))))

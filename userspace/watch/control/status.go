@@ -239,19 +239,26 @@ func NewNode(n engine.NodeStatus) NodeStatus {
 // DestinationStatus is the account of one backup. At rest, for the events since the backup was added, forwarded = sent
 // + queued + dropped + own + lost + every reason of held.
 type DestinationStatus struct {
-	Address  string            `json:"address"`  // as configured
-	Endpoint string            `json:"endpoint"` // the resolved address; empty while it is not resolved
-	State    string            `json:"state"`    // resolving, up, refused or unreachable
-	Since    time.Time         `json:"since"`
-	Cause    string            `json:"cause,omitempty"` // the last error
-	Rate     int               `json:"rate_limit"`      // packets a second, 0: no limit
-	Sent     uint64            `json:"sent"`
-	Bytes    uint64            `json:"bytes"`
-	Queued   uint64            `json:"queued"`
-	Dropped  uint64            `json:"dropped"` // overwritten in the queue before they could be sent
-	Own      uint64            `json:"own"`     // came from there and are not sent back
-	Lost     uint64            `json:"lost"`    // finally refused by this host
-	Held     map[string]uint64 `json:"held"`    // held back by the shield, by reason
+	Address  string    `json:"address"`  // as configured
+	Endpoint string    `json:"endpoint"` // the resolved address; empty while it is not resolved
+	State    string    `json:"state"`    // resolving, up, refused or unreachable
+	Since    time.Time `json:"since"`
+	Cause    string    `json:"cause,omitempty"` // the last error
+	Rate     int       `json:"rate_limit"`      // packets a second, 0: no limit
+	Peer     bool      `json:"binrepd"`         // it is another appliance, and gets events with their stamps
+	Paused   bool      `json:"paused"`          // by `binrepd backups pause`
+	// NeedsSync says why it may lack something until it is synced, such as "was away 26 s"; empty: nothing is known to be
+	// missing. Away is how long it was away last, in seconds.
+	NeedsSync string  `json:"needs_sync,omitempty"`
+	Away      float64 `json:"away_seconds"`
+
+	Sent    uint64            `json:"sent"`
+	Bytes   uint64            `json:"bytes"`
+	Queued  uint64            `json:"queued"`
+	Dropped uint64            `json:"dropped"` // overwritten in the queue before they could be sent
+	Own     uint64            `json:"own"`     // came from there and are not sent back
+	Lost    uint64            `json:"lost"`    // finally refused by this host
+	Held    map[string]uint64 `json:"held"`    // held back by the shield, by reason
 	// Errors counts errors of sending. It includes those that a retry resolved and those that the network reported
 	// later. Refusals and Unreachables are parts of it: the port was closed, or there was no route.
 	Errors       uint64 `json:"send_errors"`

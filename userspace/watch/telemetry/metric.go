@@ -90,6 +90,8 @@ const (
 	sourceSkew
 
 	destinationState
+	destinationNeedsSync
+	destinationPaused
 	destinationSent
 	destinationSentBytes
 	destinationQueued
@@ -194,6 +196,8 @@ var metrics = [...]metric{
 	sourceSkew:     {"source_clock_skew_seconds", gauge, "source", "How far a source's clock is ahead of ours, measured by its recent creations. Absent if there were none."},
 
 	destinationState:     {"destination_state", gauge, "destination state", "1 for the state of a backup (resolving, up, refused, unreachable), 0 for the other states."},
+	destinationNeedsSync: {"destination_needs_sync", gauge, "destination", "1 if a backup was away, missed events or has another address, and no complete sync has followed."},
+	destinationPaused:    {"destination_paused", gauge, "destination", "1 if a backup is paused by `binrepd backups pause`."},
 	destinationSent:      {"destination_sent_total", counter, "destination", "Events sent to a backup."},
 	destinationSentBytes: {"destination_sent_bytes_total", counter, "destination", "Payload bytes of the events sent to a backup."},
 	destinationQueued:    {"destination_queued_events", gauge, "destination", "Events that wait to be sent to a backup."},
@@ -201,7 +205,7 @@ var metrics = [...]metric{
 	destinationLost:      {"destination_lost_total", counter, "destination", "Events to a backup that this host finally refused to send."},
 	destinationErrors: {"destination_send_errors_total", counter, "destination kind",
 		"Errors of sending to a backup: refused (the port was closed), unreachable (there was no route), other. Many lose no event; lost events are in destination_lost_total."},
-	destinationOwn:       {"destination_own_total", counter, "destination", "Events that came from a backup and are not sent back to it."},
+	destinationOwn:       {"destination_own_total", counter, "destination", "Events that came from a backup and are not sent back to it, or that it needn't know."},
 	destinationHeld:      {"destination_held_total", counter, "destination reason", "Events held back from a backup, because they would harm an OpenSIPS."},
 	destinationUnmatched: {"destination_unmatched_sockets_total", counter, "destination", "Events with a socket that no --rewrite-socket covers although there are some. The standby would refuse the dialog."},
 

@@ -171,6 +171,8 @@ func (s *scrape) byDestination() {
 		for _, st := range destinationStates {
 			s.flag(destinationState, d.State == st, d.Address, st)
 		}
+		s.flag(destinationNeedsSync, d.NeedsSync != "", d.Address)
+		s.flag(destinationPaused, d.Paused, d.Address)
 		s.count(destinationSent, d.Sent, d.Address)
 		s.count(destinationSentBytes, d.Bytes, d.Address)
 		s.count(destinationQueued, d.Queued, d.Address)

@@ -28,8 +28,9 @@ class Tables {
     this.backups = new Table(byId('backups-table'), 'Destinations', [
       {name: 'Address', text: (d) => d.address + (d.endpoint && d.endpoint !== d.address ? ' = ' + d.endpoint : ''), kind: 'address'},
       {
-        name: 'State', text: (d) => d.state + ' for ' + span((this.now - Date.parse(d.since)) / 1000) + (d.state !== 'up' && d.cause ? ': ' + d.cause : ''),
-        kind: 'words', mark: (d) => (d.state === 'up' ? 'good' : d.state === 'resolving' ? 'warn' : 'bad'),
+        name: 'State', text: (d) => d.state + ' for ' + span((this.now - Date.parse(d.since)) / 1000) + (d.state !== 'up' && d.cause ? ': ' + d.cause : '') +
+          (d.paused ? ', paused' : '') + (d.needs_sync ? ', ' + d.needs_sync + ', needs a sync' : ''),
+        kind: 'words', mark: (d) => (d.needs_sync ? 'bad' : d.paused ? 'warn' : d.state === 'up' ? 'good' : d.state === 'resolving' ? 'warn' : 'bad'),
       },
       {name: 'Sent', text: (d) => count(d.sent), kind: 'number'},
       {name: 'Queued', text: (d) => count(d.queued), kind: 'number'},
