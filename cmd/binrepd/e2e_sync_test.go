@@ -237,7 +237,7 @@ func TestSyncFailures(t *testing.T) {
 		{"", exitUsage, "--to"},
 		{"--to 127.0.0.1:9 --rate fast", exitUsage, "--rate fast"},
 		{"--to 127.0.0.1:9 --replace --rate max", exitUsage, "--replace with --rate max"},
-		{"--to " + listen + " --replace", exitFailed, "would end every call"},
+		{"--to " + listen + " --replace", exitFailed, "is an address of this appliance itself"},
 		{"--to 127.0.0.1:9 --passes 0", exitUsage, "--passes 0"},
 		{"--to 127.0.0.1:9 --rewrite-socket udp:1.2.3.4:5060", exitUsage, "--rewrite-socket"},
 		{"--to 127.0.0.1:9 --state ringing", exitUsage, "ringing"},

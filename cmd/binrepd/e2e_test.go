@@ -21,6 +21,7 @@ import (
 
 	"binrepd/bpf/bpftest"
 	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin1"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
@@ -134,7 +135,8 @@ func (d *daemon) settle(n uint64) control.Status {
 	var s control.Status
 	deadline := time.Now().Add(patience)
 	for {
-		if s = d.status(); s.Seen == n && s.Sum() == n {
+		// Other appliances ask whether this one is there, any number of times.
+		if s = d.status(); s.Seen-s.Capabilities[bin1.OwnCapability] == n && s.Sum() == s.Seen {
 			return s
 		}
 		if time.Now().After(deadline) {

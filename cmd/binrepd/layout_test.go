@@ -95,11 +95,11 @@ var imports = map[string][]string{
 
 	"userspace/state/engine": {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin2", "dialog", "dialog/layout"},
 
-	// egress knows no wire format: each destination encodes by its shield.
+	// Each destination of egress encodes by its shield. Of bin1 it has the questions from one binrepd to another.
 	"userspace/out/shield": {"userspace/changes", "userspace/wire/bin1", "dialog"},
 	"userspace/out/pace":   {},
 	"userspace/out/egress": {
-		"userspace/changes", "userspace/in/packets", "userspace/out/pace", "userspace/out/shield",
+		"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/pace", "userspace/out/shield",
 		"userspace/host/hostport", "dialog",
 	},
 	"userspace/out/snapshot": {"dialog", "dialog/layout"},

@@ -18,17 +18,21 @@
 //
 // An entry of the journal is a changes.Change. It says nothing about any receiver. Each destination encodes for itself, by its
 // shield: package shield decides what goes out, in the destination's dialect. A change never goes back to the address that it
-// came from, and the engine hands on only what changed the table. So two appliances that point at each other, or a ring of them,
-// fall silent.
+// came from, and the engine hands on only what changed the table. A destination that is another binrepd (greet.go) gets changes with
+// their stamps, and none that it took in itself. So each appliance of a ring or a mesh passes a change on once.
 //
 // # States of a destination
 //
 //	resolving --> up <--> refused       the destination doesn't want packets (packets.ErrRefused)
 //	               ^----> unreachable   there is no way to it (packets.ErrNoRoute)
 //
+// Once packets have been lost, at a destination that refuses them or behind a route that ended, no more are sent. They wait in the
+// journal, while one question a second tests whether the destination is back. Then it lacks something until it is synced
+// (DestinationStatus.NeedsSync).
+//
 // The sink tells of failures, at once or some time later (packets.Reporter). It says nothing when all is well. So a destination
 // is up again once packets have been sent for a while (recovery) and no failure was reported. Each change of state is one line
-// in the log. Names are resolved again, in the background, while their destination isn't up.
+// in the log. Names are resolved again and again, in the background, also while their destination is up.
 //
 // # Tail
 //
