@@ -47,9 +47,11 @@ func TestSyncSummaryPrintsSockets(t *testing.T) {
 	s := control.SyncSummary{To: "standby:5556", Unmatched: 140, MoreSockets: 108, ChangesUnmatched: 240, ChangesMoreSockets: 208}
 	s.Sockets, s.ChangesSockets = map[string]uint64{"a": 32}, map[string]uint64{"b": 32}
 	var out bytes.Buffer
-	printSummary(&out, &s)
+	printSummary(&out, &s, []string{"udp:10.0.0.1:5060=udp:10.0.0.4:5060"})
 	for _, want := range []string{
 		"unless it is its own: 32 a, and 108 of further sockets that aren't listed\n",
+		"needs alias=udp:10.0.0.1:5060 in",
+		"in reverse: udp:10.0.0.4:5060=udp:10.0.0.1:5060\n",
 		"240 of the changes with such a socket: 32 b, and 208 of further sockets that aren't listed\n",
 	} {
 		if !strings.Contains(out.String(), want) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -35,9 +36,9 @@ func syncCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "sync",
 		Usage: "have the running appliance send its dialogs to a standby",
-		Description: "Sends every live dialog as an update, from which an OpenSIPS creates or refreshes the dialog, and every ended\n" +
-			"dialog that is still remembered as a deletion. Changes during the sync follow, so that the standby has the\n" +
-			"current state when the sync ends. Ctrl-C stops it.\n" +
+		Description: "Sends every live dialog as an update, from which an OpenSIPS creates or refreshes the dialog. Then it sends ended\n" +
+			"dialogs that are still remembered as deletions (--ends). Changes during the sync follow, so that the standby has\n" +
+			"the current state when the sync ends. Ctrl-C stops it.\n" +
 			"For another binrepd a plain sync is enough: never use --replace there, it would end every call.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "the standby, `HOST:PORT`: an OpenSIPS or another binrepd"},
@@ -47,6 +48,11 @@ func syncCommand() *cli.Command {
 			},
 			&cli.IntFlag{
 				Name: "passes", Value: defaultPasses, Usage: "send everything `N` times: each further pass sends what the earlier ones may have lost",
+			},
+			&cli.StringFlag{
+				Name: "ends", Value: control.EndsRecent, Usage: "send remembered ends behind the live dialogs: `WHICH` is \"recent\" (those of calls that the standby can have from this " +
+					"appliance: all for a --replicate-to of it, else those since the last sync to the same address), \"all\" or \"none\". " +
+					"An OpenSIPS logs two errors for each end of a call that it doesn't know",
 			},
 			&cli.BoolFlag{
 				Name: "replace", Usage: "for OpenSIPS only: send each dialog as a deletion and a creation, for a standby that must be an exact copy; " +
@@ -86,14 +92,14 @@ func syncAction(c *cli.Context) error {
 		return errors.Join(err, out.Encode(summary))
 	}
 	if summary.Complete {
-		printSummary(c.App.Writer, &summary)
+		printSummary(c.App.Writer, &summary, req.Rewrites)
 	}
 	return err
 }
 
 func parseSync(c *cli.Context) (control.SyncRequest, error) {
 	req := control.SyncRequest{
-		To: c.String("to"), Passes: c.Int("passes"), Replace: c.Bool("replace"), DryRun: c.Bool("dry-run"),
+		To: c.String("to"), Passes: c.Int("passes"), Ends: c.String("ends"), Replace: c.Bool("replace"), DryRun: c.Bool("dry-run"),
 		Rewrites: c.StringSlice("rewrite-socket"), ClearByeOnTimeout: c.Bool("clear-bye-on-timeout"),
 	}
 	if req.To == "" {
@@ -112,6 +118,11 @@ func parseSync(c *cli.Context) (control.SyncRequest, error) {
 	if req.Replace && req.Rate == 0 {
 		return req, errors.New("--replace with --rate max: no OpenSIPS takes that rate, and another binrepd would end every call; " +
 			"leave out --replace for a binrepd, and --rate for an OpenSIPS")
+	}
+	switch req.Ends {
+	case control.EndsRecent, control.EndsAll, control.EndsNone:
+	default:
+		return req, fmt.Errorf("--ends %s: choose recent, all or none", req.Ends)
 	}
 	if req.Passes < 1 {
 		return req, fmt.Errorf("--passes %d: at least 1", req.Passes)
@@ -133,7 +144,7 @@ func seconds(s float64) time.Duration {
 }
 
 // printSummary writes what was sent, what was not, and what the standby may refuse.
-func printSummary(w io.Writer, s *control.SyncSummary) {
+func printSummary(w io.Writer, s *control.SyncSummary, rewrites []string) {
 	verb := "sent to"
 	if s.DryRun {
 		verb = "would be sent to"
@@ -145,6 +156,10 @@ func printSummary(w io.Writer, s *control.SyncSummary) {
 			fmt.Fprintf(w, "  %s %s\n", humanize.Comma(int64(n)), fmt.Sprintf(format, args...))
 		}
 	}
+	if s.Estimate > 0 {
+		fmt.Fprintf(w, "  about %s at this rate, all passes and ends included\n", seconds(s.Estimate).Round(100*time.Millisecond))
+	}
+	line(s.EndsSkipped, "remembered ends not sent: the standby can't have these calls from here, or --ends leaves them out")
 	line(s.Changes, "changes during the sync, sent behind")
 	line(s.ChangesHeld, "of them held back")
 	line(s.Lost, "of them came too fast and were made good by a further pass")
@@ -154,6 +169,11 @@ func printSummary(w io.Writer, s *control.SyncSummary) {
 	line(s.Unmatched, "with a socket that no --rewrite-socket names, which the standby refuses unless it is its own: %s", listSockets(s.Sockets, s.MoreSockets))
 	line(s.ChangesUnmatched, "of the changes with such a socket: %s", listSockets(s.ChangesSockets, s.ChangesMoreSockets))
 	line(s.SendErrors, "packets that this host could not send")
+	for _, r := range rewrites {
+		old, replacement, _ := strings.Cut(r, "=")
+		fmt.Fprintf(w, "  the standby needs alias=%s in its configuration, or it can't end these calls: their Routes name %s.\n"+
+			"  On the way back, rewrite in reverse: %s=%s\n", old, old, replacement, old)
+	}
 }
 
 // progress shows the progress of a sync: a bar on a terminal, lines elsewhere.

@@ -15,7 +15,7 @@ import (
 
 // parameters are those of OpenSIPS 1.11 and 2.1 for the replication of dialogs; "" is the core.
 var parameters = map[string][]string{
-	"": {"bin_listen", "bin_children"},
+	"": {"bin_listen", "bin_children", "alias"},
 	"dialog": {"accept_replicated_dialogs", "replicate_dialogs_to", "enable_stats", "hash_size", "log_profile_hash_size", "rr_param",
 		"default_timeout", "ping_interval", "dlg_extra_hdrs", "dlg_match_mode", "db_mode", "db_url"},
 }
@@ -62,6 +62,18 @@ func TestFragments(t *testing.T) {
 		if set < 4 {
 			t.Errorf("%s sets %d parameters", file, set)
 		}
+	}
+}
+
+// TestTheStandbyTakesTheRoutesOfTheProxy: the standby has the alias for the socket that its rewrite rule replaces.
+func TestTheStandbyTakesTheRoutesOfTheProxy(t *testing.T) {
+	text, err := os.ReadFile("standby.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := regexp.MustCompile(`--rewrite-socket (\S+)=`).FindSubmatch(text)
+	if rule == nil || !strings.Contains(string(text), "\nalias = "+string(rule[1])+"\n") {
+		t.Errorf("no alias for %s", rule)
 	}
 }
 

@@ -22,7 +22,12 @@ type syncs struct {
 	mu      sync.Mutex
 	running []*runningSync
 	done    telemetry.Syncs
+	// last is when the last complete sync to a standby began, in Unix seconds.
+	last map[packets.Endpoint]uint32
 }
+
+// maxStandbys bounds the memory for standbys that were synced to.
+const maxStandbys = 256
 
 type runningSync struct {
 	to       string
@@ -66,6 +71,9 @@ func (a *Appliance) Sync(ctx context.Context, req control.SyncRequest, progress 
 			complete()
 		}
 	}
+	if !req.DryRun && req.Filter == "" && done.Complete {
+		a.syncs.remember(cfg.To, r.started)
+	}
 	return syncSummary(req, &done), err
 }
 
@@ -79,6 +87,41 @@ func (s *syncs) count(done *resync.Summary) {
 	}
 	s.done.Complete++
 	s.done.Duration.Observe(done.Duration.Nanoseconds())
+}
+
+// remember notes that a standby has everything that the table had at the moment began.
+func (s *syncs) remember(to packets.Endpoint, began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil || len(s.last) >= maxStandbys {
+		s.last = map[packets.Endpoint]uint32{}
+	}
+	s.last[to] = uint32(began.Unix())
+}
+
+// endsFrom returns the moment from which on ends are sent to a standby. A backup that every change goes to can know every call. Any
+// other standby knows only what an earlier sync brought.
+func (a *Appliance) endsFrom(ends string, to packets.Endpoint) (uint32, error) {
+	switch ends {
+	case control.EndsAll:
+		return 0, nil
+	case control.EndsNone:
+		return resync.NoEnds, nil
+	case control.EndsRecent, "":
+	default:
+		return 0, fmt.Errorf("--ends %q: neither recent nor all nor none", ends)
+	}
+	for _, d := range a.output.egress.Status().Destinations {
+		if d.Endpoint.IsValid() && packets.EndpointOf(d.Endpoint) == to {
+			return 0, nil
+		}
+	}
+	a.syncs.mu.Lock()
+	defer a.syncs.mu.Unlock()
+	if from, ok := a.syncs.last[to]; ok {
+		return from, nil
+	}
+	return uint32(time.Now().Unix()), nil
 }
 
 // ended returns how many syncs ended, and how.
@@ -127,6 +170,10 @@ func (a *Appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 		return resync.Config{}, fmt.Errorf("%s is an address of this appliance itself", req.To)
 	}
 	cfg.To = packets.EndpointOf(to)
+	cfg.Steering = a.steering
+	if cfg.EndsFrom, err = a.endsFrom(req.Ends, cfg.To); err != nil {
+		return resync.Config{}, err
+	}
 	return cfg, nil
 }
 
@@ -148,9 +195,14 @@ func syncProgress(p *resync.Progress) control.SyncProgress {
 }
 
 func syncSummary(req control.SyncRequest, s *resync.Summary) control.SyncSummary {
+	estimate := 0.0
+	if req.DryRun && req.Rate > 0 {
+		estimate = float64(s.Packets) * float64(max(req.Passes, 1)) / float64(req.Rate)
+	}
 	return control.SyncSummary{
-		To: req.To, Complete: s.Complete, DryRun: req.DryRun, Passes: s.Passes,
-		Dialogs: s.Dialogs, Deletions: s.Deletions, Filtered: s.Filtered, Expired: s.Expired,
+		Estimate: estimate,
+		To:       req.To, Complete: s.Complete, DryRun: req.DryRun, Passes: s.Passes,
+		Dialogs: s.Dialogs, Deletions: s.Deletions, EndsSkipped: s.Skipped, Filtered: s.Filtered, Expired: s.Expired,
 		Held: heldBack(&s.Report), NoSocket: s.NoSocket, Unmatched: s.Unmatched, Sockets: unmatchedSockets(&s.Report), MoreSockets: s.MoreSockets,
 		Packets: s.Packets, Bytes: s.Bytes, Changes: s.TailEvents, ChangesHeld: s.Tail.HeldBack(), Lost: s.TailLost, SendErrors: s.SendErrors,
 		ChangesUnmatched: s.Tail.Unmatched, ChangesSockets: unmatchedSockets(&s.Tail), ChangesMoreSockets: s.Tail.MoreSockets,

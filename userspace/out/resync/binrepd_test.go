@@ -92,7 +92,7 @@ func TestAnotherBinrepdByReplace(t *testing.T) {
 		b.takeDetails(dialog.Create, call(n))
 	}
 	outcomes := handOver(t, a, b, func(c *resync.Config) { c.Replace = true })
-	if n := len(b.live()); n != 0 || outcomes[dialog.Late] != 2*calls || outcomes[dialog.Applied] != calls {
+	if n := len(b.live()); n != 0 || outcomes[dialog.Late] != 4*calls || outcomes[dialog.Applied] != calls {
 		t.Errorf("%d of %d calls are left, outcomes %v", n, calls, outcomes)
 	}
 	if handOver(t, a, b, func(*resync.Config) {}); len(b.live()) != 0 {

@@ -7,11 +7,12 @@
 //
 //	open a tail of what is forwarded
 //	for each pass:
-//	    until the table is through:
-//	        send what the tail has
-//	        copy the next few hundred entries, under one shard's lock     (Table.Scan),
-//	            without a pace several times that
-//	        send them: deletions first, without a pace by length
+//	    twice, first for dialogs, then for ends that are remembered:
+//	        until the table is through:
+//	            send what the tail has
+//	            copy the next few hundred entries, under one shard's lock     (Table.Scan),
+//	                without a pace several times that
+//	            send them, without a pace by length
 //	send what the tail has
 //
 // Claim: of each dialog, the last thing that a session sends is the state it has when the session last looks at the tail.
@@ -22,9 +23,11 @@
 // moment, when a copy already shows what the tail has still to tell.
 //
 // How many entries are copied between two looks at the tail, and in which order these copies are sent, is of no matter for that: all
-// were made behind the same look, and of two copies of one dialog that differ, the tail tells the difference later. Deletions go
-// first because of other dialogs: one names its tags in either order, and so may hit a live dialog of the same Call-ID. That one is
-// in the same step of the scan, hence among the same copies, and is sent again behind it.
+// were made behind the same look, and of two copies of one dialog that differ, the tail tells the difference later.
+//
+// Live dialogs go first: they are what a standby is filled for, and there may be a hundred times as many ends. A deletion names a dialog
+// with its tags in either order, and so may hit a live dialog of the same Call-ID. Where the table has such a dialog, the deletion
+// isn't sent.
 //
 // Without a pace a session gathers thousands of copies and sends them by length, because messages of equal length cost the
 // kernel little when they follow each other (see package socket). With Replace it doesn't: a dialog's deletion and creation stay
@@ -37,10 +40,12 @@
 // # What is sent
 //
 // A live dialog goes as an update: an OpenSIPS that lacks the dialog builds it from that, one that has it takes over its state,
-// sequence numbers, flags, timeout, variables and profiles; a creation of a dialog that it has would change nothing. A dialog whose end
-// is still remembered goes as a deletion, so that calls go away whose end the standby missed. An update leaves things
+// sequence numbers, flags, timeout, variables and profiles; a creation of a dialog that it has would change nothing. What an OpenSIPS
+// builds has the caller's CSeq 0, whatever the packet said. So an update follows each creation: by the next pass, or with only one pass,
+// with Replace and for changes of the tail, by sending the update again. A dialog whose end
+// is still remembered goes as a deletion, so that calls go away whose end the standby missed; EndsFrom tells which ends. An update leaves things
 // behind, however: variables and profiles that the dialog has no longer, and a route set, contact or socket that was wrong
-// from the beginning. With Replace each dialog goes as a deletion and a creation, which leaves nothing; the price is that a lost
+// from the beginning. With Replace each dialog goes as a deletion, a creation and an update, which leaves nothing; the price is that a lost
 // creation leaves the standby without the call, until the next pass. That is for an OpenSIPS only. Another binrepd remembers the deletion, by the
 // rules of package dialog the creation, whose start is the same, is late there, and every call ends. It needs no Replace: an update is a whole
 // snapshot to it, so that a plain session leaves nothing behind. Dialogs that are being set up are not sent, nor those

@@ -34,7 +34,7 @@ func (l *lengthsSent) Send(m []packets.Message) (int, error) {
 	return len(m), nil
 }
 
-// TestWithoutAPaceByLength: deletions before snapshots, of each the longest first.
+// TestWithoutAPaceByLength: snapshots before deletions, of each the longest first.
 func TestWithoutAPaceByLength(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAppliance(t, 0)
@@ -54,10 +54,10 @@ func TestWithoutAPaceByLength(t *testing.T) {
 			t.Fatalf("%+v, %v", sum, err)
 		}
 		for i := range l.kinds {
-			if (l.kinds[i] == dialog.Delete) != (i < int(sum.Deletions)) {
+			if (l.kinds[i] == dialog.Delete) != (i >= int(sum.Dialogs)) {
 				t.Fatalf("message %d of %d deletions and %d snapshots: %v", i, sum.Deletions, sum.Dialogs, l.kinds[i])
 			}
-			if i > 0 && i != int(sum.Deletions) && l.lengths[i] > l.lengths[i-1] {
+			if i > 0 && i != int(sum.Dialogs) && l.lengths[i] > l.lengths[i-1] {
 				t.Fatalf("message %d of %d bytes comes behind one of %d", i, l.lengths[i], l.lengths[i-1])
 			}
 		}

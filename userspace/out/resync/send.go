@@ -1,6 +1,7 @@
 package resync
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -20,10 +21,7 @@ func (s *Session) sendEntries(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.line.gather {
-		s.line.sort()
-		s.line.put()
-	}
+	s.again = s.again[:0]
 	for i := range s.entries.Dialogs {
 		if err := s.sendEntry(ctx, &s.entries.Dialogs[i], now); err != nil {
 			return err
@@ -31,6 +29,14 @@ func (s *Session) sendEntries(ctx context.Context) error {
 	}
 	if s.line.gather {
 		s.line.sort()
+	}
+	// The updates go behind all creations of the step, not each behind its creation: a receiver with several processes could handle two
+	// neighbours at the same time.
+	for _, e := range s.again {
+		body := s.entries.Body(e)
+		if _, err := s.put(ctx, s.repeats, changes.Layout(e.Layout), dialog.Update, body, nil); err != nil {
+			return err
+		}
 	}
 	return s.flush(ctx)
 }
@@ -44,13 +50,17 @@ func (s *Session) sendEntry(ctx context.Context, e *snapshot.Entry, now uint32) 
 	}
 	if e.State == dialog.Ended {
 		subject.Kind, subject.Name = dialog.Delete, body
+		s.endsVisited++
 	}
-	if s.cfg.Filter != nil && !s.cfg.Filter(subject) {
+	switch {
+	case s.cfg.Filter != nil && !s.cfg.Filter(subject):
 		s.pass.Filtered++
 		return nil
-	}
-	if e.State.Live() && e.Timeout <= now {
+	case e.State.Live() && e.Timeout <= now:
 		s.pass.Expired++
+		return nil
+	case subject.Kind == dialog.Delete && s.alive(body):
+		s.pass.Skipped++
 		return nil
 	}
 	held, err := s.send(ctx, s.shield, changes.Layout(e.Layout), subject.Kind, body, s.entries.Key(e))
@@ -61,8 +71,27 @@ func (s *Session) sendEntry(ctx context.Context, e *snapshot.Entry, now uint32) 
 		s.pass.Deletions++
 	default:
 		s.pass.Dialogs++
+		if s.repeat {
+			s.again = append(s.again, e)
+		}
 	}
 	return nil
+}
+
+// alive reports whether a live dialog has the Call-ID and the tags of an end, in either order. The end would hit that dialog, which
+// was sent before.
+func (s *Session) alive(key dialog.Packed) (found bool) {
+	callID, rest := key.Part()
+	from, rest := rest.Part()
+	to, _ := rest.Part()
+	s.cfg.Table.Get(s.cfg.Steering.CallID(callID), callID, func(v *dialog.View) bool {
+		_, rest := v.Key().Part()
+		a, rest := rest.Part()
+		b, _ := rest.Part()
+		found = v.State().Live() && (bytes.Equal(a, from) && bytes.Equal(b, to) || bytes.Equal(a, to) && bytes.Equal(b, from))
+		return !found
+	})
+	return found
 }
 
 // sendChange sends a change that the tail told of.
@@ -75,7 +104,12 @@ func (s *Session) sendChange(ctx context.Context, c *changes.Change) error {
 	if kind == dialog.Create {
 		kind = dialog.Update
 	}
-	_, err := s.send(ctx, s.live, c.Layout, kind, c.Body(), c.Key())
+	held, err := s.send(ctx, s.live, c.Layout, kind, c.Body(), c.Key())
+	if err != nil || held != shield.Passed || kind == dialog.Delete || !s.repeatTail {
+		return err
+	}
+	// Right behind it: further back it would undo a later change of the same dialog.
+	_, err = s.put(ctx, s.repeats, c.Layout, kind, c.Body(), nil)
 	return err
 }
 
@@ -94,14 +128,20 @@ func subjectOf(c *changes.Change) Subject {
 	return subject
 }
 
-// send puts one change into the batch: a deletion, or a snapshot in the way in which the session sends it.
+// send puts one change into the batch: a deletion, or a snapshot in the way in which the session sends it. key is that of the dialog.
 func (s *Session) send(
 	ctx context.Context, sh *shield.Shield, layout changes.Layout, kind dialog.Kind, body, key dialog.Packed,
 ) (shield.Reason, error) {
-	replace := s.cfg.Replace && kind != dialog.Delete
-	if replace {
-		kind = dialog.Create
+	if s.cfg.Replace && kind != dialog.Delete {
+		return s.put(ctx, sh, layout, dialog.Create, body, key)
 	}
+	return s.put(ctx, sh, layout, kind, body, nil)
+}
+
+// put puts one change into the batch. If remove is a key, the deletion of that dialog goes before the creation.
+func (s *Session) put(
+	ctx context.Context, sh *shield.Shield, layout changes.Layout, kind dialog.Kind, body, remove dialog.Packed,
+) (shield.Reason, error) {
 	var out shield.Outgoing
 	b, err := s.line.open(ctx)
 	if err != nil {
@@ -114,9 +154,9 @@ func (s *Session) send(
 	if out.Held != shield.Passed {
 		return out.Held, nil
 	}
-	if replace && out.Kind == dialog.Create {
+	if remove != nil && out.Kind == dialog.Create {
 		from := len(b.buf)
-		b.buf = sh.Dialect().Append(b.buf, dialog.Delete, key)
+		b.buf = sh.Dialect().Append(b.buf, dialog.Delete, remove)
 		b.messages = append(b.messages, packets.Message{Payload: b.buf[from:], To: s.cfg.To})
 	}
 	b.messages = append(b.messages, packets.Message{Payload: out.Packet, To: s.cfg.To})

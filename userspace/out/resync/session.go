@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ const (
 	// progressInterval is how often progress is told.
 	progressInterval = 100 * time.Millisecond
 )
+
+// NoEnds as Config.EndsFrom sends no end that is remembered.
+const NoEnds = math.MaxUint32
 
 // Errors that callers branch on. ErrNobodyAnswers and ErrUnreachable stand for packets.ErrRefused and packets.ErrNoRoute.
 var (
@@ -77,8 +81,13 @@ type Config struct {
 	Rate int
 	// Passes is how often the table is sent; 0 means DefaultPasses with a rate, and 1 without.
 	Passes int
-	// Replace sends each dialog as a deletion and a creation.
+	// Replace sends each dialog as a deletion, a creation and an update.
 	Replace bool
+	// EndsFrom is in Unix seconds: of the ends that are remembered, only those from then on are sent. 0: all, NoEnds: none. Ends that
+	// come during the session are always sent.
+	EndsFrom uint32
+	// Steering is the table's, to look for a Call-ID.
+	Steering packets.Steering
 	// DryRun does all but sending.
 	DryRun bool
 	// Policy says what is changed on the way out, and what the destination speaks.
@@ -100,17 +109,24 @@ type Session struct {
 	progress Progress
 
 	// Only Run uses what is below.
-	line     *line
-	tail     Tail
-	entries  snapshot.Entries // of the last steps of the scan
-	change   changes.Change   // being sent
-	live     *shield.Shield   // for the tail
-	shield   *shield.Shield   // for the pass
-	summary  Summary
-	pass     PassSummary
-	dirty    bool // the tail was overwritten in this pass
-	reported time.Time
-	started  time.Time
+	line    *line
+	tail    Tail
+	entries snapshot.Entries  // of the last steps of the scan
+	again   []*snapshot.Entry // of entries, to be sent again as updates
+	change  changes.Change    // being sent
+	live    *shield.Shield    // for the tail
+	shield  *shield.Shield    // for the pass
+	repeats *shield.Shield    // for what is sent again: its report would count twice
+	summary Summary
+	pass    PassSummary
+	dirty   bool // the tail was overwritten in this pass
+	ended   bool // the scan looks for ends that are remembered, and not for dialogs
+	// Of pass.Total and pass.Visited, ends that are remembered.
+	ends, endsVisited uint64
+	// repeat: each dialog of the table is sent again behind a creation, and repeatTail: each change.
+	repeat, repeatTail bool
+	reported           time.Time
+	started            time.Time
 }
 
 // New returns a session that is not running yet.
@@ -126,18 +142,26 @@ func New(cfg Config) (*Session, error) {
 		return nil, fmt.Errorf("resync: a rate of %d, %d passes", cfg.Rate, cfg.Passes)
 	}
 	switch {
-	case cfg.DryRun:
-		cfg.Passes = 1
 	case cfg.Passes == 0 && cfg.Rate > 0:
 		cfg.Passes = DefaultPasses
 	case cfg.Passes == 0:
+		cfg.Passes = 1
+	}
+	// A further pass is an update behind a creation, too. Without a rate the receiver is another binrepd, which needs none.
+	repeatTail := cfg.Replace || cfg.Rate > 0
+	repeat := cfg.Replace || repeatTail && cfg.Passes == 1
+	if cfg.DryRun {
 		cfg.Passes = 1
 	}
 	live, err := shield.New(cfg.Policy)
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{cfg: cfg, live: live, failure: make(chan error, 1)}
+	repeats, err := shield.New(cfg.Policy)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{cfg: cfg, live: live, repeats: repeats, failure: make(chan error, 1), repeat: repeat, repeatTail: repeatTail}
 	if !cfg.DryRun {
 		s.reporter, _ = cfg.Sink.(packets.Reporter)
 	}
@@ -230,12 +254,26 @@ func (s *Session) run(ctx context.Context) error {
 	return nil
 }
 
-// scan sends the table once.
+// scan sends the table once: first the dialogs, then the ends that are remembered.
 func (s *Session) scan(ctx context.Context) (err error) {
 	if s.shield, err = shield.New(s.cfg.Policy); err != nil {
 		return err
 	}
-	s.pass = PassSummary{Total: s.total()}
+	c := s.cfg.Table.Counts()
+	s.pass, s.ended = PassSummary{Total: uint64(c.Live() + c.Early)}, false
+	if s.ends, s.endsVisited = uint64(c.Tombstones), 0; s.cfg.EndsFrom == NoEnds {
+		s.ends, s.pass.Skipped = 0, s.ends
+	}
+	s.pass.Total += s.ends
+	if err := s.sweep(ctx); err != nil || s.cfg.EndsFrom == NoEnds {
+		return err
+	}
+	s.ended = true
+	return s.sweep(ctx)
+}
+
+// sweep goes once through the table.
+func (s *Session) sweep(ctx context.Context) error {
 	var cur dialog.Cursor
 	for more := true; more; {
 		if err := s.drain(ctx); err != nil {
@@ -256,10 +294,23 @@ func (s *Session) copy(cur *dialog.Cursor) (more bool) {
 		s.entries.Grow(gatherBytes*gatherRoom, gatherMost*gatherRoom)
 	}
 	for {
-		more = s.cfg.Table.Scan(cur, s.entries.Add)
+		more = s.cfg.Table.Scan(cur, s.add)
 		if !more || !s.line.gather || s.entries.Bytes() >= gatherBytes || s.entries.Len() >= gatherMost {
 			return more
 		}
+	}
+}
+
+// add copies one entry if it is of the kind that the sweep is about.
+func (s *Session) add(v *dialog.View) {
+	switch {
+	case v.Tombstone() != s.ended:
+	case s.ended && v.Updated() < s.cfg.EndsFrom:
+		s.pass.Visited++
+		s.endsVisited++
+		s.pass.Skipped++
+	default:
+		s.entries.Add(v)
 	}
 }
 
@@ -326,10 +377,4 @@ func (s *Session) awaitFailure(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// total estimates the number of entries that a pass will visit.
-func (s *Session) total() uint64 {
-	c := s.cfg.Table.Counts()
-	return uint64(c.Live() + c.Early + c.Tombstones)
 }

@@ -31,6 +31,7 @@ type PassSummary struct {
 	Visited   uint64 // entries met
 	Dialogs   uint64 // live dialogs sent
 	Deletions uint64 // ends that are remembered, sent
+	Skipped   uint64 // ends that are remembered, not sent: before EndsFrom, or a live dialog has the same tags
 	Filtered  uint64 // not chosen by the filter
 	Expired   uint64 // not sent because their timeout has passed
 	// Report is the shield's: what was held back, and sockets that no rule names.
@@ -41,6 +42,8 @@ type PassSummary struct {
 type Progress struct {
 	Pass, Passes   int    // this pass, from 1, and how many there will be
 	Visited, Total uint64 // entries in this pass; Total is an estimate
+	// Share of this pass that is done, from 0 to 1, by packets: a dialog may take several, an end takes one.
+	Share          float64
 	Packets, Bytes uint64 // so far
 	TailEvents     uint64
 	Overruns       uint64
@@ -54,7 +57,7 @@ func (p *Progress) Remaining() time.Duration {
 		return 0
 	}
 	all := float64(p.Passes)
-	done := float64(p.Pass-1) + min(1, float64(p.Visited)/float64(p.Total))
+	done := float64(p.Pass-1) + p.Share
 	if done <= 0 {
 		return 0
 	}
@@ -76,7 +79,8 @@ func (s *Session) report(last bool) {
 	}
 	s.reported = now
 	p := Progress{
-		Pass: min(s.summary.Passes+1, max(s.cfg.Passes, s.summary.Passes)), Passes: max(s.cfg.Passes, s.summary.Passes),
+		Share: s.share(),
+		Pass:  min(s.summary.Passes+1, max(s.cfg.Passes, s.summary.Passes)), Passes: max(s.cfg.Passes, s.summary.Passes),
 		Visited: s.pass.Visited, Total: s.pass.Total,
 		Packets: s.line.packets.Load(), Bytes: s.line.bytes.Load(), TailEvents: s.summary.TailEvents, Overruns: s.summary.Overruns,
 		Elapsed: now.Sub(s.started), Done: last,
@@ -87,4 +91,20 @@ func (s *Session) report(last bool) {
 	if s.cfg.OnProgress != nil {
 		s.cfg.OnProgress(p)
 	}
+}
+
+// share returns which part of the pass is done.
+func (s *Session) share() float64 {
+	each := 1.0 // packets of a dialog
+	if s.cfg.Replace {
+		each++
+	}
+	if s.repeat {
+		each++
+	}
+	all := each*float64(s.pass.Total-s.ends) + float64(s.ends)
+	if all == 0 {
+		return 0
+	}
+	return min(1, (each*float64(s.pass.Visited-s.endsVisited)+float64(s.endsVisited))/all)
 }

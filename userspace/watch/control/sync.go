@@ -17,12 +17,21 @@ type SyncRequest struct {
 	Rate   int    `json:"rate"`   // packets a second; 0: as fast as possible
 	Passes int    `json:"passes"` // 0: depends on the rate
 	// Filter is the query of a Filter; empty: all live dialogs.
-	Filter            string   `json:"filter,omitempty"`
-	Replace           bool     `json:"replace,omitempty"`
-	DryRun            bool     `json:"dry_run,omitempty"`
+	Filter  string `json:"filter,omitempty"`
+	Replace bool   `json:"replace,omitempty"`
+	DryRun  bool   `json:"dry_run,omitempty"`
+	// Ends tells which of the remembered ends are sent: EndsRecent, EndsAll or EndsNone; empty: EndsRecent.
+	Ends              string   `json:"ends,omitempty"`
 	Rewrites          []string `json:"rewrites,omitempty"` // OLD=NEW
 	ClearByeOnTimeout bool     `json:"clear_bye_on_timeout,omitempty"`
 }
+
+// Which of the remembered ends a sync sends.
+const (
+	EndsRecent = "recent" // those that the standby can know from this appliance
+	EndsAll    = "all"
+	EndsNone   = "none"
+)
 
 // SyncProgress is the progress of a sync.
 type SyncProgress struct {
@@ -44,14 +53,15 @@ type SyncSummary struct {
 	DryRun   bool `json:"dry_run"`
 	Passes   int  `json:"passes"` // completed ones
 	// Of the last pass:
-	Dialogs   uint64            `json:"dialogs"`           // live ones sent
-	Deletions uint64            `json:"deletions"`         // remembered ends sent
-	Filtered  uint64            `json:"filtered"`          // not selected
-	Expired   uint64            `json:"expired"`           // not sent because their timeout has passed
-	Held      map[string]uint64 `json:"held"`              // held back by the shield, by reason
-	NoSocket  uint64            `json:"no_socket"`         // without two sockets: OpenSIPS refuses them
-	Unmatched uint64            `json:"unmatched"`         // with a socket that no rule covers
-	Sockets   map[string]uint64 `json:"unmatched_sockets"` // those sockets, up to 32
+	Dialogs     uint64            `json:"dialogs"`           // live ones sent
+	Deletions   uint64            `json:"deletions"`         // remembered ends sent
+	EndsSkipped uint64            `json:"ends_skipped"`      // remembered ends not sent, by Ends of the request
+	Filtered    uint64            `json:"filtered"`          // not selected
+	Expired     uint64            `json:"expired"`           // not sent because their timeout has passed
+	Held        map[string]uint64 `json:"held"`              // held back by the shield, by reason
+	NoSocket    uint64            `json:"no_socket"`         // without two sockets: OpenSIPS refuses them
+	Unmatched   uint64            `json:"unmatched"`         // with a socket that no rule covers
+	Sockets     map[string]uint64 `json:"unmatched_sockets"` // those sockets, up to 32
 	// MoreSockets counts occurrences of sockets that are not in Sockets.
 	MoreSockets uint64 `json:"more_sockets"`
 	// Of all passes:
@@ -66,6 +76,8 @@ type SyncSummary struct {
 	Lost               uint64            `json:"lost"` // of these, overwritten before sending; a further pass made up for them
 	SendErrors         uint64            `json:"send_errors"`
 	Seconds            float64           `json:"seconds"`
+	// Estimate is how many seconds the sync would take, of a dry run with a rate; 0 otherwise.
+	Estimate float64 `json:"estimated_seconds"`
 }
 
 // SyncStatus is a sync that is running.

@@ -121,7 +121,8 @@ func (r *Receiver) find(d *dialog.Details) *record {
 	return nil
 }
 
-// build makes a dialog of what came, if the sockets are the receiver's own and the route sets parse.
+// build makes a dialog of what came, if the sockets are the receiver's own and the route sets parse. The caller's CSeq is 0 until an
+// update.
 func (r *Receiver) build(d dialog.Details) {
 	if !slices.Contains(r.cfg.Sockets, d.CallerSocket) || !slices.Contains(r.cfg.Sockets, d.CalleeSocket) {
 		r.stats.RefusedSocket++
@@ -146,6 +147,7 @@ func (r *Receiver) build(d dialog.Details) {
 	if !d.State.Live() {
 		r.faults.Leaked++
 	}
+	d.CallerCSeq = "0" // what came is only the CSeq of the last INVITE
 	rec := &record{Details: d}
 	rec.vars = mergeVars(nil, r.pairs(d.Vars))
 	rec.profiles = mergeProfiles(nil, r.pairs(d.Profiles))
