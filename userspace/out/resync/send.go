@@ -158,8 +158,10 @@ func (s *Session) put(
 		from := len(b.buf)
 		b.buf = sh.Dialect().Append(b.buf, dialog.Delete, remove)
 		b.messages = append(b.messages, packets.Message{Payload: b.buf[from:], To: s.cfg.To})
+		s.sent.Add(b.buf[from:])
 	}
 	b.messages = append(b.messages, packets.Message{Payload: out.Packet, To: s.cfg.To})
+	s.sent.Add(out.Packet)
 	if len(b.messages) >= s.line.size {
 		s.line.put()
 		s.report(false)

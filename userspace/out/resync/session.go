@@ -14,6 +14,7 @@ import (
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
 	"binrepd/userspace/out/snapshot"
+	"binrepd/userspace/wire/arrival"
 )
 
 const (
@@ -42,6 +43,7 @@ const NoEnds = math.MaxUint32
 var (
 	ErrNobodyAnswers = errors.New("nobody answers there: the host says that the port is closed")
 	ErrUnreachable   = errors.New("there is no way there")
+	ErrMissing       = errors.New("not everything arrived")
 	ErrOverrun       = errors.New("more changes came than could be sent at this rate: the standby may lack some of them")
 )
 
@@ -95,6 +97,11 @@ type Config struct {
 	// Filter chooses what is sent; nil: everything. It decides about deletions, too, of which only the key is known. It is called without
 	// any lock.
 	Filter func(Subject) bool
+	// Peer asks the destination what arrived there, and Reach waits until the host knows the way to it; both may be nil.
+	Peer  Peer
+	Reach func(context.Context) error
+	// AllEndsToPeer sends all ends that are remembered to another binrepd, whatever EndsFrom says.
+	AllEndsToPeer bool
 	// OnProgress is called every tenth of a second and at the end, by the goroutine of Run; it may be nil.
 	OnProgress func(Progress)
 }
@@ -119,8 +126,11 @@ type Session struct {
 	repeats *shield.Shield    // for what is sent again: its report would count twice
 	summary Summary
 	pass    PassSummary
-	dirty   bool // the tail was overwritten in this pass
-	ended   bool // the scan looks for ends that are remembered, and not for dialogs
+	dirty   bool          // the tail was overwritten in this pass
+	ended   bool          // the scan looks for ends that are remembered, and not for dialogs
+	sent    arrival.Count // what was put in line since the last answer of the peer
+	arrived arrival.Count // that answer
+	peer    bool          // the destination has answered
 	// Of pass.Total and pass.Visited, ends that are remembered.
 	ends, endsVisited uint64
 	// repeat: each dialog of the table is sent again behind a creation, and repeatTail: each change.
@@ -191,11 +201,20 @@ func (s *Session) Run(ctx context.Context) (Summary, error) {
 	if s.reporter != nil {
 		defer s.reporter.Watch(s.failed)()
 	}
-	err := s.sendAll(ctx)
+	err := s.approach(ctx)
+	if err == nil {
+		err = s.sendAll(ctx)
+	}
+	if err == nil && s.summary.Arrival == Missing {
+		s.summary.Complete = true
+		err = fmt.Errorf("%w: %d of the %d packets of the last pass are missing; repeat the sync, with a lower --rate if this happens again",
+			ErrMissing, s.summary.Missing, s.summary.LastPass)
+	} else {
+		s.summary.Complete = err == nil
+	}
 	if err != nil {
 		err = fmt.Errorf("sync to %s: %w", s.cfg.To, err)
 	}
-	s.summary.Complete = err == nil
 	s.summary.Duration = time.Since(s.started)
 	if s.shield != nil {
 		s.pass.Report = s.shield.Report()
@@ -238,9 +257,15 @@ func (s *Session) run(ctx context.Context) error {
 		s.pass.Report = s.shield.Report()
 		s.summary.PassSummary = s.pass
 		if s.summary.Passes < passes {
+			if err := s.settleArrival(ctx); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := s.catchUp(ctx); err != nil {
+			return err
+		}
+		if err := s.settleArrival(ctx); err != nil {
 			return err
 		}
 		if s.dirty {

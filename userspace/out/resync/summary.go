@@ -23,6 +23,10 @@ type Summary struct {
 	// Tail is the shield's report about the changes: what was held back of them, and sockets that no rule names.
 	Tail     shield.Report
 	Duration time.Duration
+
+	// Arrival tells what the destination says about the last pass, Missing how many of its LastPass packets didn't arrive.
+	Arrival           Arrival
+	Missing, LastPass uint64
 }
 
 // PassSummary tells what one pass over the table met.

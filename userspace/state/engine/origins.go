@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"binrepd/userspace/in/packets"
+	"binrepd/userspace/wire/arrival"
 )
 
 // MaxOrigins bounds the register of sources, because source addresses can be forged. Sources for which there is no room are served like
@@ -70,7 +71,8 @@ func (o *origins) senders() []packets.Sender { return *o.list.Load() }
 // senderCounts is what one worker counts of one source. The worker is the only writer.
 type senderCounts struct {
 	events, rejected atomic.Uint64
-	last             atomic.Int64 // receive time of the last good packet, ns since the epoch
+	last             atomic.Int64  // receive time of the last good packet, ns since the epoch
+	plain, digest    atomic.Uint64 // an arrival.Count
 	skew             skew
 }
 
@@ -105,6 +107,7 @@ type batchCounts struct {
 	events uint64
 	last   int64
 	skew   int64 // noSkew: no creation
+	plain  arrival.Count
 }
 
 func (s *senders) init(o *origins) {
@@ -140,6 +143,11 @@ func (s *senders) good(origin uint16, received int64) {
 	b.last = received
 }
 
+// plain counts a packet as an OpenSIPS sends it, which was counted by good just now. A sender asks for the count (package arrival).
+func (s *senders) plain(origin uint16, packet []byte) {
+	s.batch[origin%MaxOrigins].plain.Add(packet)
+}
+
 // began notes one creation of the source, a good packet of which was counted just now: start is when the call was answered by
 // its clock, in Unix seconds.
 func (s *senders) began(origin uint16, start uint32, received int64) {
@@ -171,7 +179,9 @@ func (s *senders) flush() {
 		if b.skew != noSkew {
 			c.skew.take(b.skew, b.last)
 		}
-		b.events = 0
+		c.plain.Store(c.plain.Load() + b.plain.Events)
+		c.digest.Store(c.digest.Load() + b.plain.Digest)
+		b.events, b.plain = 0, arrival.Count{}
 	}
 	s.touched = s.touched[:0]
 }

@@ -115,6 +115,9 @@ func (w *worker) decode() {
 		}
 		ev.Origin = w.senders.origin(&d.Sender)
 		w.senders.good(ev.Origin, d.Received)
+		if ev.Peer == 0 && ev.Layout == layout.UDP { // a sync sends no stamps; live changes of another appliance have one
+			w.senders.plain(ev.Origin, d.Payload)
+		}
 		if ev.Kind == dialog.Create {
 			w.senders.began(ev.Origin, ev.Start, d.Received)
 		}
