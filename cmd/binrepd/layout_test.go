@@ -71,8 +71,9 @@ func TestWings(t *testing.T) {
 // isn't listed. A command may import everything.
 var imports = map[string][]string{
 	// What the appliance needs of the host's files and names.
-	"userspace/host/folder":   {},
-	"userspace/host/hostport": {},
+	"userspace/host/folder":    {},
+	"userspace/host/hostport":  {},
+	"userspace/host/neighbour": {},
 
 	"bpf":                   {"userspace/host/folder"},
 	"userspace/state/store": {}, // the memory under the models, which knows none of them
@@ -91,9 +92,12 @@ var imports = map[string][]string{
 
 	"userspace/wire/bin1":          {"userspace/changes", "dialog"},
 	"userspace/wire/bin1/generate": {"userspace/wire/bin1", "dialog"},
+	"userspace/wire/arrival":       {"userspace/wire/bin1"},
 	"userspace/wire/bin2":          {"userspace/changes", "dialog", "dialog/layout"},
 
-	"userspace/state/engine": {"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin2", "dialog", "dialog/layout"},
+	"userspace/state/engine": {
+		"userspace/changes", "userspace/in/packets", "userspace/wire/arrival", "userspace/wire/bin1", "userspace/wire/bin2", "dialog", "dialog/layout",
+	},
 
 	// Each destination of egress encodes by its shield. Of bin1 it has the questions from one binrepd to another.
 	"userspace/out/shield": {"userspace/changes", "userspace/wire/bin1", "dialog"},
@@ -105,7 +109,7 @@ var imports = map[string][]string{
 	"userspace/out/snapshot": {"dialog", "dialog/layout"},
 	"userspace/out/resync": {
 		"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/pace", "userspace/out/shield",
-		"userspace/out/snapshot", "dialog", "dialog/layout",
+		"userspace/out/snapshot", "userspace/wire/arrival", "dialog", "dialog/layout",
 	},
 	"userspace/out/savefile": {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/snapshot", "dialog", "dialog/layout"},
 
@@ -136,11 +140,12 @@ var imports = map[string][]string{
 
 	// The appliance composes everything but the command line.
 	"userspace/appliance": {
-		"bpf", "dialog", "userspace/host/folder", "userspace/host/hostport",
+		"bpf", "dialog", "userspace/host/folder", "userspace/host/hostport", "userspace/host/neighbour",
 		"userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/gate", "userspace/in/thread",
 		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
 		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
 		"userspace/watch/links", "userspace/watch/tuning",
+		"userspace/wire/arrival",
 	},
 
 	// The bench measures everything, with made-up traffic.

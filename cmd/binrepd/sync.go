@@ -151,6 +151,9 @@ func printSummary(w io.Writer, s *control.SyncSummary, rewrites []string) {
 	}
 	fmt.Fprintf(w, "%s dialogs and %s ended ones %s %s: %s, passes: %d\n", humanize.Comma(int64(s.Dialogs)),
 		humanize.Comma(int64(s.Deletions)), verb, s.To, sentSoFar(s), s.Passes)
+	if !s.DryRun {
+		fmt.Fprintln(w, "  "+arrival(s))
+	}
 	line := func(n uint64, format string, args ...any) {
 		if n > 0 {
 			fmt.Fprintf(w, "  %s %s\n", humanize.Comma(int64(n)), fmt.Sprintf(format, args...))
@@ -174,6 +177,19 @@ func printSummary(w io.Writer, s *control.SyncSummary, rewrites []string) {
 		fmt.Fprintf(w, "  the standby needs alias=%s in its configuration, or it can't end these calls: their Routes name %s.\n"+
 			"  On the way back, rewrite in reverse: %s=%s\n", old, old, replacement, old)
 	}
+}
+
+// arrival tells what the standby says about what was sent.
+func arrival(s *control.SyncSummary) string {
+	switch s.Arrived {
+	case control.ArrivedAll:
+		return "arrived: all"
+	case control.ArrivedMissing:
+		return fmt.Sprintf("arrived: not all; %s packets of the last pass are missing", humanize.Comma(int64(s.Missing)))
+	case control.ArrivedUnclear:
+		return "sent; arrival not confirmed, because other packets of this appliance arrived there at the same time"
+	}
+	return "sent; arrival not confirmed: only another binrepd can tell. On an OpenSIPS compare active_dialogs"
 }
 
 // progress shows the progress of a sync: a bar on a terminal, lines elsewhere.

@@ -26,22 +26,23 @@ import (
 
 // Appliance is a running binrepd. Its methods may be called from several goroutines at a time, but Run once and Close last.
 type Appliance struct {
-	config   Config
-	log      *slog.Logger
-	steering packets.Steering
-	table    *dialog.Table
-	input    *input
-	output   *output
-	engine   *engine.Engine
-	history  control.History
-	links    links.Watcher
-	trend    statuspage.Trend // the last minutes, for the page
-	health   telemetry.Health
-	metrics  *telemetry.Server // nil without a metrics address
-	syncs    syncs
-	keeper   *keeper          // nil without Config.StateDir
-	recorder *record.Recorder // nil without Config.Record
-	ready    chan struct{}    // closed by Run
+	config    Config
+	log       *slog.Logger
+	steering  packets.Steering
+	table     *dialog.Table
+	input     *input
+	output    *output
+	engine    *engine.Engine
+	history   control.History
+	links     links.Watcher
+	trend     statuspage.Trend // the last minutes, for the page
+	health    telemetry.Health
+	metrics   *telemetry.Server // nil without a metrics address
+	syncs     syncs
+	questions chan question    // of other appliances
+	keeper    *keeper          // nil without Config.StateDir
+	recorder  *record.Recorder // nil without Config.Record
+	ready     chan struct{}    // closed by Run
 
 	reloading   sync.Mutex           // guards those below; one reload at a time
 	backups     []egress.Destination // those of the configuration that are in force
@@ -71,6 +72,7 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	}
 	a := &Appliance{
 		config: cfg, log: log, ready: make(chan struct{}), backups: slices.Clone(cfg.Replicate), logLevel: cfg.LogLevel,
+		questions: make(chan question, maxQuestions),
 	}
 	defer func() {
 		if err != nil {
@@ -116,7 +118,7 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	}
 	if a.engine, err = engine.New(engine.Config{
 		Table: a.table, Intakes: packets.Listeners(a.config.Listen), Outlet: a.output.egress, Origin: number,
-		Hear: a.output.egress.Hear, Log: log,
+		Hear: a.hear, Log: log,
 		Steering: a.steering,
 	}); err != nil {
 		return nil, err

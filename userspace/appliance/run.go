@@ -50,6 +50,7 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 	var watching sync.WaitGroup
 	watching.Go(func() { a.watch(answering) })
 	watching.Go(func() { a.watchLinks(answering) })
+	watching.Go(func() { a.answerQuestions(answering) })
 	watching.Go(func() { a.serveMetrics(answering) })
 	watching.Go(func() { // ends before the shutdown, which leaves rings that stay pinned unread
 		a.supervisor.reassure(ctx, func() []telemetry.Consumer { _, consumers := a.look(); return consumers })

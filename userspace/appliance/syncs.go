@@ -51,6 +51,14 @@ func (a *Appliance) Sync(ctx context.Context, req control.SyncRequest, progress 
 		a.syncs.mu.Unlock()
 		progress(now)
 	}
+	if !req.DryRun {
+		p, err := newPeer(cfg.Sink, cfg.To)
+		if err != nil {
+			return summary, fmt.Errorf("sync: a port for answers: %w", err)
+		}
+		defer p.Close()
+		cfg.Peer, cfg.Reach, cfg.AllEndsToPeer = p, p.reach, req.Ends == control.EndsRecent || req.Ends == ""
+	}
 	session, err := resync.New(cfg)
 	if err != nil {
 		return summary, &control.RequestError{Err: err}
@@ -200,8 +208,8 @@ func syncSummary(req control.SyncRequest, s *resync.Summary) control.SyncSummary
 		estimate = float64(s.Packets) * float64(max(req.Passes, 1)) / float64(req.Rate)
 	}
 	return control.SyncSummary{
-		Estimate: estimate,
-		To:       req.To, Complete: s.Complete, DryRun: req.DryRun, Passes: s.Passes,
+		Estimate: estimate, Arrived: s.Arrival.String(), Missing: s.Missing,
+		To: req.To, Complete: s.Complete, DryRun: req.DryRun, Passes: s.Passes,
 		Dialogs: s.Dialogs, Deletions: s.Deletions, EndsSkipped: s.Skipped, Filtered: s.Filtered, Expired: s.Expired,
 		Held: heldBack(&s.Report), NoSocket: s.NoSocket, Unmatched: s.Unmatched, Sockets: unmatchedSockets(&s.Report), MoreSockets: s.MoreSockets,
 		Packets: s.Packets, Bytes: s.Bytes, Changes: s.TailEvents, ChangesHeld: s.Tail.HeldBack(), Lost: s.TailLost, SendErrors: s.SendErrors,

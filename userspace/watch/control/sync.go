@@ -33,6 +33,14 @@ const (
 	EndsNone   = "none"
 )
 
+// What a standby says about a sync, in SyncSummary.Arrived.
+const (
+	ArrivedAll     = "all"
+	ArrivedMissing = "missing"
+	ArrivedUnclear = "unclear" // other packets of this appliance arrived at the same time
+	NotConfirmed   = "not confirmed"
+)
+
 // SyncProgress is the progress of a sync.
 type SyncProgress struct {
 	Pass      int     `json:"pass"` // from 1
@@ -76,6 +84,10 @@ type SyncSummary struct {
 	Lost               uint64            `json:"lost"` // of these, overwritten before sending; a further pass made up for them
 	SendErrors         uint64            `json:"send_errors"`
 	Seconds            float64           `json:"seconds"`
+	// Arrived is what the standby says about the last pass: ArrivedAll, ArrivedMissing, ArrivedUnclear, or NotConfirmed if it is no
+	// binrepd or doesn't answer. Missing counts the packets of that pass that didn't arrive.
+	Arrived string `json:"arrived"`
+	Missing uint64 `json:"missing"`
 	// Estimate is how many seconds the sync would take, of a dry run with a rate; 0 otherwise.
 	Estimate float64 `json:"estimated_seconds"`
 }

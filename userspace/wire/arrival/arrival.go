@@ -22,7 +22,7 @@ const (
 	marker         = "P4CK"
 	checksumOffset = 4
 	commandOffset  = 12 + len(Capability)
-	questionSize   = commandOffset + 4 + 4 + 8
+	questionSize   = commandOffset + 4 + 4 + 8 + 4
 	answerSize     = questionSize + 8 + 8
 )
 
@@ -60,6 +60,8 @@ type Message struct {
 	Answer bool
 	// Nonce is a random number that the answer repeats.
 	Nonce uint64
+	// Port is where the answer to a question goes, at the address that the question came from; 0: to the port that it came from.
+	Port uint16
 	// Count is what has arrived from the one that asked; only an answer has it.
 	Count Count
 }
@@ -78,6 +80,7 @@ func (m *Message) Append(dst []byte) []byte {
 	dst = le.AppendUint32(dst, command)
 	dst = le.AppendUint32(dst, version)
 	dst = le.AppendUint64(dst, m.Nonce)
+	dst = le.AppendUint32(dst, uint32(m.Port))
 	if m.Answer {
 		dst = le.AppendUint64(dst, m.Count.Events)
 		dst = le.AppendUint64(dst, m.Count.Digest)
@@ -94,16 +97,16 @@ func Parse(packet []byte) (m Message, ok bool) {
 		return m, false
 	}
 	b := packet[commandOffset:]
-	command := le.Uint32(b)
-	if command != commandQuestion && command != commandAnswer || le.Uint32(b[4:]) < version {
+	command, port := le.Uint32(b), le.Uint32(b[16:])
+	if command != commandQuestion && command != commandAnswer || le.Uint32(b[4:]) < version || port > 0xffff {
 		return m, false
 	}
-	m = Message{Answer: command == commandAnswer, Nonce: le.Uint64(b[8:])}
+	m = Message{Answer: command == commandAnswer, Nonce: le.Uint64(b[8:]), Port: uint16(port)}
 	if m.Answer {
 		if len(packet) < answerSize {
 			return Message{}, false
 		}
-		m.Count = Count{Events: le.Uint64(b[16:]), Digest: le.Uint64(b[24:])}
+		m.Count = Count{Events: le.Uint64(b[20:]), Digest: le.Uint64(b[28:])}
 	}
 	return m, true
 }

@@ -16,10 +16,10 @@ func TestBytes(t *testing.T) {
 		message arrival.Message
 		want    string
 	}{
-		"question": {arrival.Message{Nonce: 0x0102030405060708},
-			"5034434b" + "d02456a5" + "07000000" + "62696e72657064" + "10000000" + "01000000" + "0807060504030201"},
+		"question": {arrival.Message{Nonce: 0x0102030405060708, Port: 0x1234},
+			"5034434b" + "f8e2a633" + "07000000" + "62696e72657064" + "10000000" + "01000000" + "0807060504030201" + "34120000"},
 		"answer": {arrival.Message{Answer: true, Nonce: 1, Count: arrival.Count{Events: 2, Digest: 3}},
-			"5034434b" + "3fd5900a" + "07000000" + "62696e72657064" + "11000000" + "01000000" + "0100000000000000" + "0200000000000000" + "0300000000000000"},
+			"5034434b" + "d4fae106" + "07000000" + "62696e72657064" + "11000000" + "01000000" + "0100000000000000" + "00000000" + "0200000000000000" + "0300000000000000"},
 	} {
 		packet := c.message.Append(nil)
 		if got := hex.EncodeToString(packet); got != c.want {
