@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -22,13 +23,21 @@ func ghostsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ghosts", Usage: "list dialogs that look like calls whose end was lost",
 		Description: "A live dialog is suspect for one of these reasons:\n" +
-			"silent        no packet about it came for --times the median age of all dialogs, and at least 5 minutes\n" +
+			"silent        no packet about it came for --times the median length of the ended calls of its source that are still\n" +
+			"              remembered, and at least 5 minutes. If a source has fewer than 10 of them, those of all sources count,\n" +
+			"              and if these are too few, 2 hours. --silent sets the time itself\n" +
+			"before        no packet about it came since --before\n" +
 			"timeout       its timeout has passed, and only --expiry-grace of run still keeps it\n" +
 			"two_sources   another source has a dialog with the same Call-ID, and sent the more recent packet\n\n" +
 			"Ghosts expire at their timeout by themselves. A proxy sends nothing between answer and end of an ordinary call, so a\n" +
 			"long call looks the same: read the list before you use --remove.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "times", Value: defaultTimes, Usage: "suspect a dialog that is silent for `N` times the median age"},
+			&cli.StringFlag{Name: "times", Value: defaultTimes, Usage: "suspect a dialog that is silent for `N` times the median length of an ended call"},
+			&cli.DurationFlag{Name: "silent", DefaultText: "by --times", Usage: "suspect a dialog that is silent for longer than this, such as 2h"},
+			&cli.StringFlag{Name: "origin", Usage: "only dialogs of this source, `HOST[:PORT]`"},
+			&cli.StringFlag{
+				Name: "before", Usage: "suspect a dialog that had no packet since `TIME`, such as 2026-11-28T03:00:00Z: the restart of the proxy that --origin names",
+			},
 			&cli.BoolFlag{
 				Name: "remove", DisableDefaultText: true,
 				Usage: "end them, here and at the backups; without this flag nothing changes",
@@ -41,9 +50,9 @@ func ghostsCommand() *cli.Command {
 }
 
 func showGhosts(c *cli.Context) error {
-	times, err := strconv.ParseFloat(c.String("times"), 64)
-	if err != nil || times < 1 || times > 1e6 || times != times {
-		return usageErrorf("--times %s: choose a number from 1 to 1000000", c.String("times"))
+	query, err := parseGhosts(c)
+	if err != nil {
+		return usageErrorf("%w", err)
 	}
 	if c.Bool("remove") {
 		outliveOutput(c)
@@ -52,7 +61,7 @@ func showGhosts(c *cli.Context) error {
 	out := json.NewEncoder(c.App.Writer)
 	now := time.Now()
 	rows := 0
-	s, err := control.NewClient(c.String("control")).Ghosts(c.Context, times, c.Bool("remove"), func(g *control.Ghost) error {
+	s, err := control.NewClient(c.String("control")).Ghosts(c.Context, query, c.Bool("remove"), func(g *control.Ghost) error {
 		if c.Bool("json") {
 			return out.Encode(g)
 		}
@@ -81,7 +90,39 @@ func showGhosts(c *cli.Context) error {
 	if c.Bool("remove") {
 		done = humanize.Comma(int64(s.Removed)) + " removed"
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s suspects among %s dialogs, whose median age is %s; silent for more than %s is suspect; %s\n",
-		humanize.Comma(int64(s.Suspects)), humanize.Comma(int64(s.Dialogs)), seconds(s.MedianAge), seconds(s.Silent), done)
-	return err
+	if _, err = fmt.Fprintf(c.App.Writer, "%s suspects among %s dialogs; %s\n",
+		humanize.Comma(int64(s.Suspects)), humanize.Comma(int64(s.Dialogs)), done); err != nil {
+		return err
+	}
+	for _, o := range s.Sources {
+		if _, err = fmt.Fprintf(c.App.Writer, "  %s: %s dialogs; silent for more than %s is suspect, by %s ended calls\n",
+			o.Origin, humanize.Comma(int64(o.Dialogs)), seconds(o.Silent), humanize.Comma(int64(o.Ended))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseGhosts(c *cli.Context) (q control.GhostQuery, err error) {
+	if q.Times, err = strconv.ParseFloat(c.String("times"), 64); err != nil || q.Times < 1 || q.Times > 1e6 || q.Times != q.Times {
+		return q, fmt.Errorf("--times %s: choose a number from 1 to 1000000", c.String("times"))
+	}
+	if q.Silent = c.Duration("silent"); c.IsSet("silent") && q.Silent <= 0 {
+		return q, fmt.Errorf("--silent %s: choose a time above 0, such as 2h", q.Silent)
+	}
+	if text := c.String("origin"); text != "" {
+		if q.Origin, err = netip.ParseAddrPort(text); err != nil {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return q, fmt.Errorf("--origin %s: not an address, nor ADDRESS:PORT", text)
+			}
+			q.Origin = netip.AddrPortFrom(addr, 0)
+		}
+	}
+	if text := c.String("before"); text != "" {
+		if q.Before, err = time.Parse(time.RFC3339, text); err != nil {
+			return q, fmt.Errorf("--before %s: not a time with date and zone, such as 2026-11-28T03:00:00Z", text)
+		}
+	}
+	return q, nil
 }

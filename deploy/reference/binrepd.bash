@@ -130,6 +130,12 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs count --to-uri' | 'binrepd dialogs count --to')
 		return ;;
+	'binrepd dialogs ghosts --before')
+		return ;;
+	'binrepd dialogs ghosts --origin')
+		return ;;
+	'binrepd dialogs ghosts --silent')
+		return ;;
 	'binrepd dialogs ghosts --times')
 		return ;;
 	'binrepd dialogs ghosts --control')
@@ -250,7 +256,7 @@ _binrepd() {
 	'binrepd dialogs count')
 		flags='--json --control --from-uri --origin --state --to-uri --help' ;;
 	'binrepd dialogs ghosts')
-		flags='--json --remove --times --control --help' ;;
+		flags='--before --json --origin --remove --silent --times --control --help' ;;
 	'binrepd allow')
 		commands='list add remove'
 		flags='--help' ;;

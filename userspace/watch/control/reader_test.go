@@ -86,8 +86,8 @@ func TestHoldsAreBounded(t *testing.T) {
 			return nil
 		}, forks},
 		{"ghosts", func(seen map[string]int) error {
-			h := ghostSearch{backend: b, now: testNow}
-			return errors.Join(h.measure(ctx, 10), h.run(ctx, func(g *Ghost) error { seen[string(g.CallID)+" "+string(g.CallerTag)]++; return nil }))
+			h := ghostSearch{backend: b, now: testNow, query: GhostQuery{Times: 10}}
+			return errors.Join(h.measure(ctx), h.run(ctx, func(g *Ghost) error { seen[string(g.CallID)+" "+string(g.CallerTag)]++; return nil }))
 		}, all},
 	} {
 		t.Run(test.name, func(t *testing.T) {

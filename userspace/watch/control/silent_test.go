@@ -27,7 +27,7 @@ func TestSilentProcess(t *testing.T) {
 		"status": func() error { _, err := c.Status(ctx); return err },
 		"count":  func() error { _, err := c.Count(ctx, Filter{}); return err },
 		"list":   func() error { return c.Dialogs(ctx, Filter{}, nil) },
-		"ghosts": func() error { _, err := c.Ghosts(ctx, 10, false, nil); return err },
+		"ghosts": func() error { _, err := c.Ghosts(ctx, GhostQuery{Times: 10}, false, nil); return err },
 		"sync":   func() error { _, err := c.Sync(ctx, SyncRequest{To: "x"}, nil); return err },
 		"save":   func() error { _, err := c.Save(ctx, FileRequest{}); return err },
 		"allow":  func() error { _, err := c.Allowed(ctx); return err },
