@@ -108,12 +108,20 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs list --limit')
 		return ;;
+	'binrepd dialogs list --node')
+		return ;;
 	'binrepd dialogs list --origin')
+		return ;;
+	'binrepd dialogs list --profile')
 		return ;;
 	'binrepd dialogs list --state')
 		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
 		return ;;
+	'binrepd dialogs list --tag')
+		return ;;
 	'binrepd dialogs list --to-uri' | 'binrepd dialogs list --to')
+		return ;;
+	'binrepd dialogs list --var')
 		return ;;
 	'binrepd dialogs get --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -123,12 +131,20 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs count --from-uri' | 'binrepd dialogs count --from')
 		return ;;
+	'binrepd dialogs count --node')
+		return ;;
 	'binrepd dialogs count --origin')
+		return ;;
+	'binrepd dialogs count --profile')
 		return ;;
 	'binrepd dialogs count --state')
 		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
 		return ;;
+	'binrepd dialogs count --tag')
+		return ;;
 	'binrepd dialogs count --to-uri' | 'binrepd dialogs count --to')
+		return ;;
+	'binrepd dialogs count --var')
 		return ;;
 	'binrepd dialogs ghosts --before')
 		return ;;
@@ -166,12 +182,20 @@ _binrepd() {
 		return ;;
 	'binrepd sync --from-uri')
 		return ;;
+	'binrepd sync --node')
+		return ;;
 	'binrepd sync --origin')
+		return ;;
+	'binrepd sync --profile')
 		return ;;
 	'binrepd sync --state')
 		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
 		return ;;
+	'binrepd sync --tag')
+		return ;;
 	'binrepd sync --to-uri')
+		return ;;
+	'binrepd sync --var')
 		return ;;
 	'binrepd save --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -241,7 +265,7 @@ _binrepd() {
 		commands='run status top dialogs allow reload sync save load record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --metrics --pprof --stale-after --pin --save-interval --state-dir --record --record-size --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --metrics --pprof --stale-after --pin --save-interval --state-dir --record --record-size --interface --listen --promiscuous --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --strict --control --help' ;;
 	'binrepd top')
@@ -250,11 +274,11 @@ _binrepd() {
 		commands='list get count ghosts'
 		flags='--help' ;;
 	'binrepd dialogs list')
-		flags='--json --control --from-uri --limit --origin --state --to-uri --help' ;;
+		flags='--json --control --from-uri --limit --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd dialogs get')
 		flags='--json --control --help' ;;
 	'binrepd dialogs count')
-		flags='--json --control --from-uri --origin --state --to-uri --help' ;;
+		flags='--json --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd dialogs ghosts')
 		flags='--before --json --origin --remove --silent --times --control --help' ;;
 	'binrepd allow')
@@ -269,7 +293,7 @@ _binrepd() {
 	'binrepd reload')
 		flags='--json --control --help' ;;
 	'binrepd sync')
-		flags='--clear-bye-on-timeout --dry-run --ends --json --passes --rate --replace --rewrite-socket --to --control --from-uri --origin --state --to-uri --help' ;;
+		flags='--clear-bye-on-timeout --dry-run --ends --json --passes --rate --replace --rewrite-socket --to --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd save')
 		files=1
 		flags='--everything --json --control --help' ;;

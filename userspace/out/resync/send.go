@@ -59,7 +59,7 @@ func (s *Session) sendEntry(ctx context.Context, e *snapshot.Entry, now uint32) 
 	case e.State.Live() && e.Timeout <= now:
 		s.pass.Expired++
 		return nil
-	case subject.Kind == dialog.Delete && s.alive(body):
+	case subject.Kind == dialog.Delete && e.Layout == layout.UDP && s.alive(body):
 		s.pass.Skipped++
 		return nil
 	}
@@ -79,15 +79,13 @@ func (s *Session) sendEntry(ctx context.Context, e *snapshot.Entry, now uint32) 
 }
 
 // alive reports whether a live dialog has the Call-ID and the tags of an end, in either order. The end would hit that dialog, which
-// was sent before.
+// was sent before. key is in the layout of generation 1.
 func (s *Session) alive(key dialog.Packed) (found bool) {
 	callID, rest := key.Part()
 	from, rest := rest.Part()
 	to, _ := rest.Part()
 	s.cfg.Table.Get(s.cfg.Steering.CallID(callID), callID, func(v *dialog.View) bool {
-		_, rest := v.Key().Part()
-		a, rest := rest.Part()
-		b, _ := rest.Part()
+		_, a, b := v.Names()
 		found = v.State().Live() && (bytes.Equal(a, from) && bytes.Equal(b, to) || bytes.Equal(a, to) && bytes.Equal(b, from))
 		return !found
 	})
