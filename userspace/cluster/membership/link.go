@@ -228,3 +228,14 @@ func (m *Machine) Enable(now time.Time) {
 		n.restart(now)
 	}
 }
+
+// Connected tells that this side has made a connection to a node. A node whose link isn't up is pinged now, instead of
+// at the end of a pause.
+func (m *Machine) Connected(now time.Time, id int32) {
+	n := m.find(id)
+	if n == nil || n.disabled || m.removed || n.link == linkUp {
+		return
+	}
+	n.restart(now)
+	m.changed = true
+}

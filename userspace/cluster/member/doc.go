@@ -1,0 +1,28 @@
+// Package member makes this process a node of an OpenSIPS cluster. A Member joins the state machine of package
+// membership to the connections of package stream, and is a packets.Source for the engine:
+//
+//	connection --> stream --> Handler (Member) --> membership.Machine --> answers to send, events
+//	                 |            | Deliver
+//	                 '--> queue --'--> Receive --> watch --> engine --> Release --> fill
+//
+// There is one Member for each cluster, with its own listen address. What makes it quick is where work happens: the
+// goroutine that reads a connection asks the machine about each packet, so that a PONG never waits behind dialogs. One
+// more goroutine waits for what is due: pings, answers with a delay, the next step of a sync. Packets are sent after
+// the mutex is released.
+//
+// The Member announces the capability dialog-dlg-repl with the state "not synced", always: a node that announces
+// complete data is asked for them, and one that then has none empties the asker (spec bin-tcp, 3.6).
+//
+// # First fill
+//
+// A sync is wanted when the Member has joined, after every gap, and when an operator asks for one. It is asked of a
+// node that is up and announces complete data:
+//
+//	idle --want--> wanted --a donor, pause over--> running --total fits--> idle, complete
+//	                 ^                                |
+//	                 '--- back-off, another donor <---'  silent, wrong total, broken chunk, link lost
+//
+// Filler.BeginSync is called before the request leaves, EndSync after the engine has applied the last chunk. Chunks are
+// counted in the batches that the engine has applied, so that a packet that was dropped on the way is missing from the
+// count.
+package member

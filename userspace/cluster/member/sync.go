@@ -1,0 +1,130 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"binrepd/userspace/cluster/membership"
+)
+
+// progressEvery is the time between two calls of the progress function of Sync.
+const progressEvery = 200 * time.Millisecond
+
+// syncStep tells the Filler how a sync ended, and begins one. Only the waiting goroutine calls it, so that the calls of
+// the Filler come one after the other.
+func (m *Member) syncStep(now time.Time) {
+	m.mu.Lock()
+	begin := m.fill.step(now, m.machine.Synced(Capability), m.upLocked())
+	ended, run := m.fill.ended, m.fill.run
+	m.fill.ended = nil
+	m.mu.Unlock()
+	if ended != nil {
+		m.syncEnded(ended)
+	}
+	if !begin {
+		return
+	}
+	m.log.Info("sync requested", "node", run.donor, "reason", run.reason)
+	if m.cfg.Filler != nil {
+		m.cfg.Filler.BeginSync(now)
+	}
+	var out membership.Output
+	m.mu.Lock()
+	if err := m.machine.RequestSync(now, run.donor, Capability, &out); err != nil && m.fill.run.donor != 0 {
+		m.fill.fail(now, err.Error())
+		m.rouse()
+	}
+	m.mu.Unlock()
+	m.perform(now, &out)
+}
+
+func (m *Member) syncEnded(r *SyncResult) {
+	if m.cfg.Filler != nil {
+		m.cfg.Filler.EndSync(r.Complete)
+	}
+	if r.Complete {
+		m.log.Info("sync "+r.Text, "reason", r.Reason)
+	} else {
+		m.log.Warn("sync "+r.Text, "reason", r.Reason)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, listener := range m.listeners {
+		select {
+		case listener <- *r:
+		default: // it has enough to go on with
+		}
+	}
+}
+
+// upLocked returns the nodes that are up.
+func (m *Member) upLocked() (up []int32) {
+	if m.fill.from == 0 {
+		return nil // only a sync by hand needs it
+	}
+	for _, n := range m.machine.Status().Nodes {
+		if n.LinkState == membership.Up {
+			up = append(up, n.Node)
+		}
+	}
+	return up
+}
+
+var errNoDonor = errors.New("no node that is up announces that its dialogs are complete")
+
+// Sync asks for a sync now, of the node from, or of any if that is 0, and calls progress several times a second until it
+// has ended. If it fails, other nodes are asked, each once. The result is that of the last try.
+func (m *Member) Sync(ctx context.Context, from int32, progress func(SyncStatus)) (SyncResult, error) {
+	results := make(chan SyncResult, 16)
+	now := time.Now()
+	m.mu.Lock()
+	m.fill.from = from
+	donors, up := m.machine.Synced(Capability), m.upLocked()
+	switch {
+	case from != 0 && !slices.Contains(up, from):
+		m.fill.from = 0
+		m.mu.Unlock()
+		return SyncResult{}, fmt.Errorf("node %d of cluster %d isn't up", from, m.cfg.Cluster)
+	case from == 0 && len(donors) == 0:
+		m.mu.Unlock()
+		return SyncResult{}, errNoDonor
+	}
+	m.fill.hasten(now, from)
+	m.listeners = append(m.listeners, results)
+	m.rouse()
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.listeners = slices.DeleteFunc(m.listeners, func(o chan SyncResult) bool { return o == results })
+	}()
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for failed := 0; ; {
+		select {
+		case <-ctx.Done():
+			return SyncResult{}, ctx.Err()
+		case <-m.done:
+			return SyncResult{}, net.ErrClosed
+		case <-tick.C:
+			m.mu.Lock()
+			s := m.fill.status(time.Now())
+			m.mu.Unlock()
+			progress(s)
+		case r := <-results:
+			if r.Began.Before(now) {
+				continue // it ran already
+			}
+			if r.Complete {
+				return r, nil
+			}
+			if failed++; from != 0 || failed >= len(donors) {
+				return r, errors.New(r.Text)
+			}
+		}
+	}
+}
