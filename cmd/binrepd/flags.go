@@ -35,7 +35,7 @@ const metricsOff = "off"
 // runFlags returns the flags of run. Their defaults are those of package appliance.
 func runFlags() []cli.Flag {
 	d := appliance.Defaults()
-	return slices.Concat(inputFlags(&d), tableFlags(&d), replicateFlags(&d), surviveFlags(&d), controlFlags(&d), logFlags())
+	return slices.Concat(inputFlags(&d), clusterFlags(), tableFlags(&d), replicateFlags(&d), surviveFlags(&d), controlFlags(&d), logFlags())
 }
 
 // size renders a number of bytes as the flags take it: 64MiB.
@@ -46,7 +46,7 @@ func inputFlags(d *appliance.Config) []cli.Flag {
 		&cli.StringSliceFlag{
 			Name: "listen", Category: categoryInput,
 			Usage: "take BIN packets sent to `ADDRESS:PORT`, such as 10.0.0.2:5556, [2001:db8::2]:5556 or, for every " +
-				"address, 0.0.0.0:5556; repeat for up to 16",
+				"address, 0.0.0.0:5556; repeat for up to 16. Not needed with --cluster",
 		},
 		&cli.StringSliceFlag{
 			Name: "interface", Category: categoryInput,

@@ -114,6 +114,9 @@ var imports = map[string][]string{
 	"userspace/out/savefile": {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/snapshot", "dialog", "dialog/layout"},
 
 	"userspace/cluster/membership": {"userspace/wire/bin2"},
+	"userspace/cluster/member": {
+		"userspace/cluster/membership", "userspace/in/packets", "userspace/in/stream", "userspace/wire/bin2", "dialog/layout",
+	},
 
 	// The history of a call decodes packets. A replay moves the times in them.
 	"userspace/trace/record":  {"userspace/in/packets", "userspace/host/folder"},
@@ -127,6 +130,7 @@ var imports = map[string][]string{
 	"userspace/watch/control": {
 		"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2", "userspace/in/packets",
 		"dialog", "dialog/escape", "dialog/layout",
+		"userspace/cluster/member", "userspace/cluster/membership",
 	},
 	// Metrics, top and the page read what status shows, so that all of them tell the same.
 	"userspace/watch/telemetry": {
@@ -142,6 +146,7 @@ var imports = map[string][]string{
 	"userspace/appliance": {
 		"bpf", "dialog", "userspace/host/folder", "userspace/host/hostport", "userspace/host/neighbour",
 		"userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/gate", "userspace/in/thread",
+		"userspace/in/stream", "userspace/cluster/member",
 		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
 		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
 		"userspace/watch/links", "userspace/watch/tuning",

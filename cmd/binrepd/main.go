@@ -78,6 +78,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			statusCommand(),
 			topCommand(),
 			dialogsCommand(),
+			clusterCommand(),
 			allowCommand(),
 			reloadCommand(),
 			backupsCommand(),

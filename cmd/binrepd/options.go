@@ -88,7 +88,7 @@ func readOptions(c *cli.Context) (o options, err error) {
 			return o, fmt.Errorf("--cpus: %w", err)
 		}
 	}
-	for _, parse := range [...]func(*cli.Context, *options) error{parseSources, parseLimits, parseRecording, parseMetrics} {
+	for _, parse := range [...]func(*cli.Context, *options) error{parseClusters, parseSources, parseLimits, parseRecording, parseMetrics} {
 		if err := parse(c, &o); err != nil {
 			return o, err
 		}

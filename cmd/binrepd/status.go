@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
+	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/watch/control"
 )
 
@@ -23,14 +24,15 @@ func statusCommand() *cli.Command {
 		Description: "The word in the first line is the state:\n" +
 			"READY   sources send, and nothing was lost within a minute\n" +
 			"IDLE    no source has been seen yet\n" +
-			"STALE   a source that had been sending has been silent for run's --stale-after\n" +
+			"STALE   a source that had been sending has been silent for run's --stale-after, or a node of a cluster is down\n" +
 			"LOSING  something was lost within the last minute\n" +
+			"INCOMPLETE  dialogs of a cluster are missing, because no sync could be completed\n" +
 			"After it, \"but\" lists everything else that is wrong, such as an interface without link or a save that fails.",
 		Flags: []cli.Flag{
 			jsonFlag("print one JSON object"),
 			&cli.BoolFlag{
 				Name: "check", DisableDefaultText: true,
-				Usage: "print the word, its reason and the problems only, and exit with 0 for READY and IDLE, 3 for STALE, 4 for LOSING, 1 if there is no answer",
+				Usage: "print the word, its reason and the problems only, and exit with 0 for READY and IDLE, 3 for STALE, 4 for LOSING, 5 for INCOMPLETE, 1 if there is no answer",
 			},
 			&cli.BoolFlag{
 				Name: "strict", DisableDefaultText: true,
@@ -145,6 +147,21 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 		}
 	}
 	fmt.Fprintln(out)
+	if len(s.Clusters) > 0 {
+		fmt.Fprintln(out)
+		if err := printClusters(out, s.Clusters, now); err != nil {
+			return err
+		}
+		var tags []membership.TagStatus
+		for i := range s.Clusters {
+			tags = append(tags, s.Clusters[i].Tags...)
+		}
+		if len(tags) > 0 {
+			if err := printTags(out, tags, now); err != nil {
+				return err
+			}
+		}
+	}
 	printRefusals(out, s)
 	if len(s.Sources) > 0 {
 		fmt.Fprintln(out)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/state/engine"
@@ -51,8 +52,9 @@ type Appliance struct {
 
 	supervisor *supervisor // nil unless the process is the appliance's own
 	// Run sets these.
-	pin  atomic.Pointer[control.PinStatus]       // nil without Config.Pin
-	held atomic.Pointer[control.PrivilegeStatus] // nil unless the process is the appliance's own
+	pin     atomic.Pointer[control.PinStatus]       // nil without Config.Pin
+	members atomic.Pointer[[]*member.Member]        // in the order of Config.Clusters; nil before Run
+	held    atomic.Pointer[control.PrivilegeStatus] // nil unless the process is the appliance's own
 }
 
 // Open makes an appliance. Its sockets are open then, so that they keep every packet from now on, but nothing reads them
@@ -117,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	if a.engine, err = engine.New(engine.Config{
-		Table: a.table, Intakes: packets.Listeners(a.config.Listen), Outlet: a.output.egress, Origin: number,
+		Table: a.table, Intakes: a.config.intakes(), Outlet: a.output.egress, Origin: number,
 		Hear: a.hear, Log: log,
 		Steering: a.steering,
 	}); err != nil {
@@ -157,7 +159,7 @@ func (a *Appliance) Close() error {
 	if a.metrics != nil {
 		errs = append(errs, a.metrics.Close())
 	}
-	errs = append(errs, a.closeRecorder())
+	errs = append(errs, a.closeRecorder(), a.leaveClusters())
 	if a.output != nil {
 		errs = append(errs, a.output.close())
 	}

@@ -7,7 +7,9 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/dialog"
+	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/in/ring"
+	"binrepd/userspace/in/stream"
 	"binrepd/userspace/out/egress"
 )
 
@@ -36,11 +38,16 @@ const (
 // Config says what an appliance does. Defaults returns useful values.
 type Config struct {
 	// Listen are the addresses to receive at, without duplicates, IPv4 never mapped. Port 0 means any free one; it works
-	// without XDP only. At most bpf.MaxListeners.
+	// without XDP only. At most bpf.MaxListeners. Without any there must be Clusters.
 	Listen []netip.AddrPort
 
 	// AwaitAddress is how long AwaitHost waits for addresses that the host doesn't have yet.
 	AwaitAddress time.Duration
+
+	// Clusters are those to be a member of, one Config for each: Cluster, Node, Listen, Peers and Fixed; Run sets the rest.
+	Clusters []member.Config
+	// TLS names the files for bins URLs; the zero value: there are none.
+	TLS stream.TLSFiles
 
 	XDP        string   // one of the XDP constants
 	Interfaces []string // to attach the XDP program to; empty: those where frames to the listen addresses come in

@@ -57,7 +57,7 @@ func openInput(ctx context.Context, cfg *Config, pin *bpf.Pin, s packets.Steerin
 				"listen", addr.String(), "bytes", size, "wanted", socket.DefaultReceiveBuffer)
 		}
 	}
-	if cfg.XDP == XDPOff {
+	if cfg.XDP == XDPOff { // as it is without listen addresses, see Validate
 		return in, nil
 	}
 	if err := in.load(s); err != nil {

@@ -32,6 +32,9 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 		}
 		log.Info("loaded", "file", cfg.Load, "records", s.Records, "changed", s.Changed, "expired", s.Expired)
 	}
+	if err := a.joinClusters(ctx); err != nil {
+		return err
+	}
 	server, err := a.openControl()
 	if err != nil {
 		return err
@@ -72,7 +75,7 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 	}
 	log.Info("ready", "mode", s.Mode, "fallback_reason", s.FallbackReason, "listen", cfg.Listen,
 		"interfaces", interfaces, "rings", len(a.input.rings), "shards", cfg.Shards, "control", cfg.Control)
-	if len(cfg.Allow) == 0 {
+	if len(cfg.Allow) == 0 && len(cfg.Listen) > 0 {
 		log.Warn("packets are taken from everyone who reaches the port: name the proxies by --allow")
 	}
 	a.supervisor.ready()
@@ -87,7 +90,7 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 		a.input.detach()
 		stopRunning()
 	})
-	err = a.engine.Run(running, a.recorded(a.input.inputs(running)))
+	err = a.engine.Run(running, append(a.recorded(a.input.inputs(running)), a.clusterInputs()...))
 	err = errors.Join(err, a.closeRecorder())
 	logAccount(log, a.Status())
 	stopSaving()
@@ -107,6 +110,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 		Backups: a.Backups, ChangeBackups: a.ChangeBackups,
 		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
 		Reload: a.Reload,
+		SyncCluster: a.SyncCluster,
 	}, a.log)
 	if err != nil {
 		return controlServer{}, err

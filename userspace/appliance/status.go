@@ -44,7 +44,7 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 		ClampedTimeouts: e.Table.Clamped, ClockAhead: e.ClockAhead.Seconds(),
 		Capabilities: e.Capabilities,
 		Rings:        in.rings,
-		Listeners:    make([]control.ListenerStatus, len(e.Intakes)),
+		Listeners:    make([]control.ListenerStatus, len(in.listeners)),
 		Sources:      []control.SourceStatus{},
 		Nodes:        []control.NodeStatus{},
 	}
@@ -53,7 +53,7 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 	s.CreateRecv, s.UpdateRecv, s.DeleteRecv = total.Kind(dialog.Create), total.Kind(dialog.Update), total.Kind(dialog.Delete)
 	var seen, denied uint64
 	lost := map[string]uint64{}
-	for i := range e.Intakes {
+	for i := range in.listeners {
 		l := in.listeners[i]
 		l.Address = e.Intakes[i].Address.String()
 		l.Account = control.NewAccount(l.Seen, &e.Intakes[i].Account, l.Denied, l.Lost)
@@ -64,9 +64,19 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 		}
 		s.Listeners[i] = l
 	}
-	s.Account = control.NewAccount(seen, &total, denied, lost)
 	for _, src := range e.Sources {
 		s.Sources = append(s.Sources, control.NewSource(src))
+	}
+	refused := a.clusterStatus(&s, e)
+	for i := range s.Clusters {
+		seen += s.Clusters[i].Account.Seen
+		for reason, n := range s.Clusters[i].Account.Lost {
+			lost[reason] += n
+		}
+	}
+	s.Account = control.NewAccount(seen, &total, denied, lost)
+	if len(s.Clusters) > 0 {
+		s.Account.Rejected[control.NotMember] = refused
 	}
 	a.linkStatus(&s)
 	for _, n := range e.Nodes {

@@ -17,7 +17,10 @@ import (
 
 // Validate checks the settings by themselves, and sets the number of shards. It asks nothing of the host; Resolve does.
 func (c *Config) Validate() error {
-	if err := validateListen(c.Listen, c.XDP == XDPOff); err != nil {
+	if err := c.validateClusters(); err != nil {
+		return err
+	}
+	if err := c.validateWaysIn(); err != nil {
 		return err
 	}
 	for i, name := range c.Interfaces {

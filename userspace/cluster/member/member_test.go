@@ -255,7 +255,7 @@ func TestNoDonor(t *testing.T) {
 	one := model(t, 1, func(c *membertest.Config) { c.Synced = false })
 	m, _ := join(t, config(t, one))
 	await(t, "incomplete", func() bool { return strings.HasPrefix(m.Status().Sync.Incomplete, "no node offers a sync") })
-	if _, err := m.Sync(t.Context(), 0, func(member.SyncStatus) {}); err == nil {
+	if _, err := m.Sync(t.Context(), 0); err == nil {
 		t.Error("a sync by hand was begun")
 	}
 	one.SetSynced(true)
@@ -289,12 +289,12 @@ func TestSyncByHand(t *testing.T) {
 	m, _ := join(t, config(t, one, two))
 	await(t, "the first sync", func() bool { return m.Status().Sync.Done > 0 && up(m, 2)() })
 	for from, want := range map[int32]int{0: 3, 1: 3, 2: 8} {
-		r, err := m.Sync(t.Context(), from, func(member.SyncStatus) {})
+		r, err := m.Sync(t.Context(), from)
 		if err != nil || !r.Complete || r.Chunks != want || r.Reason != "asked for by an operator" {
 			t.Errorf("from %d: %+v, %v", from, r, err)
 		}
 	}
-	if _, err := m.Sync(t.Context(), 9, func(member.SyncStatus) {}); err == nil || err.Error() != "node 9 of cluster 1 isn't up" {
+	if _, err := m.Sync(t.Context(), 9); err == nil || err.Error() != "node 9 of cluster 1 isn't up" {
 		t.Error(err)
 	}
 }

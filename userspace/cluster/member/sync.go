@@ -11,9 +11,6 @@ import (
 	"binrepd/userspace/cluster/membership"
 )
 
-// progressEvery is the time between two calls of the progress function of Sync.
-const progressEvery = 200 * time.Millisecond
-
 // syncStep tells the Filler how a sync ended, and begins one. Only the waiting goroutine calls it, so that the calls of
 // the Filler come one after the other.
 func (m *Member) syncStep(now time.Time) {
@@ -76,9 +73,9 @@ func (m *Member) upLocked() (up []int32) {
 
 var errNoDonor = errors.New("no node that is up announces that its dialogs are complete")
 
-// Sync asks for a sync now, of the node from, or of any if that is 0, and calls progress several times a second until it
-// has ended. If it fails, other nodes are asked, each once. The result is that of the last try.
-func (m *Member) Sync(ctx context.Context, from int32, progress func(SyncStatus)) (SyncResult, error) {
+// Sync asks for a sync now, of the node from, or of any if that is 0, and waits until it has ended. If it fails, other
+// nodes are asked, each once. The result is that of the last try. Status tells the progress.
+func (m *Member) Sync(ctx context.Context, from int32) (SyncResult, error) {
 	results := make(chan SyncResult, 16)
 	now := time.Now()
 	m.mu.Lock()
@@ -102,19 +99,12 @@ func (m *Member) Sync(ctx context.Context, from int32, progress func(SyncStatus)
 		defer m.mu.Unlock()
 		m.listeners = slices.DeleteFunc(m.listeners, func(o chan SyncResult) bool { return o == results })
 	}()
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
 	for failed := 0; ; {
 		select {
 		case <-ctx.Done():
 			return SyncResult{}, ctx.Err()
 		case <-m.done:
 			return SyncResult{}, net.ErrClosed
-		case <-tick.C:
-			m.mu.Lock()
-			s := m.fill.status(time.Now())
-			m.mu.Unlock()
-			progress(s)
 		case r := <-results:
 			if r.Began.Before(now) {
 				continue // it ran already

@@ -15,6 +15,7 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/dialog/layout"
+	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/watch/serving"
 )
@@ -55,6 +56,9 @@ type Backend struct {
 
 	// Reload reads the settings again. If they are wrong, the error is a *RequestError.
 	Reload func(context.Context) (ReloadSummary, error)
+
+	// SyncCluster asks a node of a cluster for its dialogs, and waits for the result.
+	SyncCluster func(context.Context, ClusterSyncRequest) (member.SyncResult, error)
 
 	// held is told after each hold of a shard's lock how many entries were visited and how many bytes copied: for tests.
 	held func(entries, bytes int)
@@ -105,6 +109,7 @@ func (b *Backend) routes(path string) http.Handler {
 	slow("POST /v1/save", changing(path, call(inFolder(b.Folder, b.Save))))
 	slow("POST /v1/load", changing(path, call(inFolder(b.Folder, b.Load))))
 	slow("POST /v1/reload", changing(path, call(func(ctx context.Context, _ struct{}) (ReloadSummary, error) { return b.Reload(ctx) })))
+	slow("POST /v1/cluster/sync", changing(path, call(b.SyncCluster)))
 	return mux
 }
 

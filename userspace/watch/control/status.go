@@ -67,6 +67,7 @@ type Status struct {
 	Denied       []RefusedSource     `json:"denied_sources"`
 	RateLimited  []RefusedSource     `json:"rate_limited_sources"`
 	Listeners    []ListenerStatus    `json:"listeners"`
+	Clusters     []ClusterStatus     `json:"clusters"`
 	Sources      []SourceStatus      `json:"sources"`
 	Nodes        []NodeStatus        `json:"nodes"` // that sent dialogs of generation 2
 	Destinations []DestinationStatus `json:"destinations"`
@@ -220,6 +221,7 @@ type SourceStatus struct {
 	// Skew is how many seconds the source's clock is ahead of ours, measured by its recent creations. It is null if
 	// there were none.
 	Skew *float64 `json:"clock_skew_seconds"`
+	node bool     // of a cluster
 }
 
 // NodeStatus tells in which layout a node sends dialogs of generation 2.
@@ -274,7 +276,7 @@ type DestinationStatus struct {
 
 // NewSource renders the engine's state of a source.
 func NewSource(s engine.SourceStatus) SourceStatus {
-	out := SourceStatus{Address: senderName(s.Sender), Events: s.Events, Rejected: s.Rejected, Last: s.Last}
+	out := SourceStatus{Address: senderName(s.Sender), Events: s.Events, Rejected: s.Rejected, Last: s.Last, node: s.Sender.Node != 0}
 	if s.Skew != nil {
 		ahead := s.Skew.Seconds()
 		out.Skew = &ahead

@@ -16,6 +16,8 @@ const (
 	Idle   Word = "IDLE"   // no source has been seen yet
 	Stale  Word = "STALE"  // a source that had been sending is silent
 	Losing Word = "LOSING" // something was lost within the last minute, other than by the limit on a source
+	// Incomplete: dialogs of a cluster are missing, because no sync could be completed.
+	Incomplete Word = "INCOMPLETE"
 )
 
 // ExitStatus is the exit status of `binrepd status --check`.
@@ -27,6 +29,8 @@ func (w Word) ExitStatus() int {
 		return 3
 	case Losing:
 		return 4
+	case Incomplete:
+		return 5
 	}
 	return 1
 }
@@ -121,7 +125,11 @@ func (h *History) Complete(now time.Time, s *Status) {
 }
 
 func (h *History) word(now time.Time, s *Status) (Word, string) {
+	cluster, why := h.clusterWord(now, s)
 	if !heard(s) {
+		if cluster != Ready {
+			return cluster, why
+		}
 		if silent := now.Sub(s.Started); h.StaleAfter > 0 && len(s.Sources) > 0 && s.Dialogs > 0 && silent >= h.StaleAfter {
 			return Stale, fmt.Sprintf("no source has been heard for %s, since the start", silent.Truncate(time.Second))
 		}
@@ -139,8 +147,14 @@ func (h *History) word(now time.Time, s *Status) (Word, string) {
 			}
 		}
 	}
+	if cluster != Ready {
+		return cluster, why
+	}
 	if h.StaleAfter > 0 {
 		for _, src := range s.Sources {
+			if src.node { // judged with its cluster
+				continue
+			}
 			if silent := now.Sub(src.Last); !src.Last.IsZero() && silent >= h.StaleAfter && silent < retired {
 				return Stale, fmt.Sprintf("source %s has been silent for %s", src.Address, silent.Truncate(time.Second))
 			}
@@ -168,6 +182,12 @@ func (h *History) rates(now time.Time, s *Status) {
 	for i := range s.Sources {
 		src := &s.Sources[i]
 		src.Rate = float64(src.Events-min(before.events[src.Address], src.Events)) / seconds
+	}
+	for i := range s.Clusters {
+		for k := range s.Clusters[i].Nodes {
+			n := &s.Clusters[i].Nodes[k]
+			n.Rate = float64(n.Events-min(before.events[n.address], n.Events)) / seconds
+		}
 	}
 }
 

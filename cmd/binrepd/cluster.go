@@ -1,0 +1,253 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"binrepd/userspace/cluster/member"
+	"binrepd/userspace/cluster/membership"
+	"binrepd/userspace/watch/control"
+)
+
+func clusterCommand() *cli.Command {
+	only := func() cli.Flag {
+		return &cli.IntFlag{Name: "cluster", Usage: "only the cluster with the id `N`", DefaultText: "every one"}
+	}
+	return &cli.Command{
+		Name:  "cluster",
+		Usage: "show the clusters that this binrepd is in, and fill the table from a node",
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "list the other nodes of each cluster, with the state of the links",
+				Flags:  []cli.Flag{only(), jsonFlag("print one JSON object with the keys of OpenSIPS's clusterer_list, and more"), controlFlag()},
+				Before: noArguments, Action: listNodes,
+			},
+			{
+				Name: "capabilities", Usage: "list what this node and the others replicate, and whether their data are complete",
+				Flags:  []cli.Flag{only(), jsonFlag("print one JSON object with the keys of OpenSIPS's clusterer_list_cap, and more"), controlFlag()},
+				Before: noArguments, Action: listCapabilities,
+			},
+			{
+				Name: "tags", Usage: "list the sharing tags, with the node that is active for each",
+				Flags:  []cli.Flag{only(), jsonFlag("print one JSON array with the keys of OpenSIPS's clusterer_list_shtags, and more"), controlFlag()},
+				Before: noArguments, Action: listTags,
+			},
+			{
+				Name: "sync", Usage: "ask a node for all its dialogs, and wait for the result",
+				Description: "Nobody needs this command in normal operation: binrepd asks by itself when it joins and after every gap.",
+				Flags: []cli.Flag{
+					&cli.IntFlag{Name: "cluster", Usage: "in the cluster with the id `N`", DefaultText: "the only one"},
+					&cli.IntFlag{Name: "from", Usage: "ask `NODE`", DefaultText: "the first that announces complete dialogs; another if it fails"},
+					jsonFlag("print the result as one JSON object"), controlFlag(),
+				},
+				Before: noArguments, Action: syncCluster,
+			},
+		},
+	}
+}
+
+// clusters asks the appliance for the clusters that --cluster chooses.
+func clusters(c *cli.Context) ([]control.ClusterStatus, error) {
+	s, err := control.NewClient(c.String("control")).Status(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Clusters) == 0 {
+		return nil, errors.New("this binrepd is in no cluster: see --cluster of run")
+	}
+	if !c.IsSet("cluster") {
+		return s.Clusters, nil
+	}
+	for _, cluster := range s.Clusters {
+		if int(cluster.Cluster) == c.Int("cluster") {
+			return []control.ClusterStatus{cluster}, nil
+		}
+	}
+	return nil, fmt.Errorf("this binrepd isn't in cluster %d", c.Int("cluster"))
+}
+
+func printJSON(w io.Writer, v any) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
+}
+
+// clusterNodes is the answer of clusterer_list for one cluster.
+type clusterNodes struct {
+	Cluster int32                 `json:"cluster_id"`
+	Nodes   []control.ClusterNode `json:"Nodes"`
+}
+
+func listNodes(c *cli.Context) error {
+	list, err := clusters(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		var all struct{ Clusters []clusterNodes }
+		for _, cluster := range list {
+			all.Clusters = append(all.Clusters, clusterNodes{cluster.Cluster, cluster.Nodes})
+		}
+		return printJSON(c.App.Writer, all)
+	}
+	return printClusters(c.App.Writer, list, time.Now())
+}
+
+// printClusters writes each cluster with its nodes, for people.
+func printClusters(out io.Writer, list []control.ClusterStatus, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for i := range list {
+		s := &list[i]
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		state := ""
+		if s.State != "enabled" {
+			state = ", " + s.State
+		}
+		fmt.Fprintf(w, "cluster %d: this is node %d, %s%s\n", s.Cluster, s.Node, s.URL, state)
+		if s.OwnIDFrom.IsValid() {
+			fmt.Fprintf(w, "%s used the id of this node %s ago: give one of the two another id\n", s.OwnIDFrom, span(s.OwnIDAt, now))
+		}
+		text := s.Sync.Text
+		if s.Sync.Incomplete != "" {
+			text = "INCOMPLETE: " + s.Sync.Incomplete + "; now " + s.Sync.State
+		} else if s.Sync.State == member.SyncIdle && !s.Sync.Last.Ended.IsZero() {
+			text += fmt.Sprintf(" (%s), %s ago", s.Sync.Last.Reason, span(s.Sync.Last.Ended, now))
+		}
+		fmt.Fprintf(w, "sync: %s\n", control.Printable(text))
+		if refused := nonZero(s.Refused); refused != "" {
+			fmt.Fprintf(w, "refused: %s\n", refused)
+		}
+		fmt.Fprintln(w, "NODE\tURL\tLINK\tSINCE\tRELEASES\tCONNECTIONS\tEVENTS\tPER SECOND\tREJECTED\tCLOCK\tLAST EVENT")
+		for k := range s.Nodes {
+			printNode(w, &s.Nodes[k], now)
+		}
+		for k := range s.Nodes {
+			if n := &s.Nodes[k]; n.Dialing != "" && n.LinkState != membership.Up {
+				fmt.Fprintf(w, "node %d: %s\n", n.Node, control.Printable(n.Dialing))
+			}
+		}
+	}
+	return w.Flush()
+}
+
+func printNode(w io.Writer, n *control.ClusterNode, now time.Time) {
+	clock, last, link := "-", "never", string(n.LinkState)
+	if n.Skew != nil {
+		clock = fmt.Sprintf("%+.0fs", *n.Skew)
+	}
+	if !n.Last.IsZero() {
+		last = span(n.Last, now) + " ago"
+	}
+	if n.State != "enabled" {
+		link = n.State
+	}
+	fmt.Fprintf(w, "%d\t%s\t%s\t%s ago\t%s\t%d\t%d\t%.1f\t%d\t%s\t%s\n", n.Node, control.Printable(n.URL), link, span(n.LinkSince, now), n.Releases,
+		n.Connections, n.Events, n.Rate, n.Rejected, clock, last)
+}
+
+// clusterCapabilities is the answer of clusterer_list_cap for one cluster, and the same of each other node.
+type clusterCapabilities struct {
+	Cluster      int32                         `json:"cluster_id"`
+	Capabilities []membership.CapabilityStatus `json:"Capabilities"`
+	Nodes        []nodeCapabilities            `json:"Nodes"`
+}
+
+type nodeCapabilities struct {
+	Node         int32                         `json:"node_id"`
+	Capabilities []membership.CapabilityStatus `json:"Capabilities"`
+}
+
+func listCapabilities(c *cli.Context) error {
+	list, err := clusters(c)
+	if err != nil {
+		return err
+	}
+	var all struct{ Clusters []clusterCapabilities }
+	for i := range list {
+		s := &list[i]
+		caps := clusterCapabilities{Cluster: s.Cluster, Capabilities: s.Capabilities, Nodes: []nodeCapabilities{}}
+		for k := range s.Nodes {
+			caps.Nodes = append(caps.Nodes, nodeCapabilities{s.Nodes[k].Node, s.Nodes[k].Capabilities})
+		}
+		all.Clusters = append(all.Clusters, caps)
+	}
+	if c.Bool("json") {
+		return printJSON(c.App.Writer, all)
+	}
+	w, now := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0), time.Now()
+	fmt.Fprintln(w, "CLUSTER\tNODE\tCAPABILITY\tSTATE\tSINCE")
+	for i, caps := range all.Clusters {
+		row := func(node string, list []membership.CapabilityStatus) {
+			for _, one := range list {
+				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s ago\n", caps.Cluster, node, control.Printable(one.Name), one.State, span(one.Since, now))
+			}
+		}
+		row(fmt.Sprintf("%d (this)", list[i].Node), caps.Capabilities)
+		for _, n := range caps.Nodes {
+			row(fmt.Sprint(n.Node), n.Capabilities)
+		}
+	}
+	return w.Flush()
+}
+
+func listTags(c *cli.Context) error {
+	list, err := clusters(c)
+	if err != nil {
+		return err
+	}
+	tags := []membership.TagStatus{}
+	for i := range list {
+		tags = append(tags, list[i].Tags...)
+	}
+	if c.Bool("json") {
+		return printJSON(c.App.Writer, tags)
+	}
+	return printTags(c.App.Writer, tags, time.Now())
+}
+
+// printTags writes sharing tags for people. This node is never active for one.
+func printTags(out io.Writer, tags []membership.TagStatus, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TAG\tCLUSTER\tACTIVE NODE\tSINCE\tBEFORE\tCONFLICTS")
+	for i := range tags {
+		t := &tags[i]
+		before, conflicts := "-", "none"
+		if t.Previous != 0 {
+			before = fmt.Sprintf("node %d", t.Previous)
+		}
+		if t.Conflicts > 0 {
+			conflicts = fmt.Sprintf("%d, the last one %s ago", t.Conflicts, span(t.LastConflict, now))
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s ago\t%s\t%s\n", control.Printable(t.Tag), t.Cluster, t.Active, span(t.Since, now), before, conflicts)
+	}
+	return w.Flush()
+}
+
+func syncCluster(c *cli.Context) error {
+	req := control.ClusterSyncRequest{Cluster: int32(c.Int("cluster")), From: int32(c.Int("from"))}
+	switch {
+	case c.IsSet("cluster") && (c.Int("cluster") < 1 || c.Int("cluster") > member.MaxCluster):
+		return usageErrorf("--cluster %d: not an id from 1 to %d", c.Int("cluster"), member.MaxCluster)
+	case c.IsSet("from") && (c.Int("from") < 1 || c.Int("from") > 1<<31-1):
+		return usageErrorf("--from %d: not a node id, 1 or more", c.Int("from"))
+	}
+	r, err := control.NewClient(c.String("control")).SyncCluster(c.Context, req)
+	switch {
+	case err != nil:
+		return err
+	case c.Bool("json"):
+		return printJSON(c.App.Writer, r)
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s; %s packets, %s\n", strings.TrimSpace(r.Text), humanize.Comma(int64(r.Packets)), humanize.IBytes(uint64(r.Bytes)))
+	return err
+}

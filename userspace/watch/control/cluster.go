@@ -1,0 +1,102 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"binrepd/userspace/cluster/member"
+	"binrepd/userspace/cluster/membership"
+)
+
+// NotMember is the reason of rejection of packets that come from no node of the cluster, or for another node.
+const NotMember = "not_member"
+
+// ClusterStatus is the state of one cluster. Its first keys are those of OpenSIPS's clusterer_list.
+type ClusterStatus struct {
+	member.Status
+	Nodes   []ClusterNode `json:"Nodes"`
+	Account Account       `json:"account"`
+}
+
+// ClusterNode is another node of the cluster.
+type ClusterNode struct {
+	member.NodeStatus
+	Events   uint64    `json:"events"` // good packets of modules
+	Rejected uint64    `json:"rejected"`
+	Last     time.Time `json:"last,omitzero"` // of the last event
+	Rate     float64   `json:"rate"`          // events a second, over the last ten seconds
+	Skew     *float64  `json:"clock_skew_seconds"`
+	address  string    // under which it is in Status.Sources
+}
+
+// Source fills in what the engine knows of the node.
+func (n *ClusterNode) Source(s SourceStatus) {
+	n.Events, n.Rejected, n.Last, n.Skew, n.address = s.Events, s.Rejected, s.Last, s.Skew, s.Address
+}
+
+// ClusterSyncRequest asks for a sync of a cluster's dialogs. Zero values leave the choice to the appliance.
+type ClusterSyncRequest struct {
+	Cluster int32 `json:"cluster,omitempty"`
+	From    int32 `json:"from,omitempty"`
+}
+
+// SyncCluster makes the appliance ask a node for its dialogs, and waits for the result.
+func (c *Client) SyncCluster(ctx context.Context, req ClusterSyncRequest) (r member.SyncResult, err error) {
+	return r, c.post(ctx, "/v1/cluster/sync", req, &r)
+}
+
+// clusterWord returns the word that the clusters give, with its reason; Ready if they give none.
+func (h *History) clusterWord(now time.Time, s *Status) (Word, string) {
+	for i := range s.Clusters {
+		if why := s.Clusters[i].Sync.Incomplete; why != "" {
+			return Incomplete, fmt.Sprintf("cluster %d: %s", s.Clusters[i].Cluster, why)
+		}
+	}
+	for i := range s.Clusters {
+		c := &s.Clusters[i]
+		if c.State == "removed" {
+			return Stale, fmt.Sprintf("cluster %d: this node was removed from it", c.Cluster)
+		}
+		for k := range c.Nodes {
+			if why := h.nodeStale(now, c, &c.Nodes[k]); why != "" {
+				return Stale, fmt.Sprintf("node %d of cluster %d %s", c.Nodes[k].Node, c.Cluster, why)
+			}
+		}
+	}
+	return Ready, ""
+}
+
+// nodeStale says what is wrong with a node; "" if nothing is. A node that is a backup for every sharing tag has nothing
+// to send, so it may be silent while its link is up.
+func (h *History) nodeStale(now time.Time, c *ClusterStatus, n *ClusterNode) string {
+	if n.State != "enabled" {
+		return ""
+	}
+	if n.LinkState == membership.Down {
+		if down := now.Sub(n.LinkSince); down < retired {
+			return fmt.Sprintf("has been down for %s", down.Truncate(time.Second))
+		}
+		return ""
+	}
+	silent := now.Sub(n.Last)
+	if h.StaleAfter <= 0 || n.LinkState != membership.Up || n.Last.IsZero() || silent < h.StaleAfter || silent >= retired || !c.speaks(n.Node) {
+		return ""
+	}
+	for i := range c.Nodes {
+		if other := &c.Nodes[i]; other != n && !other.Last.IsZero() && now.Sub(other.Last) < h.StaleAfter {
+			return fmt.Sprintf("answers pings and has sent nothing for %s, while node %d sends", silent.Truncate(time.Second), other.Node)
+		}
+	}
+	return ""
+}
+
+// speaks reports whether a node should send: it is active for a tag, or there are no tags.
+func (c *ClusterStatus) speaks(node int32) bool {
+	for _, t := range c.Tags {
+		if t.Active == node {
+			return true
+		}
+	}
+	return len(c.Tags) == 0
+}
