@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -74,12 +73,6 @@ func clusters(c *cli.Context) ([]control.ClusterStatus, error) {
 	return nil, fmt.Errorf("this binrepd isn't in cluster %d", c.Int("cluster"))
 }
 
-func printJSON(w io.Writer, v any) error {
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(v)
-}
-
 // clusterNodes is the answer of clusterer_list for one cluster.
 type clusterNodes struct {
 	Cluster int32                 `json:"cluster_id"`
@@ -96,7 +89,7 @@ func listNodes(c *cli.Context) error {
 		for _, cluster := range list {
 			all.Clusters = append(all.Clusters, clusterNodes{cluster.Cluster, cluster.Nodes})
 		}
-		return printJSON(c.App.Writer, all)
+		return printJSON(c, nil, all)
 	}
 	return printClusters(c.App.Writer, list, time.Now())
 }
@@ -182,7 +175,7 @@ func listCapabilities(c *cli.Context) error {
 		all.Clusters = append(all.Clusters, caps)
 	}
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, all)
+		return printJSON(c, nil, all)
 	}
 	w, now := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0), time.Now()
 	fmt.Fprintln(w, "CLUSTER\tNODE\tCAPABILITY\tSTATE\tSINCE")
@@ -210,7 +203,7 @@ func listTags(c *cli.Context) error {
 		tags = append(tags, list[i].Tags...)
 	}
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, tags)
+		return printJSON(c, nil, tags)
 	}
 	return printTags(c.App.Writer, tags, time.Now())
 }
@@ -246,7 +239,7 @@ func syncCluster(c *cli.Context) error {
 	case err != nil:
 		return err
 	case c.Bool("json"):
-		return printJSON(c.App.Writer, r)
+		return printJSON(c, nil, r)
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "%s; %s packets, %s\n", strings.TrimSpace(r.Text), humanize.Comma(int64(r.Packets)), humanize.IBytes(uint64(r.Bytes)))
 	return err

@@ -105,7 +105,7 @@ func (a *Appliance) joinClusters(ctx context.Context) error {
 			return fmt.Errorf("--tls-cert: %w", err)
 		}
 	}
-	filler, _ := any(a.engine).(member.Filler)
+	filler, _ := any(a.engine).(member.Filler) // an engine that takes syncs
 	for i := range a.config.Clusters {
 		c := a.config.Clusters[i]
 		c.TLS, c.Log, c.Hash, c.Filler = tls, a.log, a.steering.Hash, filler

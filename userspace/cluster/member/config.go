@@ -43,13 +43,11 @@ type Peer struct {
 	Pins []string
 }
 
-// Filler is the table's side of a sync. The calls come from several goroutines, one after the other.
+// Filler is the table's side of a sync; the engine is one.
 type Filler interface {
-	// BeginSync says that a sync is about to be requested: from now on what live events touch wins over its chunks, and
-	// changes of dialogs that are still to come may wait. An earlier sync that didn't end is over.
-	BeginSync(at time.Time)
-	// EndSync says that all chunks are applied, or, if complete is false, that no more are expected.
-	EndSync(complete bool)
+	// SyncRequested says that a sync is about to be requested: from now on what live events of the cluster touch wins
+	// over its chunks, and changes of dialogs that are still to come may wait.
+	SyncRequested(cluster int32)
 }
 
 // Config of a Member.

@@ -22,7 +22,6 @@
 //	                 ^                                |
 //	                 '--- back-off, another donor <---'  silent, wrong total, broken chunk, link lost
 //
-// Filler.BeginSync is called before the request leaves, EndSync after the engine has applied the last chunk. Chunks are
-// counted in the batches that the engine has applied, so that a packet that was dropped on the way is missing from the
-// count.
+// Filler.SyncRequested is called before the request leaves: from then on live events win over chunks. Chunks are counted
+// in the batches that the engine has applied, so that a packet that was dropped on the way is missing from the count.
 package member

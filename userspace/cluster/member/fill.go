@@ -18,7 +18,7 @@ type fill struct {
 	from   int32     // only this node; 0: any
 
 	run      run
-	ended    *SyncResult // the sync that has just ended, and that the Filler has not been told of
+	ended    *SyncResult // the sync that has just ended, and that nobody was told of
 	last     SyncResult  // zero: none yet
 	failures int         // in a row
 	tried    []int32     // that failed since the last success

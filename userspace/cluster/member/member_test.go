@@ -45,9 +45,7 @@ type table struct {
 	errs   []string
 }
 
-func (f *table) BeginSync(time.Time) { f.note("begin") }
-
-func (f *table) EndSync(complete bool) { f.note(fmt.Sprintf("end %v", complete)) }
+func (f *table) SyncRequested(cluster int32) { f.note(fmt.Sprint("sync of cluster ", cluster)) }
 
 func (f *table) note(call string) {
 	f.mu.Lock()
@@ -175,7 +173,7 @@ func TestJoinIsLearned(t *testing.T) {
 	if !s.Last.Complete || s.Incomplete != "" || !strings.HasPrefix(s.Text, "complete: ") {
 		t.Errorf("%+v", s)
 	}
-	if got := f.said(); !strings.HasPrefix(got, "begin, end true") {
+	if got := f.said(); !strings.HasPrefix(got, "sync of cluster 1") {
 		t.Errorf("the table was told %q", got)
 	}
 	before := f.count(2)
@@ -221,8 +219,8 @@ func TestSyncTotals(t *testing.T) {
 			if (s.Incomplete == "") != (test.want == "") {
 				t.Errorf("incomplete: %q", s.Incomplete)
 			}
-			if got, want := f.said(), fmt.Sprintf("begin, end %v", test.want == ""); !strings.HasPrefix(got, want) {
-				t.Errorf("the table was told %q, want %q", got, want)
+			if got := f.said(); !strings.HasPrefix(got, "sync of cluster 1") {
+				t.Errorf("the table was told %q", got)
 			}
 		})
 	}

@@ -11,8 +11,7 @@ import (
 	"binrepd/userspace/cluster/membership"
 )
 
-// syncStep tells the Filler how a sync ended, and begins one. Only the waiting goroutine calls it, so that the calls of
-// the Filler come one after the other.
+// syncStep tells how a sync ended, and begins one. Only the waiting goroutine calls it.
 func (m *Member) syncStep(now time.Time) {
 	m.mu.Lock()
 	begin := m.fill.step(now, m.machine.Synced(Capability), m.upLocked())
@@ -27,7 +26,7 @@ func (m *Member) syncStep(now time.Time) {
 	}
 	m.log.Info("sync requested", "node", run.donor, "reason", run.reason)
 	if m.cfg.Filler != nil {
-		m.cfg.Filler.BeginSync(now)
+		m.cfg.Filler.SyncRequested(m.cfg.Cluster)
 	}
 	var out membership.Output
 	m.mu.Lock()
@@ -40,9 +39,6 @@ func (m *Member) syncStep(now time.Time) {
 }
 
 func (m *Member) syncEnded(r *SyncResult) {
-	if m.cfg.Filler != nil {
-		m.cfg.Filler.EndSync(r.Complete)
-	}
 	if r.Complete {
 		m.log.Info("sync "+r.Text, "reason", r.Reason)
 	} else {
