@@ -97,7 +97,7 @@ func parseClusters(c *cli.Context, o *options) error {
 		}
 	}
 	for _, name := range [...]string{"tls-cert", "tls-key", "tls-ca", "tls-no-verify", "cluster-fixed"} {
-		if set := c.String(name) != "" || c.Bool(name); set && len(o.Clusters) == 0 {
+		if text := c.String(name); text != "" && text != "false" && len(o.Clusters) == 0 {
 			return fmt.Errorf("--%s: there is no --cluster for it", name)
 		}
 	}

@@ -96,6 +96,28 @@ func TestRefusedOptions(t *testing.T) {
 		{"--listen=:5556", "not ADDRESS:PORT"},
 		{"--listen=192.0.2.1:70000", "not ADDRESS:PORT"},
 		{"--listen=192.0.2.1:0", "port 0"},
+		{"--cluster=0", "--cluster 0: not an id from 1 to 65535"},
+		{"--cluster=1 --cluster=1", "--cluster 1: given twice"},
+		{"--cluster=1", "--node: say which node of cluster 1 this is"},
+		{"--cluster=1 --node=3", "--cluster-listen: say where nodes of cluster 1 reach this one"},
+		{"--cluster=1 --node=x", "--node x: not a node id"},
+		{"--cluster=1 --node=3 --node=1/4", "--node 1/4: cluster 1 has node 3 already"},
+		{"--cluster=1 --node=3 --cluster-listen=10.0.0.3:5566", "neither the scheme bin nor bins"},
+		{"--cluster=1 --node=3 --cluster-listen=bin:0.0.0.0:5566", "not an address of one host"},
+		{"--cluster=1 --node=3 --cluster-listen=bin:10.0.0.3:0", "port 0 is none"},
+		{"--cluster=1 --node=3 --cluster-listen=bin:10.0.0.3 --cluster-peer=bin:10.0.0.1", "not NODE=VALUE"},
+		{"--cluster=1 --node=3 --cluster-listen=bin:10.0.0.3 --cluster-peer=2/1=bin:10.0.0.1", `"2" is no --cluster`},
+		{"--cluster=1 --node=3 --cluster-listen=bin:10.0.0.3 --cluster-peer=3=bin:10.0.0.1", "--cluster 1: peer 3 is this node itself"},
+		{"--cluster=1 --node=3 --cluster-listen=bins:10.0.0.3", "a bins URL needs a certificate, a key and a CA"},
+		{"--cluster=1 --node=3 --cluster-listen=bins:10.0.0.3 --tls-cert=c", "--tls-cert and --tls-key: both are needed"},
+		{"--cluster=1 --node=3 --cluster-listen=bins:10.0.0.3 --tls-cert=c --tls-key=k", "--tls-ca: say which CA"},
+		{"--cluster=1 --node=3 --cluster-listen=bin:10.0.0.3 --tls-cert=c --tls-key=k --tls-ca=a", "no --cluster-listen or --cluster-peer has a bins URL"},
+		{"--cluster=1 --node=3 --cluster-listen=bin:10.0.0.3 --tls-peer=1=ab", "not a SHA-256 fingerprint"},
+		{"--cluster=1 --node=3 --cluster-listen=bin:10.0.0.3 --cluster-fixed", "no peers, and none may be learned"},
+		{"--cluster=1 --cluster=2 --node=3 --cluster-listen=bin:10.0.0.3", "clusters 1 and 2 need an address or a port of their own"},
+		{"--cluster=1 --node=3 --cluster-listen=bin:10.0.0.3 --xdp=native", "XDP serves UDP only"},
+		{"--listen=192.0.2.1:5556 --node=3", "--node 3: there is no --cluster for it"},
+		{"--listen=192.0.2.1:5556 --tls-key=k", "--tls-key: there is no --cluster for it"},
 		{"--listen=192.0.2.1:5556 --allow=10.0.0.1/24", "write 10.0.0.0/24"},
 		{"--listen=192.0.2.1:5556 --allow=proxy", "not a prefix"},
 		{"--listen=192.0.2.1:5556 --source-rate=0", "--source-rate 0: choose 1 to"},
@@ -151,5 +173,31 @@ func TestAcceptedOptions(t *testing.T) {
 		if _, err := parse(t, strings.Fields(args)...); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
+	}
+}
+
+// TestClusterFlags: the example of docs/flags.md, with two clusters.
+func TestClusterFlags(t *testing.T) {
+	t.Setenv("BINREPD_NODE", "3")
+	o, err := parse(t, "--cluster", "1", "--cluster", "2",
+		"--cluster-listen", "1/bin:10.0.0.3:5566", "--cluster-listen", "2/bins:10.0.0.3:5556",
+		"--cluster-peer", "1/1=bin:10.0.0.1:5566", "--cluster-peer", "2/1=bins:10.0.0.1:5556", "--cluster-peer", "2/2=bins:10.0.0.2:5556",
+		"--tls-cert", "node3.pem", "--tls-key", "node3.key", "--tls-ca", "ca.pem",
+		"--tls-peer", "2/2=sha256 Fingerprint="+strings.Repeat("AB:", 31)+"AB")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.Clusters) != 2 || len(o.Listen) != 0 || o.XDP != appliance.XDPOff {
+		t.Fatalf("%+v", o.Config)
+	}
+	one, two := o.Clusters[0], o.Clusters[1]
+	if one.Node != 3 || two.Node != 3 || one.Listen.String() != "bin:10.0.0.3:5566" || two.Listen.String() != "bins:10.0.0.3:5556" {
+		t.Errorf("%+v, %+v", one, two)
+	}
+	if len(one.Peers) != 1 || len(two.Peers) != 2 || two.Peers[1].URL.String() != "bins:10.0.0.2:5556" {
+		t.Errorf("%+v, %+v", one.Peers, two.Peers)
+	}
+	if pins := two.Peers[1].Pins; len(pins) != 1 || pins[0] != strings.Repeat("ab", 32) {
+		t.Errorf("%q", pins)
 	}
 }

@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd cluster' | 'binrepd cluster list' | 'binrepd cluster capabilities' | 'binrepd cluster tags' | 'binrepd cluster sync' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -23,6 +23,25 @@ _binrepd() {
 	'binrepd run --replicate-to')
 		return ;;
 	'binrepd run --rewrite-socket')
+		return ;;
+	'binrepd run --cluster')
+		return ;;
+	'binrepd run --cluster-listen')
+		return ;;
+	'binrepd run --cluster-peer')
+		return ;;
+	'binrepd run --node')
+		return ;;
+	'binrepd run --tls-ca')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd run --tls-cert')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd run --tls-key')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd run --tls-peer')
 		return ;;
 	'binrepd run --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -108,20 +127,12 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs list --limit')
 		return ;;
-	'binrepd dialogs list --node')
-		return ;;
 	'binrepd dialogs list --origin')
-		return ;;
-	'binrepd dialogs list --profile')
 		return ;;
 	'binrepd dialogs list --state')
 		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
 		return ;;
-	'binrepd dialogs list --tag')
-		return ;;
 	'binrepd dialogs list --to-uri' | 'binrepd dialogs list --to')
-		return ;;
-	'binrepd dialogs list --var')
 		return ;;
 	'binrepd dialogs get --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -131,30 +142,38 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs count --from-uri' | 'binrepd dialogs count --from')
 		return ;;
-	'binrepd dialogs count --node')
-		return ;;
 	'binrepd dialogs count --origin')
-		return ;;
-	'binrepd dialogs count --profile')
 		return ;;
 	'binrepd dialogs count --state')
 		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
 		return ;;
-	'binrepd dialogs count --tag')
-		return ;;
 	'binrepd dialogs count --to-uri' | 'binrepd dialogs count --to')
-		return ;;
-	'binrepd dialogs count --var')
-		return ;;
-	'binrepd dialogs ghosts --before')
-		return ;;
-	'binrepd dialogs ghosts --origin')
-		return ;;
-	'binrepd dialogs ghosts --silent')
 		return ;;
 	'binrepd dialogs ghosts --times')
 		return ;;
 	'binrepd dialogs ghosts --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd cluster list --cluster')
+		return ;;
+	'binrepd cluster list --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd cluster capabilities --cluster')
+		return ;;
+	'binrepd cluster capabilities --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd cluster tags --cluster')
+		return ;;
+	'binrepd cluster tags --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd cluster sync --cluster')
+		return ;;
+	'binrepd cluster sync --from')
+		return ;;
+	'binrepd cluster sync --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
 	'binrepd allow list --control')
@@ -182,20 +201,12 @@ _binrepd() {
 		return ;;
 	'binrepd sync --from-uri')
 		return ;;
-	'binrepd sync --node')
-		return ;;
 	'binrepd sync --origin')
-		return ;;
-	'binrepd sync --profile')
 		return ;;
 	'binrepd sync --state')
 		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
 		return ;;
-	'binrepd sync --tag')
-		return ;;
 	'binrepd sync --to-uri')
-		return ;;
-	'binrepd sync --var')
 		return ;;
 	'binrepd save --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -262,10 +273,10 @@ _binrepd() {
 	esac
 	case $command in
 	'binrepd')
-		commands='run status top dialogs allow reload sync save load record replay doctor bench unpin version'
+		commands='run status top dialogs cluster allow sync save load record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --control --metrics --pprof --stale-after --pin --save-interval --state-dir --record --record-size --interface --listen --promiscuous --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --cluster --cluster-fixed --cluster-listen --cluster-peer --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --stale-after --pin --save-interval --state-dir --record --record-size --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --strict --control --help' ;;
 	'binrepd top')
@@ -274,13 +285,24 @@ _binrepd() {
 		commands='list get count ghosts'
 		flags='--help' ;;
 	'binrepd dialogs list')
-		flags='--json --control --from-uri --limit --node --origin --profile --state --tag --to-uri --var --help' ;;
+		flags='--json --control --from-uri --limit --origin --state --to-uri --help' ;;
 	'binrepd dialogs get')
 		flags='--json --control --help' ;;
 	'binrepd dialogs count')
-		flags='--json --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
+		flags='--json --control --from-uri --origin --state --to-uri --help' ;;
 	'binrepd dialogs ghosts')
-		flags='--before --json --origin --remove --silent --times --control --help' ;;
+		flags='--json --remove --times --control --help' ;;
+	'binrepd cluster')
+		commands='list capabilities tags sync'
+		flags='--help' ;;
+	'binrepd cluster list')
+		flags='--cluster --json --control --help' ;;
+	'binrepd cluster capabilities')
+		flags='--cluster --json --control --help' ;;
+	'binrepd cluster tags')
+		flags='--cluster --json --control --help' ;;
+	'binrepd cluster sync')
+		flags='--cluster --from --json --control --help' ;;
 	'binrepd allow')
 		commands='list add remove'
 		flags='--help' ;;
@@ -293,7 +315,7 @@ _binrepd() {
 	'binrepd reload')
 		flags='--json --control --help' ;;
 	'binrepd sync')
-		flags='--clear-bye-on-timeout --dry-run --ends --json --passes --rate --replace --rewrite-socket --to --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
+		flags='--clear-bye-on-timeout --dry-run --ends --json --passes --rate --replace --rewrite-socket --to --control --from-uri --origin --state --to-uri --help' ;;
 	'binrepd save')
 		files=1
 		flags='--everything --json --control --help' ;;

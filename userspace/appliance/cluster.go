@@ -108,7 +108,7 @@ func (a *Appliance) joinClusters(ctx context.Context) error {
 	filler, _ := any(a.engine).(member.Filler) // an engine that takes syncs
 	for i := range a.config.Clusters {
 		c := a.config.Clusters[i]
-		c.TLS, c.Log, c.Hash, c.Filler = tls, a.log, a.steering.Hash, filler
+		c.TLS, c.Log, c.Filler = tls, a.log, filler
 		c.Intake = uint8(len(a.config.Listen) + i)
 		c.Admit = a.input.gate.Admit
 		m, err := member.Open(ctx, c)
