@@ -136,6 +136,7 @@ var imports = map[string][]string{
 	"userspace/watch/telemetry": {
 		"userspace/watch/control", "userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2",
 		"dialog",
+		"userspace/cluster/membership",
 	},
 	"userspace/watch/live":       {"userspace/watch/control", "dialog", "dialog/escape"},
 	"userspace/watch/statuspage": {"userspace/watch/control", "dialog/escape"},

@@ -18,6 +18,8 @@ type Status struct {
 	// NotSent counts packets for nodes to which there was no connection.
 	NotSent uint64 `json:"not_sent"`
 	Gaps    uint64 `json:"gaps"` // after which a sync was wanted
+	// Answered counts sync requests of other nodes that were answered with no data.
+	Answered uint64 `json:"sync_requests_answered"`
 	// Stream is the account of the connections.
 	Stream stream.Status `json:"-"`
 }
@@ -84,7 +86,7 @@ func (m *Member) Status() Status {
 	connections := m.stream.Status()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := Status{Status: m.machine.Status(), Sync: m.fill.status(time.Now()), NotSent: m.counts.notSent, Gaps: m.counts.gaps,
+	s := Status{Status: m.machine.Status(), Sync: m.fill.status(time.Now()), NotSent: m.counts.notSent, Gaps: m.counts.gaps, Answered: m.counts.answered,
 		Stream: connections, Refused: map[string]uint64{}}
 	for _, n := range s.Status.Nodes {
 		ns := NodeStatus{NodeStatus: n}

@@ -77,7 +77,7 @@ func (m *Model) drawHead(f *Frame, d *data, now time.Time) int {
 		}
 	case control.Idle:
 		style = Warning
-	case control.Stale:
+	case control.Stale, control.Incomplete:
 		style = Warning
 	}
 	if m.err != nil {

@@ -89,7 +89,7 @@ func (s *scrape) moment(id int, t time.Time, labels ...string) {
 // whole sends the overall state.
 func (s *scrape) whole() {
 	s.send(buildInfo, 1, s.Version, s.Revision, s.GoVersion)
-	for _, w := range [...]control.Word{control.Ready, control.Idle, control.Stale, control.Losing} {
+	for _, w := range [...]control.Word{control.Ready, control.Idle, control.Stale, control.Incomplete, control.Losing} {
 		s.flag(state, s.Word == w, string(w))
 	}
 	problems := map[control.ProblemCode]int{}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/cluster/member"
+	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/watch/control"
@@ -78,6 +80,7 @@ func fixtureStatus(account control.Account) control.Status {
 			Address: "10.0.0.2:5556", Account: account, Steered: 4900, Socket: 100, Denied: 20,
 			Passed: map[string]uint64{"fragment": 98, "ring_full": 2}, ReceiveBuffer: 64 << 20, Waiting: 4096,
 		}},
+		Clusters: []control.ClusterStatus{clusterFixture()},
 		Sources: []control.SourceStatus{
 			{Address: "10.0.0.1:5555", Events: 4000, Rejected: 9, Last: fixedTime.Add(-time.Second), Skew: &skew},
 			{Address: "10.0.0.9:5555"}, // known from a saved table
@@ -109,4 +112,19 @@ func fixtureStatus(account control.Account) control.Status {
 		})
 	}
 	return s
+}
+
+// clusterFixture is a cluster with a node that is up and one that is down.
+func clusterFixture() control.ClusterStatus {
+	c := control.ClusterStatus{Account: control.Account{
+		Seen: 700, Applied: 680, Rejected: map[string]uint64{control.NotMember: 15, "refused_memory": 1}, Lost: map[string]uint64{"queue_full": 5},
+	}}
+	c.Cluster, c.Gaps, c.Counts.TagConflicts = 1, 4, 2
+	c.Sync = member.SyncStatus{Incomplete: "the sync failed", Done: 3, Failed: 2, Complete: fixedTime.Add(-10 * time.Minute)}
+	for id, state := range map[int32]membership.LinkState{1: membership.Up, 2: membership.Down} {
+		n := control.ClusterNode{}
+		n.Node, n.LinkState, n.LinkSince, n.Restarts = id, state, fixedTime.Add(-time.Duration(id)*time.Minute), int(id)
+		c.Nodes = append(c.Nodes, n)
+	}
+	return c
 }

@@ -130,11 +130,20 @@ const (
 	recordOldest
 	recordErrors
 	recordFailing
+
+	clusterIncomplete
+	clusterNodeUp
+	clusterNodeState
+	clusterSyncs
+	clusterSyncLast
+	clusterGaps
+	clusterRestarts
+	clusterConflicts
 )
 
 var metrics = [...]metric{
 	buildInfo:        {"build_info", gauge, "version revision goversion", "1, with the version of the program."},
-	state:            {"state", gauge, "state", "1 for the word that `binrepd status` prints (READY, IDLE, STALE, LOSING), 0 for the others."},
+	state:            {"state", gauge, "state", "1 for the word that `binrepd status` prints (READY, IDLE, STALE, INCOMPLETE, LOSING), 0 for the others."},
 	problem:          {"problem", gauge, "code", "Number of problems of this kind that `binrepd status` shows after \"but\". docs/operations.md lists the codes."},
 	modeInfo:         {"mode_info", gauge, "mode", "1, with the mode in force: xdp-native, xdp-generic or socket; with several interfaces the slowest."},
 	fallback:         {"fallback_active", gauge, "", "1 if the mode in force is not the best one that --xdp allows, else 0; `binrepd status` shows the reason."},
@@ -148,16 +157,16 @@ var metrics = [...]metric{
 	events: {"events_total", counter, "capability command outcome",
 		"Well-formed packets, by outcome. Packets of other capabilities than dialog are ignored; their command is not read."},
 	seen: {"datagrams_seen_total", counter, "listener",
-		"Datagrams that reached the host for a listen address, including lost ones. At rest it is the sum of events, rejected and lost ones."},
+		"Datagrams that reached the host for a listen address, or packets of modules that came from a cluster (\"cluster 1\"), including lost ones. At rest it is the sum of events, rejected and lost ones."},
 	received: {"datagrams_received_total", counter, "listener way",
 		"Datagrams received, by way: ring (steered by XDP) or socket."},
 	receivedBytes: {"received_bytes_total", counter, "listener", "Payload bytes of the datagrams received."},
 	rejected: {"datagrams_rejected_total", counter, "listener reason",
-		"Datagrams that are not well-formed packets, or that come from a source that --allow doesn't list (denied)."},
+		"Datagrams that are not well-formed packets, or that come from a source that --allow doesn't list (denied), or from no node of the cluster (not_member)."},
 	lost: {"datagrams_lost_total", counter, "listener reason",
-		"Datagrams lost before they were processed: socket_buffer (full, in the kernel), truncated (too long), rate_limited (by --source-rate)."},
+		"Datagrams lost before they were processed: socket_buffer (full, in the kernel), truncated (too long), rate_limited (by --source-rate), queue_full (of the connections of a cluster)."},
 	losses: {"losses_total", counter, "place reason",
-		"What was lost, by place: interface, kernel, socket, gate, table, and the queue or the sending of a destination. All but the gate (--source-rate) make the state LOSING. Losses of a restart are in pin_unsaved_records and pin_overflowed_records."},
+		"What was lost, by place: interface, kernel, socket, stream (connections of clusters), gate, table, and the queue or the sending of a destination. All but the gate (--source-rate) make the state LOSING. Losses of a restart are in pin_unsaved_records and pin_overflowed_records."},
 	passed: {"frames_passed_total", counter, "listener reason",
 		"Frames to a listen address that XDP left to the kernel, which gives them to the socket. ring_full: the consumers are too slow."},
 	receiveBuffer:     {"receive_buffer_bytes", gauge, "listener", "Size of the socket's receive buffer, as granted by the kernel."},
@@ -238,4 +247,13 @@ var metrics = [...]metric{
 	recordOldest:    {"record_oldest_timestamp_seconds", gauge, "", "When the oldest file of the recording was started. Absent without files."},
 	recordErrors:    {"record_errors_total", counter, "", "Disk errors of the recording."},
 	recordFailing:   {"record_failing", gauge, "", "1 while a disk error stops the recording, else 0."},
+
+	clusterIncomplete: {"cluster_incomplete", gauge, "cluster", "1 if dialogs of a cluster are missing because no sync could be completed, else 0. Absent without --cluster, as are all metrics of clusters."},
+	clusterNodeUp:     {"cluster_node_up", gauge, "cluster node", "1 if the link to another node of a cluster is up, else 0."},
+	clusterNodeState:  {"cluster_node_since_timestamp_seconds", gauge, "cluster node", "Since when the link to a node has been as it is."},
+	clusterSyncs:      {"cluster_syncs_total", counter, "cluster result", "Syncs that were asked of nodes and ended: complete, or failed."},
+	clusterSyncLast:   {"cluster_last_sync_timestamp_seconds", gauge, "cluster", "When the last complete sync of a cluster ended. Absent before the first."},
+	clusterGaps:       {"cluster_gaps_total", counter, "cluster", "Events after which packets of a cluster may be missing, such as a lost connection. Each is followed by a sync."},
+	clusterRestarts:   {"cluster_node_restarts_total", counter, "cluster node", "Restarts of a node that were seen."},
+	clusterConflicts:  {"cluster_tag_conflicts_total", counter, "cluster", "How often two nodes claimed a sharing tag within 5 s."},
 }

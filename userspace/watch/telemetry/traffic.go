@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"binrepd/dialog"
+	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin2"
@@ -37,7 +38,38 @@ func (s *scrape) traffic() {
 	for i := range s.Listeners {
 		s.listener(&s.Listeners[i], s.Engine.Intakes[i].Bytes)
 	}
+	for i := range s.Clusters {
+		s.cluster(&s.Clusters[i])
+	}
 	s.losses()
+}
+
+// cluster sends the metrics of one cluster. Its account is that of a listener.
+func (s *scrape) cluster(c *control.ClusterStatus) {
+	number := strconv.Itoa(int(c.Cluster))
+	name := "cluster " + number
+	s.count(seen, c.Account.Seen, name)
+	for reason, n := range c.Account.Rejected {
+		if !refusedByTable(reason) {
+			s.count(rejected, n, name, reason)
+		}
+	}
+	for reason, n := range c.Account.Lost {
+		s.count(lost, n, name, reason)
+	}
+	s.flag(clusterIncomplete, c.Sync.Incomplete != "", number)
+	s.count(clusterSyncs, c.Sync.Done, number, "complete")
+	s.count(clusterSyncs, c.Sync.Failed, number, "failed")
+	s.moment(clusterSyncLast, c.Sync.Complete, number)
+	s.count(clusterGaps, c.Gaps, number)
+	s.count(clusterConflicts, c.Counts.TagConflicts, number)
+	for k := range c.Nodes {
+		n := &c.Nodes[k]
+		node := strconv.Itoa(int(n.Node))
+		s.flag(clusterNodeUp, n.LinkState == membership.Up, number, node)
+		s.moment(clusterNodeState, n.LinkSince, number, node)
+		s.count(clusterRestarts, uint64(n.Restarts), number, node)
+	}
 }
 
 // otherCapabilities sends the counts of packets of other capabilities by name. n is their total.
@@ -92,7 +124,7 @@ func refusedByTable(reason string) bool {
 
 // places maps the reasons of loss to the places where datagrams are lost.
 var places = [...]struct{ reason, place string }{
-	{"socket_buffer", "kernel"}, {"truncated", "socket"}, {"rate_limited", "gate"},
+	{"socket_buffer", "kernel"}, {"truncated", "socket"}, {"rate_limited", "gate"}, {"queue_full", "stream"},
 }
 
 // losses sends the sums of what control.Status.Losses has.

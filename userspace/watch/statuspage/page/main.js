@@ -9,6 +9,7 @@ const words = {
   READY: ['good', 'M5 12.5l4.5 4.5L19 7.5', 'Sources send, and nothing was lost in the last minute.', '#1a7f4b'],
   IDLE: ['idle', 'M6 12h12', '', '#5b6571'],
   STALE: ['warn', 'M12 6v6.5l4 2.5M12 3a9 9 0 1 0 .01 0', '', '#b7791f'],
+  INCOMPLETE: ['warn', 'M12 6v6.5l4 2.5M12 3a9 9 0 1 0 .01 0', '', '#b7791f'],
   LOSING: ['bad', 'M12 5v9M12 18.5v.5', '', '#c9231d'],
   LOST: ['lost', 'M6 6l12 12M18 6L6 18', '', '#111111'],
 };
