@@ -62,7 +62,11 @@ func jsonKeys(of reflect.Type, keys []string) []string {
 			return keys // a time
 		}
 		for field := range of.Fields() {
-			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if name == "-" {
+				continue
+			}
+			if name != "" {
 				keys = append(keys, name)
 			}
 			keys = jsonKeys(field.Type, keys)
