@@ -276,7 +276,7 @@ _binrepd() {
 		commands='run status top dialogs cluster allow sync save load record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --cluster --cluster-fixed --cluster-listen --cluster-peer --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --stale-after --pin --save-interval --state-dir --record --record-size --interface --listen --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --cluster --cluster-fixed --cluster-listen --cluster-peer --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --stale-after --pin --save-interval --state-dir --record --record-size --interface --listen --promiscuous --log-format --log-level --allow --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --strict --control --help' ;;
 	'binrepd top')

@@ -105,10 +105,9 @@ func (a *Appliance) joinClusters(ctx context.Context) error {
 			return fmt.Errorf("--tls-cert: %w", err)
 		}
 	}
-	filler, _ := any(a.engine).(member.Filler) // an engine that takes syncs
 	for i := range a.config.Clusters {
 		c := a.config.Clusters[i]
-		c.TLS, c.Log, c.Filler = tls, a.log, filler
+		c.TLS, c.Log, c.Filler = tls, a.log, a.engine
 		c.Intake = uint8(len(a.config.Listen) + i)
 		c.Admit = a.input.gate.Admit
 		m, err := member.Open(ctx, c)
