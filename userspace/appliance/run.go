@@ -109,7 +109,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 		Status: a.Status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sender: a.engine.Sender, Sync: a.Sync,
 		Backups: a.Backups, ChangeBackups: a.ChangeBackups,
 		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
-		Reload: a.Reload,
+		Reload:      a.Reload,
 		SyncCluster: a.SyncCluster,
 	}, a.log)
 	if err != nil {

@@ -165,6 +165,8 @@ func chunks(n int) (list [][]byte) {
 func TestJoinIsLearned(t *testing.T) {
 	one := model(t, 1, func(c *membertest.Config) { c.Donor.Chunks = chunks(45) })
 	two := model(t, 2, func(c *membertest.Config) { c.Peers = map[int32]string{1: one.URL()} })
+	// A model node tells of a node once, to those that are up then. So the two must know each other first.
+	await(t, "the two see each other", func() bool { return one.Sees(2) == membership.Up && two.Sees(1) == membership.Up })
 	m, f := join(t, config(t, one)) // it is told of node 1 only
 	await(t, "both are up", func() bool { return up(m, 1)() && up(m, 2)() })
 	await(t, "both see the member", func() bool { return one.Sees(me) == membership.Up && two.Sees(me) == membership.Up })
