@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd cluster' | 'binrepd cluster list' | 'binrepd cluster capabilities' | 'binrepd cluster tags' | 'binrepd cluster sync' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd cluster' | 'binrepd cluster list' | 'binrepd cluster capabilities' | 'binrepd cluster tags' | 'binrepd cluster sync' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd backups' | 'binrepd backups list' | 'binrepd backups add' | 'binrepd backups remove' | 'binrepd backups pause' | 'binrepd backups resume' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -130,12 +130,20 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs list --limit')
 		return ;;
+	'binrepd dialogs list --node')
+		return ;;
 	'binrepd dialogs list --origin')
+		return ;;
+	'binrepd dialogs list --profile')
 		return ;;
 	'binrepd dialogs list --state')
 		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
 		return ;;
+	'binrepd dialogs list --tag')
+		return ;;
 	'binrepd dialogs list --to-uri' | 'binrepd dialogs list --to')
+		return ;;
+	'binrepd dialogs list --var')
 		return ;;
 	'binrepd dialogs get --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -145,12 +153,20 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs count --from-uri' | 'binrepd dialogs count --from')
 		return ;;
+	'binrepd dialogs count --node')
+		return ;;
 	'binrepd dialogs count --origin')
+		return ;;
+	'binrepd dialogs count --profile')
 		return ;;
 	'binrepd dialogs count --state')
 		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
 		return ;;
+	'binrepd dialogs count --tag')
+		return ;;
 	'binrepd dialogs count --to-uri' | 'binrepd dialogs count --to')
+		return ;;
+	'binrepd dialogs count --var')
 		return ;;
 	'binrepd dialogs ghosts --times')
 		return ;;
@@ -191,6 +207,27 @@ _binrepd() {
 	'binrepd reload --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
+	'binrepd backups list --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd backups add --rate')
+		return ;;
+	'binrepd backups add --rewrite-socket')
+		return ;;
+	'binrepd backups add --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd backups remove --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd backups pause --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd backups resume --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd sync --ends')
+		return ;;
 	'binrepd sync --passes')
 		return ;;
 	'binrepd sync --rate')
@@ -204,12 +241,20 @@ _binrepd() {
 		return ;;
 	'binrepd sync --from-uri')
 		return ;;
+	'binrepd sync --node')
+		return ;;
 	'binrepd sync --origin')
+		return ;;
+	'binrepd sync --profile')
 		return ;;
 	'binrepd sync --state')
 		mapfile -t COMPREPLY < <(compgen -W 'unconfirmed early answered confirmed live all' -- "$cur")
 		return ;;
+	'binrepd sync --tag')
+		return ;;
 	'binrepd sync --to-uri')
+		return ;;
+	'binrepd sync --var')
 		return ;;
 	'binrepd save --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -276,10 +321,10 @@ _binrepd() {
 	esac
 	case $command in
 	'binrepd')
-		commands='run status top dialogs cluster allow reload sync save load record replay doctor bench unpin version'
+		commands='run status top dialogs cluster allow reload backups sync save load record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --cluster --cluster-fixed --cluster-listen --cluster-peer --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --cluster --cluster-fixed --cluster-listen --cluster-peer --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --strict --control --help' ;;
 	'binrepd top')
@@ -288,11 +333,11 @@ _binrepd() {
 		commands='list get count ghosts'
 		flags='--help' ;;
 	'binrepd dialogs list')
-		flags='--json --control --from-uri --limit --origin --state --to-uri --help' ;;
+		flags='--json --control --from-uri --limit --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd dialogs get')
 		flags='--json --control --help' ;;
 	'binrepd dialogs count')
-		flags='--json --control --from-uri --origin --state --to-uri --help' ;;
+		flags='--json --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd dialogs ghosts')
 		flags='--json --remove --times --control --help' ;;
 	'binrepd cluster')
@@ -317,8 +362,21 @@ _binrepd() {
 		flags='--json --control --help' ;;
 	'binrepd reload')
 		flags='--json --control --help' ;;
+	'binrepd backups')
+		commands='list add remove pause resume'
+		flags='--help' ;;
+	'binrepd backups list')
+		flags='--json --control --help' ;;
+	'binrepd backups add')
+		flags='--clear-bye-on-timeout --json --rate --rewrite-socket --control --help' ;;
+	'binrepd backups remove')
+		flags='--json --control --help' ;;
+	'binrepd backups pause')
+		flags='--json --control --help' ;;
+	'binrepd backups resume')
+		flags='--json --control --help' ;;
 	'binrepd sync')
-		flags='--clear-bye-on-timeout --dry-run --ends --json --passes --rate --replace --rewrite-socket --to --control --from-uri --origin --state --to-uri --help' ;;
+		flags='--clear-bye-on-timeout --dry-run --ends --json --passes --rate --replace --rewrite-socket --to --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd save')
 		files=1
 		flags='--everything --json --control --help' ;;
