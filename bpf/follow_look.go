@@ -187,4 +187,3 @@ func (f *Follower) inform(h *host) error {
 	}
 	return errors.Join(err, err2)
 }
-

@@ -168,6 +168,12 @@ _binrepd() {
 		return ;;
 	'binrepd dialogs count --var')
 		return ;;
+	'binrepd dialogs ghosts --before')
+		return ;;
+	'binrepd dialogs ghosts --origin')
+		return ;;
+	'binrepd dialogs ghosts --silent')
+		return ;;
 	'binrepd dialogs ghosts --times')
 		return ;;
 	'binrepd dialogs ghosts --control')
@@ -339,7 +345,7 @@ _binrepd() {
 	'binrepd dialogs count')
 		flags='--json --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd dialogs ghosts')
-		flags='--json --remove --times --control --help' ;;
+		flags='--before --json --origin --remove --silent --times --control --help' ;;
 	'binrepd cluster')
 		commands='list capabilities tags sync'
 		flags='--help' ;;
