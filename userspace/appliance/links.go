@@ -60,15 +60,13 @@ func (a *Appliance) linkStatus(s *control.Status) {
 		}
 		st := &s.Interfaces[i]
 		st.Lost, st.Dropped, st.Missed, st.Queues = l.Lost, l.Dropped, l.Missed, l.Queues
-		switch l.Link {
-		case links.Up:
-			st.Link = control.LinkUp
-		case links.Down:
-			st.Link = control.LinkDown
-		case links.NoCarrier:
-			st.Link = control.LinkNoCarrier
-		default:
-			st.Link = control.LinkMissing
+		if st.Link == "" { // the follower of XDP knows it earlier
+			st.Link = linkNames[l.Link]
 		}
 	}
+}
+
+// linkNames are the names of links in the status.
+var linkNames = [...]string{
+	links.Missing: control.LinkMissing, links.Down: control.LinkDown, links.NoCarrier: control.LinkNoCarrier, links.Up: control.LinkUp,
 }

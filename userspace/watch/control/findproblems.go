@@ -12,8 +12,13 @@ const restartLostFor = time.Hour
 // findProblems adds the problems that the rest of the status shows, and sorts all of them. s was taken at now.
 func (s *Status) findProblems(now time.Time) {
 	for _, i := range s.Interfaces {
-		if i.Link != "" && i.Link != LinkUp {
-			s.AddProblem(InterfaceDown, "interface %s %s", Printable(i.Name), linkText[i.Link])
+		switch name := Printable(i.Name); i.Link {
+		case LinkDown:
+			s.AddProblem(InterfaceDown, "interface %s is down", name)
+		case LinkNoCarrier:
+			s.AddProblem(InterfaceDown, "interface %s has no carrier", name)
+		case LinkMissing:
+			s.AddProblem(InterfaceDown, "interface %s is missing", name)
 		}
 	}
 	if s.FallbackReason != "" {

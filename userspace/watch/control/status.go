@@ -129,11 +129,6 @@ const (
 	LinkMissing   = "missing"    // there is no such interface
 )
 
-// linkText says what is wrong with a link.
-var linkText = map[string]string{
-	LinkDown: "is down", LinkNoCarrier: "has no carrier", LinkMissing: "is missing",
-}
-
 // Account counts what became of the datagrams of one listener or of all. At rest
 //
 //	seen = applied + duplicate + stale + late + unknown + waiting + sync_packets + other_capability + every reason of rejected + every reason of lost
