@@ -15,8 +15,9 @@ import (
 func (a *Appliance) watchLinks(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	owners := a.listenInterfaces()
 	for {
-		a.sampleLinks()
+		a.sampleLinks(owners)
 		select {
 		case <-ctx.Done():
 			return
@@ -25,8 +26,24 @@ func (a *Appliance) watchLinks(ctx context.Context) {
 	}
 }
 
-func (a *Appliance) sampleLinks() {
-	names := a.input.interfaceNames()
+// listenInterfaces returns the interfaces that have a listen address now. Any interface may serve a wildcard address, so
+// that it names none: one that nobody uses is no problem.
+func (a *Appliance) listenInterfaces() (names []string) {
+	h, err := ReadHost()
+	if err != nil {
+		a.log.Debug("interfaces of the listen addresses", "error", err)
+		return nil
+	}
+	for _, ap := range a.config.Listen {
+		if !ap.Addr().IsUnspecified() {
+			names = append(names, h.owners(ap.Addr())...)
+		}
+	}
+	return names
+}
+
+func (a *Appliance) sampleLinks(owners []string) {
+	names := a.input.interfaceNames(owners)
 	readings := make([]links.Reading, len(names))
 	for i, name := range names {
 		readings[i] = links.Read(name)
@@ -34,16 +51,16 @@ func (a *Appliance) sampleLinks() {
 	a.links.Sample(names, readings, links.Backlog(os.DirFS("/")))
 }
 
-// interfaceNames returns the interfaces at which packets are expected: those that the program follows, and those of the
-// configuration, which are the only ones without XDP.
-func (in *input) interfaceNames() []string {
-	var names []string
+// interfaceNames returns the interfaces at which packets are expected: those that the program follows, or without XDP
+// those of the configuration and the owners of the listen addresses.
+func (in *input) interfaceNames(owners []string) (names []string) {
 	if f := in.follower.Load(); f != nil {
 		for _, s := range f.States() {
 			names = append(names, s.Name)
 		}
+		return names
 	}
-	for _, name := range in.config.Interfaces {
+	for _, name := range slices.Concat(in.config.Interfaces, owners) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
