@@ -108,7 +108,7 @@ func TestABackupThatWasAway(t *testing.T) {
 	}
 	second = startDaemon(t, nil, "--xdp", "off", "--listen", backup)
 	first.await("the backup to be back", func() bool { return first.status().Destinations[0].State == "up" })
-	if d := first.status().Destinations[0]; !strings.HasPrefix(d.NeedsSync, "was away ") || d.Away < 1 {
+	if d := first.status().Destinations[0]; !strings.HasPrefix(d.NeedsSync, "was away ") || d.Away <= 0 {
 		t.Errorf("%+v", d)
 	}
 	if out, _, _ := command(t, nil, "status", "--control", first.socket); !strings.Contains(out, backup+" was away ") || !strings.Contains(out, "needs a sync") {

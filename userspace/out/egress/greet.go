@@ -126,9 +126,10 @@ func (d *destination) answered(h *bin1.Hello) bool {
 		}
 		return true
 	}
+	back := d.held && d.enter(Up, time.Now()) // it is there again, whatever the network said before
 	first := d.peer.origin == 0
 	d.peer.origin, d.peer.silent, d.peer.until = h.Origin, 0, time.Now().Add(peerTime)
-	if first {
+	if first || back {
 		d.pokeWatch()
 	}
 	return true

@@ -32,6 +32,11 @@ func (s *Status) findProblems(now time.Time) {
 		s.AddProblem(RecordFailing, "the recorder can't write: %s", Printable(r.Error))
 	}
 	for _, d := range s.Destinations {
+		if d.NeedsSync != "" {
+			s.AddProblem(BackupLacking, "backup %s %s, needs a sync", Printable(d.Address), d.NeedsSync)
+		}
+	}
+	for _, d := range s.Destinations {
 		if d.State == "up" || d.State == "resolving" && d.Cause == "" {
 			continue
 		}

@@ -34,6 +34,7 @@ const (
 	SaveFailing   ProblemCode = "save_failing"
 	RecordFailing ProblemCode = "record_failing"
 	BackupDown    ProblemCode = "backup_down"
+	BackupLacking ProblemCode = "backup_needs_sync"
 	RingDefect    ProblemCode = "ring_defect"
 	RestartLost   ProblemCode = "restart_lost"
 )
@@ -49,6 +50,7 @@ var problemMeanings = [...]struct {
 	{SaveFailing, "the table can't be saved"},
 	{RecordFailing, "the recorder can't write"},
 	{BackupDown, "a backup is refused, unreachable, or its name isn't resolved"},
+	{BackupLacking, "a backup was away, missed events or has another address, and needs a sync"},
 	{RingDefect, "a ring had inconsistent records or a late wake-up"},
 	{RestartLost, "the last restart lost events, less than an hour ago"},
 }

@@ -35,6 +35,9 @@ func TestProblems(t *testing.T) {
 		{"backup not resolved", func(s *Status) {
 			s.Destinations = []DestinationStatus{{Address: "b:1", State: "resolving", Cause: "no such host"}}
 		}, BackupDown, "backup b:1 is resolving (no such host)"},
+		{"backup that was away", func(s *Status) {
+			s.Destinations = []DestinationStatus{{Address: "b:1", State: "up", NeedsSync: "was away 26 s"}}
+		}, BackupLacking, "backup b:1 was away 26 s, needs a sync"},
 		{"backup refused", func(s *Status) { s.Destinations = []DestinationStatus{{Address: "b:1", State: "refused"}} }, BackupDown, "backup b:1 is refused"},
 		{"ring", func(s *Status) { s.Rings = []RingStatus{{}, {Refused: 2}} }, RingDefect, "ring 1 had 2 inconsistent records and 0 late wake-ups: a defect"},
 		{"restart", func(s *Status) { s.Pin = &PinStatus{Unsaved: 4, Overflowed: 3} }, RestartLost, "the restart 1m0s ago lost at most 7 events"},
