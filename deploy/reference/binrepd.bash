@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd backups' | 'binrepd backups list' | 'binrepd backups add' | 'binrepd backups remove' | 'binrepd backups pause' | 'binrepd backups resume' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd cluster' | 'binrepd cluster list' | 'binrepd cluster capabilities' | 'binrepd cluster tags' | 'binrepd cluster sync' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd backups' | 'binrepd backups list' | 'binrepd backups add' | 'binrepd backups remove' | 'binrepd backups pause' | 'binrepd backups resume' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -23,6 +23,25 @@ _binrepd() {
 	'binrepd run --replicate-to')
 		return ;;
 	'binrepd run --rewrite-socket')
+		return ;;
+	'binrepd run --cluster')
+		return ;;
+	'binrepd run --cluster-listen')
+		return ;;
+	'binrepd run --cluster-peer')
+		return ;;
+	'binrepd run --node')
+		return ;;
+	'binrepd run --tls-ca')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd run --tls-cert')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd run --tls-key')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd run --tls-peer')
 		return ;;
 	'binrepd run --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -160,6 +179,28 @@ _binrepd() {
 	'binrepd dialogs ghosts --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
+	'binrepd cluster list --cluster')
+		return ;;
+	'binrepd cluster list --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd cluster capabilities --cluster')
+		return ;;
+	'binrepd cluster capabilities --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd cluster tags --cluster')
+		return ;;
+	'binrepd cluster tags --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd cluster sync --cluster')
+		return ;;
+	'binrepd cluster sync --from')
+		return ;;
+	'binrepd cluster sync --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	'binrepd allow list --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
@@ -286,10 +327,10 @@ _binrepd() {
 	esac
 	case $command in
 	'binrepd')
-		commands='run status top dialogs allow reload backups sync save load record replay doctor bench unpin version'
+		commands='run status top dialogs cluster allow reload backups sync save load record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --cluster --cluster-fixed --cluster-listen --cluster-peer --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --strict --control --help' ;;
 	'binrepd top')
@@ -305,6 +346,17 @@ _binrepd() {
 		flags='--json --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd dialogs ghosts')
 		flags='--before --json --origin --remove --silent --times --control --help' ;;
+	'binrepd cluster')
+		commands='list capabilities tags sync'
+		flags='--help' ;;
+	'binrepd cluster list')
+		flags='--cluster --json --control --help' ;;
+	'binrepd cluster capabilities')
+		flags='--cluster --json --control --help' ;;
+	'binrepd cluster tags')
+		flags='--cluster --json --control --help' ;;
+	'binrepd cluster sync')
+		flags='--cluster --from --json --control --help' ;;
 	'binrepd allow')
 		commands='list add remove'
 		flags='--help' ;;

@@ -31,7 +31,8 @@ func Append[T string | []byte](dst []byte, s T) []byte {
 	return dst
 }
 
-// AppendJSON appends the text of s to dst, as a JSON string with its quotes.
+// AppendJSON appends the text of s to dst, as a JSON string with its quotes. CR, LF and TAB are escaped as JSON does it, so that
+// an SDP reads as OpenSIPS prints it: they reach no terminal as they are.
 func AppendJSON[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
@@ -41,6 +42,12 @@ func AppendJSON[T string | []byte](dst []byte, s T) []byte {
 			dst = append(dst, '\\', s[i])
 		case show:
 			dst = append(dst, s[i:i+n]...)
+		case s[i] == '\r':
+			dst = append(dst, '\\', 'r')
+		case s[i] == '\n':
+			dst = append(dst, '\\', 'n')
+		case s[i] == '\t':
+			dst = append(dst, '\\', 't')
 		default:
 			for k := i; k < i+n; k++ {
 				dst = append(dst, '\\', '\\', 'x', digits[s[k]>>4], digits[s[k]&15])

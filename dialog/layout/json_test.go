@@ -261,7 +261,7 @@ func TestPrint(t *testing.T) {
 	}
 	got := v.AppendJSON(nil, layout.Print{})
 	const want = `{"state":4,"user_flags":"26","timestart":6,"timeout":31,` +
-		`"callid":"a\"\\\\x0a\\x1b\\x7f\\xc2\\x9b\\xe9é","from_uri":"from_uri","to_uri":"to_uri","caller_tag":"from_tag",` +
+		`"callid":"a\"\\\n\\x1b\\x7f\\xc2\\x9b\\xe9é","from_uri":"from_uri","to_uri":"to_uri","caller_tag":"from_tag",` +
 		`"caller_contact":"caller_contact","callee_cseq":"caller_cseq","caller_route_set":"caller_route_set","caller_bind_addr":"caller_sock",` +
 		`"caller_sdp":"caller_in_sdp","caller_sent_sdp":"caller_out_sdp","CALLEES":[{"callee_tag":"to_tag","callee_contact":"callee_contact",` +
 		`"caller_cseq":"callee_cseq","callee_route_set":"callee_route_set","callee_bind_addr":"callee_sock","callee_sdp":"callee_in_sdp",` +

@@ -102,7 +102,7 @@ func TestDialogsOfGeneration2(t *testing.T) {
 		if err := json.Unmarshal(line, &d); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
-		if d.SDP != `v=0\x0d\x0a` || d.Route != `bye\x1b` || d.Origin != "node 1 of cluster 1" || d.Updated != testNow ||
+		if d.SDP != "v=0\r\n" || d.Route != `bye\x1b` || d.Origin != "node 1 of cluster 1" || d.Updated != testNow ||
 			len(d.Context.Values) != 2 || d.Context.Values[1]["num"] != 7.0 {
 			t.Errorf("%s", line)
 		}
