@@ -175,7 +175,7 @@ func TestWhoMayChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	const group = 4711 // of the socket
-	d := prepareDaemon(t, "--listen", freePort(t), "--xdp", "off", "--control", dir+"/control.sock")
+	d := prepareDaemon(t, "--listen", freePort(t), "--xdp", "off", "--control", dir+"/control.sock", "--state-dir", dir+"/state")
 	d.socket = dir + "/control.sock"
 	d.client = control.NewClient(d.socket)
 	if err := d.cmd.Start(); err != nil {
@@ -211,7 +211,7 @@ func TestWhoMayChange(t *testing.T) {
 		if out, status := as(c.uid, c.gid, c.groups, "allow", "list"); status != exitDone {
 			t.Errorf("%s may not look: %s", c.name, out)
 		}
-		for _, change := range [][]string{{"allow", "add", "0.0.0.0/0"}, {"save", dir + "/table"}} {
+		for _, change := range [][]string{{"allow", "add", "0.0.0.0/0"}, {"save", dir + "/state/table"}} {
 			out, status := as(c.uid, c.gid, c.groups, change...)
 			if (status == exitDone) != c.may || !c.may && !strings.Contains(out, "not permitted") {
 				t.Errorf("%s, %v: status %d, %s", c.name, change, status, out)

@@ -102,7 +102,7 @@ func TestCapturesThroughGenericXDPAndSockets(t *testing.T) {
 				l := s.Listeners[0]
 				switch {
 				case xdp == "off":
-					if s.Mode != "socket" || l.Steered != 0 || l.Socket != s.Seen || len(s.Interfaces) != 0 {
+					if s.Mode != "socket" || l.Steered != 0 || l.Socket != s.Seen || len(s.Interfaces) != 1 || s.Interfaces[0].Mode != "socket" {
 						t.Errorf("mode %s, %d steered, interfaces %v", s.Mode, l.Steered, s.Interfaces)
 					}
 				case s.Mode != "xdp-generic" || l.Steered == 0 || l.Socket == 0 || l.Steered+l.Socket != s.Seen:
