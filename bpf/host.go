@@ -30,11 +30,23 @@ type device struct {
 	addresses []netip.Addr // that can be used
 }
 
-// Kinds of interfaces that stand on another one, by the names of `ip -d link`.
-var (
-	shared = []string{"macvlan", "macvtap", "ipvlan", "ipvtap"} // they take frames from their parent
-	hollow = []string{"dummy", "ifb", "nlmon", "vrf"}           // no frames arrive at their addresses there
-)
+// shared reports whether the interface takes frames from its parent, with the same tags. Kinds are as in `ip -d link`.
+func (d *device) shared() bool {
+	switch d.kind {
+	case "macvlan", "macvtap", "ipvlan", "ipvtap":
+		return true
+	}
+	return false
+}
+
+// hollow reports whether no frames arrive at the interface for its addresses.
+func (d *device) hollow() bool {
+	switch d.kind {
+	case "dummy", "ifb", "nlmon", "vrf":
+		return true
+	}
+	return false
+}
 
 // readHost asks the kernel, in the network namespace of the calling thread.
 func readHost() (*host, error) {
@@ -141,7 +153,7 @@ func (h *host) underAt(d *device, depth int) []place {
 					list = append(list, place{index: p.index, tags: p.tags<<16 | d.tag})
 				}
 			}
-		case slices.Contains(shared, d.kind):
+		case d.shared():
 			list = append(list, h.underAt(below, depth-1)...)
 		}
 	}
@@ -158,13 +170,13 @@ func (h *host) underAt(d *device, depth int) []place {
 func (h *host) entrances(d *device) []int {
 	for range maxStack {
 		below := h.at(d.parent)
-		if below == nil || d.kind != "vlan" && !slices.Contains(shared, d.kind) {
+		if below == nil || d.kind != "vlan" && !d.shared() {
 			break
 		}
 		d = below
 	}
 	switch {
-	case d.loopback || slices.Contains(hollow, d.kind):
+	case d.loopback || d.hollow():
 		return h.uplinks()
 	case !d.ethernet:
 		return nil
@@ -177,7 +189,7 @@ func (h *host) entrances(d *device) []int {
 func (h *host) uplinks() (list []int) {
 	for i := range h.devices {
 		d := &h.devices[i]
-		if !d.up || d.loopback || len(d.addresses) == 0 || slices.Contains(hollow, d.kind) {
+		if !d.up || d.loopback || len(d.addresses) == 0 || d.hollow() {
 			continue
 		}
 		for _, index := range h.entrances(d) {

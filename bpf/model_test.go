@@ -205,3 +205,14 @@ func (m model) udp(udp []byte, size int, source netip.Addr, j *judgement) {
 		}
 	}
 }
+
+// fixChecksum corrects the checksum of an IPv4 header of 20 bytes.
+func fixChecksum(ip []byte) {
+	ip[10], ip[11] = 0, 0
+	var sum uint32
+	for i := 0; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(ip[i:]))
+	}
+	sum = sum&0xffff + sum>>16
+	binary.BigEndian.PutUint16(ip[10:], ^uint16(sum&0xffff+sum>>16))
+}

@@ -49,7 +49,7 @@ func (h *host) homes(listeners []netip.AddrPort, followed []int) (list []binrepd
 	}
 	var everywhere []netip.Addr
 	for i := range h.devices {
-		if d := &h.devices[i]; d.loopback || slices.Contains(hollow, d.kind) {
+		if d := &h.devices[i]; d.loopback || d.hollow() {
 			everywhere = append(everywhere, d.addresses...)
 		}
 	}

@@ -33,8 +33,14 @@ func (l linkFacts) findings() []Finding {
 	return append([]Finding{l.link(), l.mtu(), l.queues(), l.programs()}, l.attaching()...)
 }
 
-// stacked are kinds of interfaces that take frames from the one below, before XDP could see them.
-var stacked = []string{"macvlan", "macvtap", "ipvlan", "ipvtap"}
+// stacked reports whether the interface takes frames from the one below, before XDP could see them.
+func (l linkFacts) stacked() bool {
+	switch l.Kind {
+	case "macvlan", "macvtap", "ipvlan", "ipvtap":
+		return true
+	}
+	return false
+}
 
 func (l linkFacts) link() Finding {
 	f := Finding{Check: "interface", Status: OK, Value: l.Kind}
@@ -53,7 +59,7 @@ func (l linkFacts) link() Finding {
 	case !l.Ethernet:
 		f.Status, f.Value = Warning, f.Value+", without Ethernet"
 		f.Advice = "the XDP program takes nothing here, because it reads Ethernet frames: all packets come by the plain socket"
-	case l.Parent != "" && slices.Contains(stacked, l.Kind):
+	case l.Parent != "" && l.stacked():
 		f.Status, f.Value = Warning, f.Value+" on "+l.Parent
 		f.Advice = "give --interface " + l.Parent + ": that is where frames to it pass the XDP program"
 	case l.Parent != "" && l.Kind == "vlan":
