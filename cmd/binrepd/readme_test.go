@@ -65,6 +65,25 @@ var otherwise = map[string]func(*testing.T){
 			t.Error("CI doesn't run the demo")
 		}
 	},
+	"make demo KEEP=1": func(t *testing.T) {
+		if !strings.Contains(document(t, "Makefile"), "$(if $(KEEP),-keep)") {
+			t.Error("the Makefile doesn't know KEEP")
+		}
+	},
+	"make test": func(t *testing.T) {
+		if !strings.Contains(document(t, ".ci", "run"), "\nmake test ") {
+			t.Error("CI doesn't run the tests")
+		}
+	},
+	// The tests of clusters have model nodes: TestClusterCommands and those beside it.
+	"binrepd run --cluster 1 --node 3 --cluster-listen bin:10.0.0.3:5566 --cluster-peer 1=bin:10.0.0.1:5566": func(t *testing.T) {
+		if !strings.Contains(document(t, "deploy", "opensips", "README.md"),
+			"--cluster 1 --node 3 --cluster-listen bin:10.0.0.3:5566 --cluster-peer 1=bin:10.0.0.1:5566") {
+			t.Error("deploy/opensips doesn't explain this line")
+		}
+	},
+	"binrepd cluster list": inClusterTest(`"list":`),
+	"binrepd cluster sync": inClusterTest(`"sync":`),
 	// Not into this system.
 	"make build && sudo make install": func(t *testing.T) {
 		root := t.TempDir()
@@ -89,6 +108,14 @@ func inFragment(line string) func(*testing.T) {
 	return func(t *testing.T) {
 		if !regexp.MustCompile(line).MatchString(document(t, "deploy", "opensips", "primary.cfg")) {
 			t.Errorf("deploy/opensips/primary.cfg has no line %s", line)
+		}
+	}
+}
+
+func inClusterTest(arguments string) func(*testing.T) {
+	return func(t *testing.T) {
+		if !strings.Contains(document(t, "cmd", "binrepd", "e2e_cluster_test.go"), arguments) {
+			t.Errorf("TestClusterCommands doesn't run %s", arguments)
 		}
 	}
 }

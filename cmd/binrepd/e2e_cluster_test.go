@@ -1,0 +1,52 @@
+package main
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"binrepd/userspace/cluster/member/membertest"
+)
+
+// TestClusterCommands: a process joins a cluster of one model node, and the commands of clusters tell so with OpenSIPS's keys.
+func TestClusterCommands(t *testing.T) {
+	node := membertest.Start(t, membertest.Config{
+		Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Learn: true, Synced: true, Quick: true,
+		Donor: membertest.Donor{Chunks: [][]byte{}},
+	})
+	d := startDaemon(t, nil, "--xdp", "off", "--listen", freePort(t), "--cluster", "1", "--node", "3",
+		"--cluster-listen", "bin:127.0.0.33:"+port(freePort(t)), "--cluster-peer", "1="+node.URL())
+	d.await("the first sync", func() bool {
+		s := d.status()
+		return len(s.Clusters) == 1 && s.Clusters[0].Sync.Done > 0 && s.Word == "READY"
+	})
+	for args, keys := range map[string]string{
+		"list --json":         "Clusters Nodes cluster_id node_id url link_state state next_hop",
+		"capabilities --json": "Clusters Nodes node_id Capabilities name state",
+		"tags --json":         "",
+		"list":                "Up",
+		"sync":                "complete",
+	} {
+		out, stderr, status := command(t, nil, append(append([]string{"cluster"}, strings.Fields(args)...), "--control", d.socket)...)
+		if status != exitDone {
+			t.Errorf("cluster %s: status %d, %s", args, status, stderr)
+		}
+		if strings.HasSuffix(args, "--json") && !json.Valid([]byte(out)) {
+			t.Errorf("cluster %s: not JSON: %s", args, out)
+		}
+		for _, key := range strings.Fields(keys) {
+			if !strings.Contains(out, key) {
+				t.Errorf("cluster %s has no %s:\n%s", args, key, out)
+			}
+		}
+	}
+	if _, stderr, status := command(t, nil, "cluster", "list", "--cluster", "7", "--control", d.socket); status != exitFailed ||
+		!strings.Contains(stderr, "isn't in cluster 7") {
+		t.Errorf("cluster 7: status %d, %s", status, stderr)
+	}
+	d.stop()
+}
+
+// port returns the port of HOST:PORT.
+func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
