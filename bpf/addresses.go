@@ -20,16 +20,6 @@ type addressBook struct {
 	current map[netip.AddrPort]uint8
 }
 
-// wildcards reports whether any listener has a wildcard address.
-func (b *addressBook) wildcards() bool {
-	for _, l := range b.listeners {
-		if l.Addr().IsUnspecified() {
-			return true
-		}
-	}
-	return false
-}
-
 // set expands the wildcard listeners to the addresses in host. It returns how many pairs did not fit into the map. The
 // kernel handles their traffic.
 func (b *addressBook) set(host []netip.Addr) (left int, err error) {

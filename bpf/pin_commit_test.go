@@ -17,7 +17,7 @@ var errDied = errors.New("the process dies here")
 
 // start begins a process on the folder: it opens the folder, loads a program and follows in0. With died > 0 it dies after
 // that step of Commit. end closes what it has open, as the kernel does when a process ends.
-func start(t *testing.T, n *bpftest.Namespace, dir string, cfg Config, died int) (pin *Pin, p *Program, err error, end func()) {
+func start(t *testing.T, n *bpftest.Namespace, dir string, cfg Config, died int) (pin *Pin, p *Program, end func(), err error) {
 	t.Helper()
 	pin, err = OpenPin(dir, cfg)
 	if err != nil {
@@ -39,7 +39,7 @@ func start(t *testing.T, n *bpftest.Namespace, dir string, cfg Config, died int)
 		f, err = Follow(p, FollowConfig{Interfaces: []string{"in0"}, Mode: Native, Logger: slog.New(slog.DiscardHandler)})
 		return err
 	})
-	return pin, p, err, func() {
+	return pin, p, func() {
 		var errs []error
 		if f != nil {
 			errs = append(errs, f.Close())
@@ -47,7 +47,7 @@ func start(t *testing.T, n *bpftest.Namespace, dir string, cfg Config, died int)
 		if err := errors.Join(append(errs, p.Close(), pin.Close())...); err != nil {
 			t.Error(err)
 		}
-	}
+	}, err
 }
 
 // TestCommitDies lets a process with another configuration die after each step of Commit. Whatever program is attached
@@ -86,7 +86,7 @@ func TestCommitDies(t *testing.T) {
 	for _, third := range []Config{small, large} {
 		for died, done := 1, false; !done; died++ {
 			dir := filepath.Join(bpftest.FileSystem(t), "pins")
-			_, p, err, end := start(t, receiver, dir, small, 0)
+			_, p, end, err := start(t, receiver, dir, small, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,7 +94,7 @@ func TestCommitDies(t *testing.T) {
 			bpftest.Await(t, "3 records", func() bool { return steered(p) == 3 })
 			end()
 
-			pin, _, err, end := start(t, receiver, dir, large, died)
+			pin, _, end, err := start(t, receiver, dir, large, died)
 			end()
 			if done = err == nil; done {
 				if n, ok := pin.Discarded(); n != 3 || !ok {
@@ -111,7 +111,7 @@ func TestCommitDies(t *testing.T) {
 				send(5)
 			}
 
-			pin, p, err, end = start(t, receiver, dir, third, 0)
+			pin, p, end, err = start(t, receiver, dir, third, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func TestAdoptForeignLink(t *testing.T) {
 	bpftest.Veth(1500, bpftest.End{In: n, Name: "in0"}, bpftest.End{In: n, Name: "out0"})
 	dir := filepath.Join(bpftest.FileSystem(t), "pins")
 	cfg := Config{Rings: 1, RingSize: 1 << 20, Listeners: addrPorts("10.1.0.2:5556")}
-	_, _, err, end := start(t, n, dir, cfg, 0)
+	_, _, end, err := start(t, n, dir, cfg, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestAdoptForeignLink(t *testing.T) {
 		}
 		return errors.Join(l.Pin(filepath.Join(dir, linkName(index))), l.Close())
 	})
-	pin, _, err, end := start(t, n, dir, cfg, 0)
+	pin, _, end, err := start(t, n, dir, cfg, 0)
 	if err != nil || pin.Adopted() || pin.Reason() == "" {
 		t.Errorf("adopted %v, reason %q, error %v", pin.Adopted(), pin.Reason(), err)
 	}

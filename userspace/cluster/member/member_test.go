@@ -273,7 +273,7 @@ func TestGaps(t *testing.T) {
 	port := one.Port()
 	one.Stop()
 	await(t, "the node is down", func() bool { return node(m, 1).LinkState == membership.Down })
-	one = model(t, 1, func(c *membertest.Config) { c.Donor.Chunks = chunks(5); c.Port = port })
+	model(t, 1, func(c *membertest.Config) { c.Donor.Chunks = chunks(5); c.Port = port })
 	await(t, "a sync after the restart", func() bool { s := m.Status().Sync; return s.Done > done && s.Last.Chunks == 5 })
 	await(t, "the restart is seen", func() bool { return node(m, 1).Restarts == 1 })
 }

@@ -173,13 +173,6 @@ func (w *world) read(s membership.Send) bin2test.Message {
 	return m
 }
 
-func (w *world) kinds() (kinds []membership.EventKind) {
-	for _, e := range w.out.Events {
-		kinds = append(kinds, e.Kind)
-	}
-	return kinds
-}
-
 func (w *world) event(kind membership.EventKind) (membership.Event, bool) {
 	at := slices.IndexFunc(w.out.Events, func(e membership.Event) bool { return e.Kind == kind })
 	if at < 0 {

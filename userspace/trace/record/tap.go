@@ -104,8 +104,8 @@ func (t *Tap) Record(batch []packets.Packet) {
 		t.count++
 		t.kept++
 	}
+	t.copied.Store(t.kept) // before the writer sees them, so that it never has written more than were copied
 	t.publish()
-	t.copied.Store(t.kept)
 }
 
 // publish makes the copied datagrams visible to the writer.

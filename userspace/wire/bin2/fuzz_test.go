@@ -31,7 +31,7 @@ func FuzzPacket(f *testing.F) {
 			t.Fatalf("a body of %d bytes in a packet of %d", len(p.Body()), len(p))
 		}
 		var d bin2.Dialect
-		if d.Observe(p) && d.Observe(p) {
+		if first, second := d.Observe(p), d.Observe(p); first && second {
 			t.Fatal("one packet changes the dialect twice")
 		}
 		bin2.AppendPassedOn(nil, p, 1)
