@@ -66,7 +66,7 @@ func (c *counts) add(e entry, n int) {
 func (c *counts) early() int { return c.byState[Unconfirmed] + c.byState[Early] }
 
 // shown is a copy of counts for readers that have no lock. A shard writes it each time before it gives up its lock. So
-// those who look hold nothing that a change waits for, even if the system stops them meanwhile.
+// readers hold no lock that a change needs, even if the system stops them meanwhile.
 type shown struct {
 	byState      [Ended + 1]atomic.Int64
 	bytes        atomic.Int64

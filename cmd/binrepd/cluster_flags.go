@@ -60,7 +60,7 @@ func clusterFlags() []cli.Flag {
 		},
 		&cli.BoolFlag{
 			Name: "tls-no-verify", Category: categoryCluster, DisableDefaultText: true,
-			Usage: "take any certificate, or none, from nodes that --tls-peer doesn't name: whoever reaches the port can then be a node",
+			Usage: "take any certificate, or none, from nodes that --tls-peer doesn't name: any host that reaches the port can then be a node",
 		},
 	}
 }

@@ -84,7 +84,7 @@ func launch(t *testing.T, ns *bpftest.Namespace, args ...string) *daemon {
 	return d
 }
 
-// prepareDaemon makes the command without starting it. Whoever starts it leaves the end to the test, or sets waited.
+// prepareDaemon makes the command without starting it. The caller that starts it leaves the end to the test, or sets waited.
 func prepareDaemon(t *testing.T, args ...string) *daemon {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "control.sock")

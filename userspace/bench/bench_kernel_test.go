@@ -29,8 +29,8 @@ func requireKernel(t testing.TB) {
 }
 
 // TestStages runs every stage, small, and looks at what must hold at any speed: no allocation and no wait for a lock
-// an event on the whole path, every figure a number. What is lost of a million events a second tells of the host:
-// TestLivePath sends as many as any bears.
+// an event on the whole path, every figure a number. Losses at a million events a second depend
+// on the host, so TestLivePath sends at a rate that any host can take.
 func TestStages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: all stages take a while")
@@ -78,7 +78,7 @@ func TestStages(t *testing.T) {
 	}
 }
 
-// freeOfAllocation tells of the cases that must not allocate: the way of an event, whoever brings it.
+// freeOfAllocation reports whether a case must not allocate: those on the path of an event must not.
 func freeOfAllocation(stage, name string) bool {
 	switch stage {
 	case "steer", "ring", "decode", "apply", "growth", "whole", "rings":

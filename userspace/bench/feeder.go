@@ -190,8 +190,8 @@ func (f *feeder) frame(framer *framer, packet *[]byte, next func([]byte) ([]byte
 	return nil
 }
 
-// run runs all frames once and returns the mean time of one, by the kernel's clock. want is the answer that the last
-// one must get, as a sample; that all have been taken is made sure of.
+// run runs all frames once and returns the mean time of one, by the kernel's clock. want is the verdict that the
+// last one must get. run checks that all frames were taken.
 func (f *feeder) run(want uint32) (each time.Duration, err error) {
 	f.rewind()
 	answer, each, err := testRun(f.program.FD(), make([]byte, 64), f.count)

@@ -47,7 +47,7 @@ func newLink(name string) (_ *link, err error) {
 			l.name = name // ours from now on, to be removed
 		}
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("network namespace %s exists: another one is at work, or one was killed; then: ip netns delete %s", name, name)
+			return fmt.Errorf("network namespace %s exists: another bench is running, or a killed one left it; remove it by: ip netns delete %s", name, name)
 		} else if err != nil {
 			return fmt.Errorf("network namespace %s: %w", name, err)
 		}

@@ -26,7 +26,8 @@ type Stamp struct {
 // Span is a part of Change.Bytes: offsets in bytes, To behind the last.
 type Span struct{ From, To uint32 }
 
-// Change is one event that altered a table. Its bytes are views, valid as long as whoever hands it on says.
+// Change is one event that altered a table. Its bytes are views. The function that passes the Change says
+// until when they are valid.
 type Change struct {
 	Stamp
 	// Bytes holds the body. If Framed is set it is the whole packet that told of the change, in the format of Layout.

@@ -6,7 +6,7 @@
 //	event --Apply--> table --Change--> Outlet
 //
 // A Change carries the body of its dialog in the layout in which it arrived, and what everybody needs to know without looking
-// into it: capability, kind, key, who sent it, and its Stamp. Whoever sends it to somebody encodes it for that receiver (see
+// into it: capability, kind, key, who sent it, and its Stamp. Each sender encodes it for its receiver (see
 // Dialect). If the receiver speaks the layout and nothing has to be changed, it gets the very packet that came, which is why
 // Bytes is that packet wherever there is one.
 //

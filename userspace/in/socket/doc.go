@@ -17,7 +17,7 @@
 // Sending costs the kernel far more than the system call: its layers, for each datagram. Messages of equal length to one
 // destination that follow each other therefore go as one, a run, which the kernel cuts when it is through (run_linux.go). Nothing
 // else changes: what arrives, the order, the count that Send returns. Where the kernel refuses, the same messages are sent one by
-// one. Whoever has many messages of which the order doesn't matter does well to sort them by length.
+// one. If the order of many messages doesn't matter, sort them by length.
 //
 // # Losses
 //

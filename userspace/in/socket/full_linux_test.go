@@ -123,8 +123,8 @@ func (c *refusedConn) Read(f func(uintptr) bool) error {
 	return err
 }
 
-// TestRefusalWhileSendBufferIsFull has an error be all that poll tells of the socket, upon which Go's poller refuses
-// to wait. The send buffer takes a message more than poll thinks.
+// TestRefusalWhileSendBufferIsFull makes poll report only an error, so that Go's poller refuses to wait.
+// The send buffer takes a message more than poll thinks.
 func TestRefusalWhileSendBufferIsFull(t *testing.T) {
 	reports := make(chan error, 10)
 	s, _ := fullSocket(t, Config{})

@@ -143,7 +143,7 @@ func (s *Stream) Close() error {
 // stopped tells whether Stop was called.
 func (s *Stream) stopped() bool { return s.ctx.Err() != nil }
 
-// admit adds c to the connections, unless a limit forbids it. Whoever gets None must call c.run.
+// admit adds c to the connections, unless a limit forbids it. If it returns None, the caller must call c.run.
 func (s *Stream) admit(c *Conn) Reason {
 	s.mu.Lock()
 	defer s.mu.Unlock()

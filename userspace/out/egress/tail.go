@@ -28,7 +28,7 @@ type Tail struct {
 	shown shown
 }
 
-// shown is how a Tail stands, for readers of the status. They take no lock that Forward or the reader of the Tail waits for. After each
+// shown is the position of a Tail, published for readers of the status. They take no lock that Forward or the reader of the Tail waits for. After each
 // change of these numbers
 //
 //	seq = taken + dropped

@@ -22,7 +22,7 @@ const (
 	// often enough for long runs (see package socket), while the memory is some 12 MB. There is one batch, so that reading and
 	// sending take turns: what receives on the same host, or has no more processors than this, keeps up better.
 	gatherMost, gatherBytes = 8192, 4 << 20
-	// gatherRoom is for one step of a scan too many.
+	// gatherRoom is spare capacity: the last step of a scan may exceed the limit.
 	gatherRoom = 1.25
 	// handOver is how many messages the sink is given at once. Others that send through it wait a millisecond for their turn.
 	handOver = 1024

@@ -2,8 +2,8 @@ package engine
 
 import "sync/atomic"
 
-// Progress tells how far one of the engine's goroutines is. A goroutine that is at work with the same Steps at two looks did nothing in
-// between.
+// Progress tells how far one of the engine's goroutines is. A goroutine that is busy at two checks with the same Steps made no
+// progress in between.
 type Progress struct {
 	Name string
 	// Steps grows with the work done: for a worker by two a batch, for expiry with each lock of a shard that it takes.

@@ -7,7 +7,7 @@ import (
 	"binrepd/userspace/wire/bin1/bin1test"
 )
 
-// TestProgress: a worker that hangs is seen at work, at the same step for ever; one that goes on, or waits for datagrams, is not.
+// TestProgress: a stuck worker is reported as busy at the same step for ever. One that goes on or waits for packets is not.
 func TestProgress(t *testing.T) {
 	outlet := &stalled{stopped: make(chan struct{}), goOn: make(chan struct{})}
 	r := newRig(t, 2, func(c *Config) { c.Outlet = outlet })

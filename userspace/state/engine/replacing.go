@@ -23,7 +23,7 @@ const (
 	replacedNear = 16
 )
 
-// replacements is what a worker notices it by. An ordinary batch has no late creation, and costs a few additions.
+// replacements is the state by which a worker detects a sync with --replace. An ordinary batch has no late creation, and costs a few additions.
 type replacements struct {
 	late uint64 // late creations so far
 	last ending // of the batch before

@@ -1,5 +1,5 @@
 // Package opensipstest is a model of what OpenSIPS 1.10, 1.11 and 2.1 do with the dialog packets that they receive, for tests
-// of whoever sends to them. It keeps what they would list, counts what they would count, and tells where they would crash,
+// of packages that send to them. It keeps what they would list, counts what they would count, and tells where they would crash,
 // corrupt their memory or keep a dialog for ever (Faults).
 //
 // It is deliberately as careless as they are: it refuses dialogs whose sockets are not its own, changes nothing on a
