@@ -21,6 +21,7 @@ import (
 // TestFlapping takes the interface down and up, and away and back, while a proxy goes on sending. What doesn't arrive meanwhile is
 // the network's loss; what arrives is in the account, and each time the appliance is back in XDP.
 func TestFlapping(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	flaps := 6
 	if appliancetest.Chaos() {

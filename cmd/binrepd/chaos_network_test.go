@@ -19,6 +19,7 @@ import (
 // sent and with made-up calls. Every datagram that arrived has its place in the account; no dialog is live of which
 // the end arrived, or nothing; none is missing of which something arrived, and no end.
 func TestBadNetwork(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{appliance.XDPNative, appliance.XDPOff} {
 		t.Run(mode, func(t *testing.T) {
 			for i, name := range []string{"opensips-1.10", "opensips-1.11"} {

@@ -71,7 +71,7 @@ func (d *daemon) digest() (sum, dialogs uint64) {
 // other one had every dialog, and until the sync, of two passes, had ended. Then both have the same. The long form has a million dialogs.
 func TestSyncAtFullRate(t *testing.T) {
 	bpftest.RequireKernel(t)
-	dialogs := uint64(20_000)
+	dialogs := uint64(5000)
 	if appliancetest.Chaos() {
 		dialogs = 1_000_000
 	}

@@ -13,6 +13,7 @@ import (
 // TestTwoOnOneInterface starts a second appliance beside one that runs, in every way in which they can collide: it ends with one line that
 // says with whom, or leaves XDP to the first, and the first loses nothing.
 func TestTwoOnOneInterface(t *testing.T) {
+	t.Parallel()
 	p := newWidePair(t)
 	fs := bpftest.FileSystem(t)
 	pins, states := filepath.Join(fs, "first"), t.TempDir()

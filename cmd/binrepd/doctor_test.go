@@ -78,6 +78,7 @@ func TestDoctorStall(t *testing.T) {
 
 // TestDoctorJudgesRings asks an appliance whose rings are too small for a stall of a minute.
 func TestDoctorJudgesRings(t *testing.T) {
+	t.Parallel()
 	p := pair{proxy: bpftest.NewNamespace(t), appliance: bpftest.NewNamespace(t)}
 	bpftest.Veth(1500,
 		bpftest.End{In: p.proxy, Name: "proxy0", Addresses: []netip.Prefix{netip.MustParsePrefix(proxyAddr + "/24")}},

@@ -62,6 +62,7 @@ func (s *sender) send(n int) {
 
 // TestAllow turns away who isn't on the list, which changes meanwhile, with XDP and without.
 func TestAllow(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{appliance.XDPNative, appliance.XDPOff} {
 		t.Run(mode, func(t *testing.T) {
 			p := newPairOfThree(t)
@@ -165,6 +166,7 @@ func TestAllowFromEveryone(t *testing.T) {
 
 // TestWhoMayChange opens the control socket to everyone: others may look then, and still change nothing.
 func TestWhoMayChange(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	dir, err := os.MkdirTemp("", "binrepd-test-") // t.TempDir is below a folder that is closed to other users
 	if err != nil {

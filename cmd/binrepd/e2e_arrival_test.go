@@ -11,6 +11,7 @@ import (
 
 // TestSyncSaysWhatArrived: at another binrepd all or not all, by exit status, text and JSON; and at an address that no host has, nothing was sent.
 func TestSyncSaysWhatArrived(t *testing.T) {
+	t.Parallel()
 	world := newChain(t)
 	a := world.startFirst(t, "--xdp", "off")
 	conn := dial(t, world.proxy, proxyAddr+":5555", listenAt)

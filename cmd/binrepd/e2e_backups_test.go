@@ -29,6 +29,7 @@ func appliancesInRing(t *testing.T) (ring []*daemon, ports []string) {
 
 // TestUpdatesInARing: updates that no CSeq orders go round once, whatever appliance they were sent to. Each account adds up.
 func TestUpdatesInARing(t *testing.T) {
+	t.Parallel()
 	ring, ports := appliancesInRing(t)
 	const updates = 60
 	for i := range updates {
@@ -79,6 +80,7 @@ func TestUpdatesInARing(t *testing.T) {
 
 // TestABackupThatWasAway: while a backup refuses packets its events wait. Once it is back, --sync-on-return fills it.
 func TestABackupThatWasAway(t *testing.T) {
+	t.Parallel()
 	listen, backup := freePort(t), freePort(t)
 	second := startDaemon(t, nil, "--xdp", "off", "--listen", backup)
 	first := startDaemon(t, nil, "--xdp", "off", "--listen", listen, "--replicate-to", backup)
@@ -123,6 +125,7 @@ func TestABackupThatWasAway(t *testing.T) {
 }
 
 func TestSyncOnReturn(t *testing.T) {
+	t.Parallel()
 	listen, backup := freePort(t), freePort(t)
 	second := startDaemon(t, nil, "--xdp", "off", "--listen", backup)
 	first := startDaemon(t, nil, "--xdp", "off", "--listen", listen, "--replicate-to", backup, "--sync-on-return")
@@ -153,6 +156,7 @@ func TestSyncOnReturn(t *testing.T) {
 }
 
 func TestBackupsCommand(t *testing.T) {
+	t.Parallel()
 	listen, backup := freePort(t), freePort(t)
 	d := startDaemon(t, nil, "--xdp", "off", "--listen", listen)
 	backups := func(want int, args ...string) (list control.BackupList, text string) {
@@ -213,6 +217,7 @@ func TestBackupsCommand(t *testing.T) {
 
 // TestItsOwnAddressIsNoBackup: each event would come back.
 func TestItsOwnAddressIsNoBackup(t *testing.T) {
+	t.Parallel()
 	listen := freePort(t)
 	_, stderr, status := command(t, nil, "run", "--xdp", "off", "--listen", listen, "--replicate-to", listen,
 		"--control", t.TempDir()+"/c")

@@ -28,6 +28,7 @@ func addAddress(ns *bpftest.Namespace, name, cidr string) {
 // TestAddressComesLate: with --await-address the daemon waits for a listen address that isn't there yet, as during boot.
 // An IPv6 address in duplicate address detection is waited for in any case (fault 18).
 func TestAddressComesLate(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	for _, test := range []struct{ address, cidr, await string }{
 		{"192.0.2.99:5556", "192.0.2.99/24", "60s"},

@@ -50,6 +50,7 @@ func (w *wire) play(d *daemon, frames []bin1test.Frame) {
 
 // TestCapturesThroughNativeXDP sends the frames of the captures, fragments and all, over a veth pair.
 func TestCapturesThroughNativeXDP(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	for _, c := range bin1test.Captures(t) {
 		t.Run(c.Name, func(t *testing.T) {
@@ -69,6 +70,7 @@ func TestCapturesThroughNativeXDP(t *testing.T) {
 
 // TestCapturesThroughGenericXDPAndSockets sends the datagrams of the captures over lo.
 func TestCapturesThroughGenericXDPAndSockets(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	for _, c := range bin1test.Captures(t) {
 		for _, xdp := range []string{"generic", "auto", "off"} {

@@ -11,6 +11,7 @@ import (
 
 // TestClusterCommands: a process joins a cluster of one model node, and the commands of clusters tell so with OpenSIPS's keys.
 func TestClusterCommands(t *testing.T) {
+	t.Parallel()
 	node := membertest.Start(t, membertest.Config{
 		Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Learn: true, Synced: true, Quick: true,
 		Donor: membertest.Donor{Chunks: [][]byte{}},

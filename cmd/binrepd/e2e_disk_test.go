@@ -14,6 +14,7 @@ import (
 // TestFullDisk fills the disk under the state directory while packets come: all of them are applied, the trouble is in
 // log and status, and when there is room again the table is saved again and the next process has it.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	disk := smallDisk(t)
 	port := freePort(t)

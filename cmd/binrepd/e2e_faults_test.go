@@ -17,6 +17,7 @@ import (
 
 // TestSocketsWithoutPrivilege needs no kernel feature at all: it is what an ordinary user gets.
 func TestSocketsWithoutPrivilege(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	d := startDaemon(t, nil, "--listen", port, "--xdp", "off")
 	conn, err := net.Dial("udp4", port)
@@ -67,6 +68,7 @@ func freePort(t *testing.T) string {
 
 // TestStartFailures: each gives one line that says what is wrong, and the right exit status.
 func TestStartFailures(t *testing.T) {
+	t.Parallel()
 	taken, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 // TestSaveAndLoad saves a table while it is in use, and loads it into another appliance in both ways.
 func TestSaveAndLoad(t *testing.T) {
+	t.Parallel()
 	listen := freePort(t)
 	d := startDaemon(t, nil, "--xdp", "off", "--listen", listen)
 	conn, err := net.Dial("udp4", listen)

@@ -11,6 +11,7 @@ import (
 // TestFrozenDaemon stops the daemon by SIGSTOP. Every command that asks it fails with exit status 1 and names the
 // process, instead of waiting for ever (fault 17).
 func TestFrozenDaemon(t *testing.T) {
+	t.Parallel()
 	d := startDaemon(t, nil, "--listen", freePort(t), "--xdp", "off")
 	pid := d.cmd.Process.Pid
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {

@@ -11,6 +11,7 @@ import (
 
 // TestGhosts lists a call that has come past its timeout, which the grace still keeps, and removes it, here and at the backup.
 func TestGhosts(t *testing.T) {
+	t.Parallel()
 	backupAt, at := freePort(t), freePort(t)
 	backup := startDaemon(t, nil, "--listen", backupAt, "--xdp", "off", "--expiry-grace", "24h")
 	d := startDaemon(t, nil, "--listen", at, "--xdp", "off", "--expiry-grace", "24h", "--replicate-to", backupAt)

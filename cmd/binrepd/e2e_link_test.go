@@ -133,6 +133,7 @@ func arrives(p pair) bool {
 
 // TestForeignProgramIsLeftAlone: an XDP program of somebody else's stays where it is and is named.
 func TestForeignProgramIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	first := startDaemon(t, p.appliance, "--listen", listenAt, "--xdp", "native", "--ring-size", "1MiB")
 	id := xdpOf(p.appliance, "bin0")
@@ -201,6 +202,7 @@ func TestOtherTrafficIsUntouched(t *testing.T) {
 
 // TestLinkDownShows: the word stays, and what is wrong with the interface comes after it (fault 24).
 func TestLinkDownShows(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	for _, xdp := range []string{"off", "native"} {
 		t.Run(xdp, func(t *testing.T) {

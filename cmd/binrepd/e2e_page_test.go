@@ -16,6 +16,7 @@ import (
 
 // TestPageOfDaemon: a daemon serves the page, its status is that of the command, and a search finds a call as `dialogs get` does.
 func TestPageOfDaemon(t *testing.T) {
+	t.Parallel()
 	at := freePort(t)
 	d := startDaemon(t, nil, "--listen", at, "--xdp", "off", "--metrics", "127.0.0.1:0")
 	status, text := d.page("/")

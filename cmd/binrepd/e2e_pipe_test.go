@@ -68,6 +68,7 @@ func TestClosedLog(t *testing.T) {
 
 // TestSyncWithClosedOutput: commands that change something finish although nobody reads their output.
 func TestSyncWithClosedOutput(t *testing.T) {
+	t.Parallel()
 	d := startDaemon(t, nil, "--listen", freePort(t), "--xdp", "off")
 	to := startDaemon(t, nil, "--listen", freePort(t), "--xdp", "off")
 	proxy := bin1test.NewProxy(1, bin1test.Realistic(time.Now().Unix(), 100))

@@ -18,6 +18,7 @@ import (
 // TestRecordAndReplay records the captures, through native XDP with its fragments through the socket, and through sockets alone; kills the
 // process, reads what it has left, and replays it to another appliance, which then has the same dialogs.
 func TestRecordAndReplay(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	for _, c := range bin1test.Captures(t) {
 		for _, xdp := range []string{"native", "off"} {
@@ -119,6 +120,7 @@ func checkWithTshark(t *testing.T, dir string, n uint64) {
 
 // TestRecordOnFullDisk: packets are applied, the trouble is in the log once and in status, and when there is room the recording goes on.
 func TestRecordOnFullDisk(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	disk := smallDisk(t)
 	port := freePort(t)

@@ -11,6 +11,7 @@ import (
 
 // TestReload changes the settings of a running daemon by `binrepd reload` and by SIGHUP, which ended it before (fault 12).
 func TestReload(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	settings, allow := filepath.Join(dir, "settings"), filepath.Join(dir, "allow")
 	write := func(file string, lines ...string) {

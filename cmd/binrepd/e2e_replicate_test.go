@@ -71,6 +71,7 @@ func command(t *testing.T, ns *bpftest.Namespace, args ...string) (stdout, stder
 // TestFanOutAndResyncOfCaptures plays a capture at an appliance that has a backup; in the middle the backup is killed, and
 // made whole again by a sync.
 func TestFanOutAndResyncOfCaptures(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	for _, c := range bin1test.Captures(t) {
 		t.Run(c.Name, func(t *testing.T) {
@@ -112,6 +113,7 @@ func TestFanOutAndResyncOfCaptures(t *testing.T) {
 
 // TestAppliancesThatPointAtEachOther: an event goes round once and no further.
 func TestAppliancesThatPointAtEachOther(t *testing.T) {
+	t.Parallel()
 	ring, ports := appliancesInRing(t)
 	conn, err := net.Dial("udp4", ports[0])
 	if err != nil {
@@ -141,6 +143,7 @@ func TestAppliancesThatPointAtEachOther(t *testing.T) {
 }
 
 func TestStatusCheck(t *testing.T) {
+	t.Parallel()
 	listen := freePort(t)
 	d := startDaemon(t, nil, "--xdp", "off", "--listen", listen, "--stale-after", "1s")
 	check := func() (string, int) {

@@ -132,6 +132,7 @@ func (d *daemon) logged(msg, name string) uint64 {
 // what the proxy has, and the accounts of all processes together are every event that was sent; and so are the recordings, if the rings are read
 // for them, too.
 func TestRestartLosesNothing(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	t.Run("plain", func(t *testing.T) { restartLosesNothing(t) })
 	records := t.TempDir()

@@ -201,6 +201,7 @@ func (p *terminal) ended(status int) {
 
 // TestTop runs top on a terminal, as a person would, against an appliance that goes away and comes back.
 func TestTop(t *testing.T) {
+	t.Parallel()
 	listen := freePort(t)
 	d := startDaemon(t, nil, "--xdp", "off", "--listen", listen)
 	conn, err := net.Dial("udp4", listen)
@@ -250,6 +251,7 @@ func TestTop(t *testing.T) {
 
 // TestTopEnds: signals end it like q, and Ctrl-Z gives the terminal back for a while.
 func TestTopEnds(t *testing.T) {
+	t.Parallel()
 	d := startDaemon(t, nil, "--xdp", "off", "--listen", freePort(t))
 	for name, how := range map[string]func(p *terminal){
 		"SIGTERM": func(p *terminal) { _ = p.cmd.Process.Signal(syscall.SIGTERM) },
@@ -275,6 +277,7 @@ func TestTopEnds(t *testing.T) {
 
 // TestTopPlain: without colour, without Unicode, and on a terminal that can't move its cursor.
 func TestTopPlain(t *testing.T) {
+	t.Parallel()
 	d := startDaemon(t, nil, "--xdp", "off", "--listen", freePort(t))
 	color := "\x1b[33m" // IDLE
 	for _, test := range []struct {

@@ -13,6 +13,7 @@ import (
 // TestBytesOfCallID: a Call-ID of any bytes is shown in one notation, and every command takes what another one shows
 // (fault 29).
 func TestBytesOfCallID(t *testing.T) {
+	t.Parallel()
 	at, folder := freePort(t), t.TempDir()
 	d := startDaemon(t, nil, "--listen", at, "--xdp", "off", "--record", folder)
 	conn, err := net.Dial("udp", at)

@@ -85,6 +85,7 @@ func TestFilesAreShort(t *testing.T) {
 }
 
 func TestFilesAreFormatted(t *testing.T) {
+	t.Parallel()
 	for _, f := range repository(t) {
 		if !f.is(".go") {
 			continue
@@ -109,6 +110,7 @@ func TestKernelCodeNamesItsLicence(t *testing.T) {
 
 // TestNoPathsOfOneMachine finds what was written, or compiled in, with somebody's own folders.
 func TestNoPathsOfOneMachine(t *testing.T) {
+	t.Parallel()
 	// Put together here, so that this file doesn't find itself.
 	private := regexp.MustCompile(`(^|[^\w.~$})-])/(` + strings.Join([]string{"home", "root", "work", "Users"}, "|") + `)/\w`)
 	for _, f := range repository(t) {
@@ -147,6 +149,7 @@ func TestCorporaHaveTheirTarget(t *testing.T) {
 var linked = [...]string{"cmd/binrepd/version.go version", "cmd/binrepd/version.go commit"}
 
 func TestGoHabits(t *testing.T) {
+	t.Parallel()
 	for _, f := range repository(t) {
 		if !f.written() {
 			continue

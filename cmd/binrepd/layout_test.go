@@ -342,6 +342,7 @@ func TestEveryPackageHasDoc(t *testing.T) {
 
 // TestOtherSystems compiles what must work elsewhere: the pure packages on a Mac, everything on arm64.
 func TestOtherSystems(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: compiling for other systems takes a while")
 	}

@@ -103,6 +103,7 @@ func checkError(t *testing.T, args, stderr, want string) {
 
 // TestProcess sees that the status of run is that of the process.
 func TestProcess(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		args string
 		want int

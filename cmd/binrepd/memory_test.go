@@ -10,6 +10,7 @@ import (
 
 // TestFullTable: beyond the limit creations are refused and counted; what is known is updated and ended as ever.
 func TestFullTable(t *testing.T) {
+	t.Parallel()
 	const known = 300
 	for _, c := range []struct {
 		name  string

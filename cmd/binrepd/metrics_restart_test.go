@@ -12,6 +12,7 @@ import (
 
 // TestRestartRemembersDeadProxy: of two proxies one is dead when the appliance starts anew. That the other one sends doesn't make it READY.
 func TestRestartRemembersDeadProxy(t *testing.T) {
+	t.Parallel()
 	at, states := freePort(t), filepath.Join(t.TempDir(), "state")
 	args := []string{"--listen", at, "--xdp", "off", "--metrics", "127.0.0.1:0", "--state-dir", states, "--stale-after", "1s"}
 	d := startDaemon(t, nil, args...)

@@ -23,6 +23,7 @@ import (
 )
 
 func TestMetricsOptions(t *testing.T) {
+	t.Parallel()
 	const listen = "--listen=127.0.0.1:5556"
 	checkUsage(t, []usageTest{
 		{"run --metrics here " + listen, "--metrics here: not ADDRESS:PORT; write 127.0.0.1:9470"},
@@ -78,6 +79,7 @@ func (d *daemon) page(path string) (status int, text string) {
 }
 
 func TestProbesOfDaemon(t *testing.T) {
+	t.Parallel()
 	d := startDaemon(t, nil, "--listen", freePort(t), "--xdp", "off", "--metrics", "127.0.0.1:0")
 	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "IDLE: no source", "/metrics": "go_goroutines"} {
 		if status, text := d.page(path); status != http.StatusOK || !strings.Contains(text, want) {
@@ -242,6 +244,7 @@ func checkNumbers(t *testing.T, numbers map[string][2]float64) {
 
 // TestSyncMetrics counts syncs by how they end.
 func TestSyncMetrics(t *testing.T) {
+	t.Parallel()
 	standbyAt := freePort(t)
 	standby := startDaemon(t, nil, "--listen", standbyAt, "--xdp", "off")
 	d := startDaemon(t, nil, "--listen", freePort(t), "--xdp", "off", "--metrics", "127.0.0.1:0")

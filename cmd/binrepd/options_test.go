@@ -85,6 +85,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestRefusedOptions(t *testing.T) {
+	t.Parallel()
 	many := make([]string, 17)
 	for i := range many {
 		many[i] = "--listen=192.0.2.1:" + strconv.Itoa(5000+i)

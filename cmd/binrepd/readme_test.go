@@ -146,6 +146,7 @@ var printed = map[string]string{
 // TestReadme runs every command that the README shows. One that is new there is run, too, or fails here until it is told how it is tested
 // instead.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	used := map[string]bool{}
 	var runs, commands []string
 	for _, line := range commandLines(document(t, "README.md")) {

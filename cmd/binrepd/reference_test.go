@@ -49,6 +49,7 @@ func TestReferenceIsFresh(t *testing.T) {
 
 // TestChoices: every word is in the usage of its flag, and is accepted; another one is refused.
 func TestChoices(t *testing.T) {
+	t.Parallel()
 	used := map[string]bool{}
 	try := func(c *cli.Command, name, usage string, args ...string) {
 		used[name] = true

@@ -101,6 +101,7 @@ func TestSurvivalRows(t *testing.T) {
 // TestPinReplaced starts with other rings than those that are pinned: it says that it replaces them and how many events
 // waited in them, and works. With --xdp off, nothing stays attached.
 func TestPinReplaced(t *testing.T) {
+	t.Parallel()
 	bpftest.RequireKernel(t)
 	p := newPair(t)
 	pins, states := filepath.Join(bpftest.FileSystem(t), "pins"), t.TempDir()

@@ -141,8 +141,8 @@ func TestIndexIsAMap(t *testing.T) {
 					t.Fatalf("%d slots, want %d", len(got), len(want))
 				}
 			}
-			for range 3 {
-				for i := range 30_000 {
+			for range 2 {
+				for i := range 20_000 {
 					step(true)
 					if i%3_000 == 0 {
 						check()
