@@ -22,6 +22,7 @@ var wings = map[string][]string{
 	"bpf":     {"bpf", "host"},
 	"dialog":  {"dialog", "store"},
 	"store":   {},
+	"mi":      {},
 	"in":      {"in", "bpf"},
 	"changes": {"in", "dialog"},
 	"wire":    {"wire", "changes", "dialog"},
@@ -74,6 +75,8 @@ var imports = map[string][]string{
 	"userspace/host/folder":    {},
 	"userspace/host/hostport":  {},
 	"userspace/host/neighbour": {},
+
+	"userspace/mi": {}, // what a proxy says of itself
 
 	"bpf":                   {"userspace/host/folder"},
 	"userspace/state/store": {}, // the memory under the models, which knows none of them
