@@ -63,6 +63,8 @@ const (
 	binrepdLimitMAX_PAYLOAD   binrepdLimit = 9232
 	binrepdLimitMAX_SLOT      binrepdLimit = 9280
 	binrepdLimitWAKE_SLOT     binrepdLimit = 64
+	binrepdLimitAWAKE         binrepdLimit = 0
+	binrepdLimitASLEEP        binrepdLimit = 1
 	binrepdLimitSLOT_HEADER   binrepdLimit = 8
 	binrepdLimitMAX_ALLOWED   binrepdLimit = 1024
 	binrepdLimitMAX_DENIED    binrepdLimit = 1024

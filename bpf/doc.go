@@ -45,6 +45,9 @@
 // means that the consumer has consumed everything up to the producer's position. While a record is reserved but not
 // submitted, the consumer waits awake.
 //
+// A consumer that naps (package ring) wakes by itself. Its flag is the position at which the program wakes it nevertheless,
+// because an eighth of the ring is full then.
+//
 // A wake-up is itself a small discarded record, since only the end of a record can wake the consumer. The program
 // reserves it before it clears the flag. The ring always has room for it: when the consumer fell asleep, the ring was
 // empty or had at least as much room as the smallest allowed ring has. Every processor puts in one record before it

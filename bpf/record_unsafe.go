@@ -15,5 +15,12 @@ const (
 )
 
 // SleeperSize is the distance in bytes between the sleep flags of two rings in the mapped Sleepers. Each flag is a u32
-// at the start.
+// at the start: Awake, Asleep, or of a consumer that naps the producer's position at which to wake it, in units of WakeSlot.
 const SleeperSize = int(unsafe.Sizeof(binrepdSleeper{}))
+
+// States of a sleep flag, and the unit of positions there. See struct sleeper in src/record.h.
+const (
+	Awake    = uint32(binrepdLimitAWAKE)
+	Asleep   = uint32(binrepdLimitASLEEP)
+	WakeSlot = uint64(binrepdLimitWAKE_SLOT)
+)

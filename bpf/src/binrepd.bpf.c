@@ -23,6 +23,15 @@ static __always_inline void count(__u32 row, enum verdict verdict)
 		c->frames[verdict]++; // per CPU, and XDP isn't entered twice on one
 }
 
+// due reports whether a consumer with this flag is to be woken now. A napping consumer wakes by itself soon, so it is woken
+// only once the producer's position has reached the one in the flag (record.h).
+static __always_inline int due(void *ring, __u32 asleep)
+{
+	if (asleep == AWAKE || asleep == ASLEEP)
+		return asleep == ASLEEP;
+	return (__s32)((__u32)(bpf_ringbuf_query(ring, BPF_RB_PROD_POS) / WAKE_SLOT) - asleep) >= 0;
+}
+
 // wake wakes the consumer of a ring if it has said that it sleeps. It runs after the record is submitted, which is a full
 // memory barrier. So either this function sees the flag, or the consumer, which sets it and then looks, sees the record.
 //
@@ -35,12 +44,12 @@ static __always_inline void wake(void *ring, __u32 index)
 	struct sleeper *s = bpf_map_lookup_elem(&sleepers, &index);
 	void *call;
 
-	if (!s || !*(volatile __u32 *)&s->asleep)
+	if (!s || !due(ring, *(volatile __u32 *)&s->asleep))
 		return;
 	call = bpf_ringbuf_reserve(ring, WAKE_SLOT - SLOT_HEADER, 0);
 	if (!call)
 		return;
-	if (__sync_lock_test_and_set(&s->asleep, 0))
+	if (__sync_lock_test_and_set(&s->asleep, AWAKE))
 		bpf_ringbuf_discard(call, BPF_RB_FORCE_WAKEUP);
 	else
 		bpf_ringbuf_discard(call, BPF_RB_NO_WAKEUP);

@@ -27,6 +27,9 @@ enum limit {
 	MAX_SLOT = 9280,
 	// The ring space of a wake-up: a cache line, since all records are whole cache lines.
 	WAKE_SLOT = 64,
+	// States of a consumer's flag that are no position (struct sleeper).
+	AWAKE = 0,
+	ASLEEP = 1,
 	// The ring's own header for each record.
 	SLOT_HEADER = 8,
 	// Maximum number of prefixes in the list of allowed sources.
@@ -136,6 +139,10 @@ struct counters {
 
 // sleeper is the flag of one ring's consumer, alone on its cache line. The consumer sets it before it looks at the
 // ring a last time and sleeps. The program clears it when it wakes the consumer (../doc.go).
+//
+// The flag is AWAKE, ASLEEP (wake it at the next record), or of a consumer that naps: wake it when the producer's position
+// has reached this one. That is in units of WAKE_SLOT, modulo 2^32, and never AWAKE or ASLEEP. It is one word, so that no
+// processor sees a part of it.
 struct sleeper {
 	__u32 asleep;
 	__u8 pad[60];

@@ -12,6 +12,7 @@ import (
 type poller struct {
 	epoll, event int
 	events       [2]unix.EpollEvent // a field, because wait must not allocate
+	timeout      unix.Timespec      // of nap
 }
 
 // newPoller watches the ring buffer fd. It doesn't own fd.

@@ -24,6 +24,9 @@ type Config struct {
 	// Backstop is how long Receive sleeps before it looks by itself; 0 means DefaultBackstop. It finds nothing then,
 	// unless the wake-up protocol is broken (Stats.LateWakeups).
 	Backstop time.Duration
+	// Coalesce is for how long records may wait while traffic lasts, so that the consumer wakes for many at once
+	// (moderator). 0 means that the first record wakes it.
+	Coalesce time.Duration
 }
 
 const (
@@ -31,6 +34,8 @@ const (
 	DefaultSpin = 10 * time.Microsecond
 	// DefaultBackstop is so long that it costs nothing.
 	DefaultBackstop = time.Second
+	// DefaultCoalesce gathers some hundred records at all but low rates, where wake-ups cost little.
+	DefaultCoalesce = time.Millisecond
 )
 
 // Source reads one ring. It is a packets.Source: one goroutine calls Receive and Release; any goroutine may call the
@@ -41,11 +46,14 @@ type Source struct {
 	mapping *mapping
 	poller  *poller
 
-	ring  ring
-	stuck stuck
-	clock clock
-	limit uint64 // where the drain after Stop ends
-	taken counts // counts of what is before ring.next
+	ring      ring
+	stuck     stuck
+	moderator moderator
+	cycle     cycle
+	room      uint64 // bytes of records at which a nap ends
+	clock     clock
+	limit     uint64 // where the drain after Stop ends
+	taken     counts // counts of what is before ring.next
 
 	back      giveBack
 	inherited uint64 // end of the records that were in the ring when it was opened
@@ -84,6 +92,8 @@ func Open(p *bpf.Program, index int, cfg Config) (*Source, error) {
 		return nil, errors.Join(fmt.Errorf("ring %d: %w", index, err), mapped.unmap(), buffer.Close())
 	}
 	s := &Source{config: cfg, buffer: buffer, mapping: mapped, poller: poller, ring: mapped.ring(), stuck: stuck{patience: patience}, limit: math.MaxUint64}
+	s.moderator.bound = cfg.Coalesce
+	s.room = napRoom(uint64(buffer.MaxEntries()), uint64(bpf.LeastRingSize()))
 	s.inherited = s.ring.producer.Load()
 	var kept []byte
 	if mapped.tallies != nil {
@@ -105,6 +115,10 @@ func (s *Source) Receive(b *packets.Batch) error {
 			s.ring.look()
 			s.limit = s.ring.end
 		}
+		naps, err := s.moderate()
+		if err != nil {
+			return err
+		}
 		if err := s.fill(b); err != nil {
 			return err
 		}
@@ -114,6 +128,9 @@ func (s *Source) Receive(b *packets.Batch) error {
 		s.release() // give back skipped records
 		if s.ring.next >= s.limit {
 			return net.ErrClosed
+		}
+		if naps && !s.ring.busy() {
+			continue
 		}
 		if err := s.wait(); err != nil {
 			return err
@@ -204,6 +221,7 @@ func (s *Source) Stats() Stats {
 		Bytes:       s.stats.bytes.Load(),
 		Refused:     s.stats.refused.Load(),
 		Sleeps:      s.stats.sleeps.Load(),
+		Naps:        s.stats.naps.Load(),
 		LateWakeups: s.stats.late.Load(),
 		Consumed:    s.back.given.Load(),
 		HighWater:   s.stats.high.Load(),

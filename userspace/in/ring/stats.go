@@ -8,8 +8,8 @@ type Stats struct {
 	Records, Bytes uint64
 	// Refused records have a header with a longer payload than the record. Never seen.
 	Refused uint64
-	// Sleeps is how often the consumer slept.
-	Sleeps uint64
+	// Sleeps is how often the consumer slept until a record woke it, and Naps how often it slept for a time.
+	Sleeps, Naps uint64
 	// LateWakeups is how often the consumer had to find out by itself that it should be awake. Each would be a defect
 	// of the wake-up protocol. Never seen.
 	LateWakeups uint64
@@ -26,7 +26,7 @@ type Stats struct {
 
 // counters are written by the goroutine of Receive and read by any.
 type counters struct {
-	records, bytes, refused, sleeps, late, high atomic.Uint64
+	records, bytes, refused, sleeps, naps, late, high atomic.Uint64
 }
 
 // add adds to a counter with a single writer, so it needs no locked instruction.

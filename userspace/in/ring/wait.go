@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"binrepd/bpf"
 )
 
 const (
@@ -31,9 +33,9 @@ func (s *Source) wait() error {
 		return nil
 	}
 	// From here on the processor that submits a record wakes us. See package bpf for the order of steps.
-	s.mapping.flag.Swap(1)
+	s.mapping.flag.Swap(bpf.Asleep)
 	if s.ring.look() || s.stopped.Load() {
-		s.mapping.flag.Swap(0)
+		s.mapping.flag.Swap(bpf.Awake)
 		return nil
 	}
 	add(&s.stats.sleeps, 1)
@@ -44,12 +46,12 @@ func (s *Source) wait() error {
 			add(&s.stats.late, 1)
 		}
 	}
-	s.mapping.flag.Swap(0)
+	s.mapping.flag.Swap(bpf.Awake)
 	return err
 }
 
 // overslept reports whether there is a record although the sleep flag is still set, so that no wake-up is on its way.
-func (s *Source) overslept() bool { return s.ring.look() && s.mapping.flag.Load() == 1 }
+func (s *Source) overslept() bool { return s.ring.look() && s.mapping.flag.Load() == bpf.Asleep }
 
 // spin looks for a ready record for a while.
 func (s *Source) spin() bool {

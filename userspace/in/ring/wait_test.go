@@ -1,9 +1,12 @@
 package ring
 
 import (
+	"errors"
 	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestStuckPatient waits for a record that is submitted late. Within the patience time there is no nap.
@@ -57,5 +60,41 @@ func TestStuck(t *testing.T) {
 	}
 	if want := runs + 1; w.naps != want { // one more to warm up
 		t.Errorf("%d naps, want %d", w.naps, want)
+	}
+}
+
+// TestNapsEnd by time, and at once after wake, before it began or during it. They don't allocate.
+func TestNapsEnd(t *testing.T) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPoller(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(p.close(), unix.Close(fd)); err != nil {
+			t.Error(err)
+		}
+	}()
+	start := time.Now()
+	if n := testing.AllocsPerRun(3, func() {
+		if err := p.nap(time.Millisecond); err != nil {
+			t.Error(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations a nap", n)
+	}
+	if took := time.Since(start); took < time.Millisecond {
+		t.Errorf("four naps of a millisecond took %v", took)
+	}
+	done := make(chan error)
+	go func() { done <- p.nap(time.Hour) }()
+	if err := p.wake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-done, p.nap(time.Hour)); err != nil {
+		t.Error(err)
 	}
 }
