@@ -50,6 +50,7 @@ func readOptions(c *cli.Context) (o options, err error) {
 			XDP:          c.String("xdp"),
 			Rings:        c.Int("rings"),
 			Spin:         c.Duration("spin"),
+			Coalesce:     c.Duration("coalesce"),
 			Shards:       c.Int("shards"),
 			Control:      c.String("control"),
 			ExpiryGrace:  c.Duration("expiry-grace"),

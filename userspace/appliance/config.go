@@ -31,6 +31,8 @@ const (
 	longest       = 24 * time.Hour
 	// longestSpin is a hundred times what a wake-up costs. A worker that spins longer had better never sleep.
 	longestSpin = time.Millisecond
+	// longestCoalesce is beyond the point where more latency saves anything.
+	longestCoalesce = 10 * time.Millisecond
 	// minSaveInterval keeps a typing mistake from making the appliance write all the time.
 	minSaveInterval = 100 * time.Millisecond
 )
@@ -58,6 +60,8 @@ type Config struct {
 	CPUs        []int // where the workers of the rings run, in turn; empty: the kernel chooses
 	// Spin is how long the worker of a ring looks for more before it sleeps, 0 to 1 ms.
 	Spin time.Duration
+	// Coalesce is how long records may wait in a ring while traffic lasts, so that its worker wakes less often, 0 to 10 ms.
+	Coalesce time.Duration
 
 	Shards      int // of the table; 0: 16 for each ring. Validate rounds it up to a multiple of Rings
 	ShardsAsked int // the number before Validate rounded it up, else 0
@@ -119,7 +123,7 @@ type Config struct {
 // Defaults returns the configuration of `binrepd run` without flags. It lacks Listen.
 func Defaults() Config {
 	return Config{
-		XDP: XDPAuto, Rings: bpf.DefaultRings(), RingSize: bpf.DefaultRingSize, Spin: ring.DefaultSpin,
+		XDP: XDPAuto, Rings: bpf.DefaultRings(), RingSize: bpf.DefaultRingSize, Spin: ring.DefaultSpin, Coalesce: ring.DefaultCoalesce,
 		ExpiryGrace: 60 * time.Second, Tombstone: 64 * time.Second, EarlyTimeout: 180 * time.Second,
 		ReplicateQueue: 64 << 20,
 		Control:        "/run/binrepd/control.sock",

@@ -73,6 +73,9 @@ func (c *Config) Validate() error {
 	if c.Spin < 0 || c.Spin > longestSpin {
 		return fmt.Errorf("--spin %s: choose 0 to %s", c.Spin, longestSpin)
 	}
+	if c.Coalesce < 0 || c.Coalesce > longestCoalesce {
+		return fmt.Errorf("--coalesce %s: choose 0 to %s", c.Coalesce, longestCoalesce)
+	}
 	return c.validateFolders()
 }
 

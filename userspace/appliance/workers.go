@@ -27,10 +27,11 @@ func checkCPUs(asked, allowed []int) error {
 
 // ringConfig returns the configuration of every ring.
 func (c *Config) ringConfig() ring.Config {
+	cfg := ring.Config{Spin: c.Spin, Coalesce: c.Coalesce}
 	if c.Spin == 0 {
-		return ring.Config{Spin: -1}
+		cfg.Spin = -1
 	}
-	return ring.Config{Spin: c.Spin}
+	return cfg
 }
 
 // startWorker returns what the worker of a ring does first, on its thread. A refusal of the system costs speed only.
