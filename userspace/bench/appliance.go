@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	"binrepd/bpf"
 	"binrepd/userspace/in/ring"
@@ -32,7 +33,7 @@ const liveRingSize = bpf.DefaultRingSize
 
 // newAppliance starts one with so many dialogs and so many rings; with no ring it has only its socket, as with --xdp
 // off. Like binrepd run it has room for its consumers beside everything else.
-func newAppliance(ctx context.Context, l *link, dialogs, rings int) (_ *appliance, err error) {
+func newAppliance(ctx context.Context, l *link, dialogs, rings int, coalesce time.Duration) (_ *appliance, err error) {
 	a := &appliance{link: l, cancel: func() {}, places: runtime.GOMAXPROCS(0)}
 	// One more is for the sender, which in service is elsewhere.
 	runtime.GOMAXPROCS(max(a.places, runtime.NumCPU()+rings+1))
@@ -51,7 +52,7 @@ func newAppliance(ctx context.Context, l *link, dialogs, rings int) (_ *applianc
 		if a.program, err = loadProgram(rings, liveRingSize); err != nil {
 			return nil, err
 		}
-		if a.rings, err = openRings(a.program); err != nil {
+		if a.rings, err = openRings(a.program, coalesce); err != nil {
 			return nil, err
 		}
 	}

@@ -134,7 +134,7 @@ func TestFeeder(t *testing.T) {
 func TestLivePath(t *testing.T) {
 	requireKernel(t)
 	for _, rings := range []int{2, 0} {
-		p, err := newPath(t.Context(), 10_000, 1000, rings)
+		p, err := newPath(t.Context(), 10_000, 1000, rings, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

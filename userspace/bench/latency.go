@@ -19,10 +19,11 @@ const (
 
 // latencyStage measures the time from the kernel's receipt of a datagram to its account, and what an appliance costs
 // that receives nothing. The sender keeps a processor busy, as there is no other machine to send from, and the
-// appliance has a ring for each of the others.
+// appliance has a ring for each of the others. Its consumers are woken at once, as with --coalesce 0; what the default
+// adds is among the figures of the live stage.
 func latencyStage(ctx context.Context, s *session) (err error) {
 	dialogs := min(s.cfg.Dialogs, liveDialogs)
-	p, err := newPath(ctx, s.events(latencyEvents), dialogs, len(applianceCPUs()))
+	p, err := newPath(ctx, s.events(latencyEvents), dialogs, len(applianceCPUs()), 0)
 	if err != nil {
 		return err
 	}

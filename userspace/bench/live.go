@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	cilium "github.com/cilium/ebpf/link"
 
 	"binrepd/bpf"
+	"binrepd/userspace/in/ring"
 )
 
 const (
@@ -29,24 +31,38 @@ const (
 // can bear.
 var liveRates = [...]int{50_000, 200_000, 400_000}
 
+// way is a way into an appliance whose cost is measured.
+type way struct {
+	name     string
+	rings    int // 0: the socket
+	coalesce time.Duration
+	*path
+	// What was measured at the current rate.
+	kernel []float64
+	before taken
+}
+
 // liveStage sends live frames over veth pairs and measures all processor time that they cost, in the kernel and in
 // user space. What it costs to make a frame is found by dropping it instead of sending it, and is taken off.
 func liveStage(ctx context.Context, s *session) (err error) {
 	dialogs := min(s.cfg.Dialogs, liveDialogs)
+	ways := []*way{
+		{name: "XDP path", rings: 1, coalesce: ring.DefaultCoalesce},
+		{name: "XDP path, coalesce 0", rings: 1},
+		{name: "socket path"},
+	}
 	var paths []*path
 	defer func() {
 		for _, p := range slices.Backward(paths) {
 			err = errors.Join(err, p.close())
 		}
 	}()
-	for _, rings := range [...]int{1, 0} {
-		p, err := newPath(ctx, s.events(lossEvents), dialogs, rings)
-		if err != nil {
+	for _, w := range ways {
+		if w.path, err = newPath(ctx, s.events(lossEvents), dialogs, w.rings, w.coalesce); err != nil {
 			return err
 		}
-		paths = append(paths, p)
+		paths = append(paths, w.path)
 	}
-	xdp, plain := paths[0], paths[1]
 	for _, answer := range [...]int32{xdpDrop, xdpTx} {
 		p := &path{}
 		paths = append(paths, p)
@@ -57,7 +73,7 @@ func liveStage(ctx context.Context, s *session) (err error) {
 			return err
 		}
 	}
-	nowhere, dropped := paths[2], paths[3]
+	nowhere, dropped := paths[len(ways)], paths[len(ways)+1]
 	detach, err := attachDrop(dropped.link)
 	if err != nil {
 		return err
@@ -67,25 +83,25 @@ func liveStage(ctx context.Context, s *session) (err error) {
 	idle := newTraffic()
 	var ignore encoded
 	ignore.make(s.events(liveEvents), idle.create)
-	t := liveTrial{nowhere: nowhere, dropped: dropped, xdp: xdp, plain: plain, idle: idle.mixed}
+	t := liveTrial{nowhere: nowhere, dropped: dropped, ways: ways, idle: idle.mixed}
 	for _, t.rate = range liveRates {
 		if err := s.livePaths(ctx, &t); err != nil {
 			return err
 		}
 	}
-	return s.loss(ctx, xdp)
+	return s.loss(ctx, ways[0].path)
 }
 
 // liveTrial is the comparison at one rate: of frames that go nowhere, are dropped at the other end, or reach an
-// appliance by XDP or by its socket.
+// appliance in one of several ways, the socket among them.
 type liveTrial struct {
-	rate                         int
-	nowhere, dropped, xdp, plain *path
-	idle                         func([]byte) ([]byte, uint64) // frames for the first two
+	rate             int
+	nowhere, dropped *path
+	ways             []*way
+	idle             func([]byte) ([]byte, uint64) // frames for the first two
 }
 
 func (s *session) livePaths(ctx context.Context, t *liveTrial) error {
-	var kernel []float64 // what the XDP path costs in the kernel
 	n := s.events(liveEvents)
 	if t.rate < liveRates[1] {
 		n /= 2 // the same bursts take longer
@@ -93,33 +109,52 @@ func (s *session) livePaths(ctx context.Context, t *liveTrial) error {
 	send := func(p *path, next func([]byte) ([]byte, uint64)) func() (lap, error) {
 		return func() (lap, error) {
 			r, err := p.sendAll(ctx, n, t.rate, liveChunk, next)
-			if p == t.xdp {
-				kernel = append(kernel, per(r.sent.cpu, r.frames))
-			}
 			return r.lap(), err
 		}
 	}
-	xdpBefore, plainBefore := t.xdp.taken(), t.plain.taken()
-	all, err := s.compare(ctx,
-		contender{"made", send(t.nowhere, t.idle)},
-		contender{"dropped", send(t.dropped, t.idle)},
-		contender{"xdp", send(t.xdp, t.xdp.appliance.mixed)},
-		contender{"socket", send(t.plain, t.plain.appliance.mixed)},
-	)
+	list := []contender{{"made", send(t.nowhere, t.idle)}, {"dropped", send(t.dropped, t.idle)}}
+	for _, w := range t.ways {
+		w.kernel, w.before = nil, w.taken()
+		list = append(list, contender{w.name, func() (lap, error) {
+			r, err := w.sendAll(ctx, n, t.rate, liveChunk, w.appliance.mixed)
+			w.kernel = append(w.kernel, per(r.sent.cpu, r.frames))
+			return r.lap(), err
+		}})
+	}
+	all, err := s.compare(ctx, list...)
 	if err != nil {
 		return err
 	}
-	made := all[0].cpu()
-	drop, viaXDP, viaSocket := all[1].cpu()-made, all[2].cpu()-made, all[3].cpu()-made
-	at, dialogs := fmt.Sprintf("at %d events a second", t.rate), len(t.xdp.appliance.live)
+	s.liveRows(t, all)
+	return nil
+}
+
+// liveRows reports the laps of livePaths.
+func (s *session) liveRows(t *liveTrial, all []laps) {
+	const own = 2 // contenders that are no way
+	made, at := all[0].cpu(), fmt.Sprintf("at %d events a second", t.rate)
 	// Sending a frame and dropping it at the other end may cost less than dropping it unsent, which gives its memory
 	// back by a longer way.
-	s.row(Row{Case: "XDP_DROP of the same frames", CPU: max(drop, 0), Allocs: -1, Note: at + ", kernel only, beyond what making them costs"})
-	s.row(Row{Case: "XDP path, kernel", CPU: median(kernel[1:]) - made, Allocs: -1, Note: at + "; waking the consumer included"})
-	s.row(Row{Case: "XDP path", Dialogs: dialogs, CPU: viaXDP, Allocs: -1, Note: at + ", kernel and user space; " + t.xdp.taken().since(xdpBefore)})
-	s.row(Row{Case: "socket path", Dialogs: dialogs, CPU: viaSocket, Allocs: -1, Note: at + ", kernel and user space; " + t.plain.taken().since(plainBefore)})
-	s.atMost(fmt.Sprintf("processor time an event, XDP path / socket path, %s", at), viaXDP/viaSocket, 1.0/3)
-	return nil
+	s.row(Row{Case: "XDP_DROP of the same frames", CPU: max(all[1].cpu()-made, 0), Allocs: -1, Note: at + ", kernel only, beyond what making them costs"})
+	var socket float64
+	for i, w := range t.ways {
+		if w.rings == 0 {
+			socket = all[own+i].cpu() - made
+		}
+	}
+	for i, w := range t.ways {
+		cost, taken := all[own+i].cpu()-made, w.taken()
+		s.row(Row{
+			Case: w.name, Dialogs: len(w.appliance.live), CPU: cost, Allocs: -1,
+			Note: fmt.Sprintf("%s, %.0f ns of it where frames are received; %s", at, median(w.kernel[1:])-made, taken.since(w.before)),
+		})
+		if w.coalesce > 0 { // the default; the other way shows what it saves
+			bound := w.coalesce.Seconds() * 1e3
+			s.atMost(fmt.Sprintf("processor time an event, %s / socket path, %s", w.name, at), cost/socket, 1.0/3)
+			s.atMost(fmt.Sprintf("latency p50, ms, %s, %s", w.name, at), taken.latencySince(w.before, 0.5), bound)
+			s.atMost(fmt.Sprintf("latency p99, ms, %s, %s", w.name, at), taken.latencySince(w.before, 0.99), bound+1)
+		}
+	}
 }
 
 // attachDrop puts a program on the near end that drops everything.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"binrepd/userspace/state/engine"
 )
 
 // path is a link, what sends over it, and an appliance at the other end, if any.
@@ -24,7 +26,7 @@ const roomPerEvent = 480
 
 // newPath makes one with an appliance, and room for so many events at once. With no ring the appliance has only its
 // socket.
-func newPath(ctx context.Context, events, dialogs, rings int) (_ *path, err error) {
+func newPath(ctx context.Context, events, dialogs, rings int, coalesce time.Duration) (_ *path, err error) {
 	p := &path{}
 	defer func() {
 		if err != nil {
@@ -34,7 +36,7 @@ func newPath(ctx context.Context, events, dialogs, rings int) (_ *path, err erro
 	if p.link, err = newLink(""); err != nil {
 		return nil, err
 	}
-	if p.appliance, err = newAppliance(ctx, p.link, dialogs, rings); err != nil {
+	if p.appliance, err = newAppliance(ctx, p.link, dialogs, rings, coalesce); err != nil {
 		return nil, err
 	}
 	return p, p.prepare(events, xdpTx)
@@ -114,9 +116,12 @@ func (p *path) received() int {
 	return int(total.Received)
 }
 
-// taken is in how many batches the appliance took how many events, and how often the consumers of its rings slept
-// meanwhile.
-type taken struct{ events, batches, sleeps float64 }
+// taken is in how many batches the appliance took how many events, how often the consumers of its rings slept or napped
+// meanwhile, and how long events took from the kernel's receipt to the table.
+type taken struct {
+	events, batches, sleeps float64
+	latency                 engine.Histogram
+}
 
 // taken is that since the begin.
 func (p *path) taken() (t taken) {
@@ -124,21 +129,27 @@ func (p *path) taken() (t taken) {
 		return t
 	}
 	s := p.appliance.engine.Status()
-	t.events, t.batches = float64(s.Batches.Sum), float64(s.Batches.Count())
+	t.events, t.batches, t.latency = float64(s.Batches.Sum), float64(s.Batches.Count()), s.Latency
 	for _, r := range p.appliance.rings {
-		t.sleeps += float64(r.Stats().Sleeps)
+		t.sleeps += float64(r.Stats().Sleeps + r.Stats().Naps)
 	}
 	return t
 }
 
 // since says how it went on average since before.
-func (t taken) since(before taken) string {
+func (t *taken) since(before taken) string {
 	events, batches, sleeps := t.events-before.events, t.batches-before.batches, t.sleeps-before.sleeps
 	text := fmt.Sprintf("%.0f events a batch", events/max(batches, 1))
 	if sleeps > 0 {
-		text += fmt.Sprintf(", %.0f a sleep", events/sleeps)
+		text += fmt.Sprintf(", %.0f a sleep or nap", events/sleeps)
 	}
-	return text
+	return text + fmt.Sprintf("; p50 %.2f ms, p99 %.2f ms", t.latencySince(before, 0.5), t.latencySince(before, 0.99))
+}
+
+// latencySince returns that quantile of the time from the kernel's receipt to the table since before, in milliseconds.
+func (t *taken) latencySince(before taken, q float64) float64 {
+	h := since(&before.latency, &t.latency)
+	return h.Quantile(q).Seconds() * 1e3
 }
 
 // settle waits until so many datagrams have been received, or nothing has come for a while: then some were lost.

@@ -38,7 +38,7 @@ func newRig(rings int) (_ *rig, err error) {
 	if r.program, err = loadProgram(rings, rigRingSize); err != nil {
 		return nil, err
 	}
-	if r.sources, err = openRings(r.program); err != nil {
+	if r.sources, err = openRings(r.program, 0); err != nil {
 		return nil, err
 	}
 	r.feeder, err = newFeeder(rigMemory, r.program.XDP(), 0)
@@ -51,9 +51,9 @@ func loadProgram(rings, ringSize int) (*bpf.Program, error) {
 	})
 }
 
-func openRings(p *bpf.Program) (sources []*ring.Source, err error) {
+func openRings(p *bpf.Program, coalesce time.Duration) (sources []*ring.Source, err error) {
 	for i := range p.Rings() {
-		s, err := ring.Open(p, i, ring.Config{})
+		s, err := ring.Open(p, i, ring.Config{Coalesce: coalesce})
 		if err != nil {
 			return nil, errors.Join(err, closeRings(sources))
 		}

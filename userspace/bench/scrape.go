@@ -186,7 +186,7 @@ func newWatched(ctx context.Context, dialogs int, metrics MetricsFunc) (_ *watch
 		return nil, err
 	}
 	w.ends = append(w.ends, w.Program.Close)
-	if w.Rings, err = openRings(w.Program); err != nil {
+	if w.Rings, err = openRings(w.Program, 0); err != nil {
 		return nil, err
 	}
 	w.ends = append(w.ends, func() error { return closeRings(w.Rings) })
