@@ -19,12 +19,12 @@
 //
 // # Naps
 //
-// Each wake-up costs both sides some microseconds. At 50,000 to 400,000 records a second a consumer that sleeps whenever it has
-// read everything is woken for a few dozen records each time, and wake-ups are most of the processor time. So with
-// Config.Coalesce, while traffic lasts, the consumer naps instead: it sleeps for a time, during which records gather, and no
-// record wakes it. The time follows the rate (moderator). The program ends a nap early when an eighth of the ring is full, and
-// Stop ends it at once. When traffic stops, the consumer sleeps as described above, so a record that comes alone doesn't
-// wait.
+// Each wake-up costs both sides some microseconds. At 50,000 to 400,000 records a second a consumer that sleeps
+// whenever it has read everything is woken for a few dozen records each time, and wake-ups are most of the processor
+// time. So with Config.Coalesce, while traffic lasts, the consumer naps instead: it sleeps for a time, during which
+// records gather, and no record wakes it. The time follows the rate (moderator). The program ends a nap early when an
+// eighth of the ring is full, and Stop ends it at once. When traffic stops, the consumer sleeps as described above, so
+// a record that comes alone doesn't wait.
 //
 // With a Tail, a second reader after the Source, records stay until both have read them, within limits:
 //

@@ -18,11 +18,12 @@ type cycle struct {
 	records uint64    // how many there had been in all by then
 }
 
-// moderate naps if everything is read that was there at the end of the last nap, and if enough more is to be expected. It
-// reports whether naps take the place of wake-ups at the moment.
+// moderate naps if everything is read that was there at the end of the last nap, and if enough more is to be expected.
+// It reports whether naps take the place of wake-ups at the moment.
 //
-// What has come in the meantime stays in the ring during the nap. It doesn't wait longer than the nap should last, because
-// this is counted from the end of the last nap. So a consumer that needs a part of that time to work naps for the rest.
+// What has come in the meantime stays in the ring during the nap. It doesn't wait longer than the nap should last,
+// because this is counted from the end of the last nap. So a consumer that needs a part of that time to work naps for
+// the rest.
 func (s *Source) moderate() (naps bool, err error) {
 	c := &s.cycle
 	if s.moderator.bound <= 0 || s.stopped.Load() {
@@ -69,6 +70,6 @@ func napFlag(position uint64) uint32 {
 	return max(uint32(position/bpf.WakeSlot), bpf.Asleep+1)
 }
 
-// napRoom returns how many bytes of records end a nap in a ring of that size: an eighth of it. When the nap ends, as much
-// room must be left as the smallest ring has, like before a sleep (bpf.ValidateRingSize).
+// napRoom returns how many bytes of records end a nap in a ring of that size: an eighth of it. When the nap ends, as
+// much room must be left as the smallest ring has, like before a sleep (bpf.ValidateRingSize).
 func napRoom(size, least uint64) uint64 { return min(size/8, size-least) }

@@ -59,8 +59,8 @@ func untilNaps(t *testing.T, p *bpf.Program, s *ring.Source, naps uint64) (sent 
 	return sent
 }
 
-// TestModeration: while traffic lasts the consumer naps and everything arrives. When traffic stops, it sleeps, and then one
-// frame wakes it.
+// TestModeration: while traffic lasts the consumer naps and everything arrives. When traffic stops, it sleeps, and then
+// one frame wakes it.
 func TestModeration(t *testing.T) {
 	p, s := open(t, 1<<20, ring.Config{Spin: -1, Backstop: time.Hour, Coalesce: time.Millisecond})
 	var count atomic.Uint64
@@ -88,8 +88,8 @@ func TestModeration(t *testing.T) {
 	}
 }
 
-// TestTrickle sends frames one by one, about as fast as naps just pay off. Half of them must be delivered within the bound;
-// what the system adds, because the machine is busy, doesn't reach half of them.
+// TestTrickle sends frames one by one, about as fast as naps just pay off. Half of them must be delivered within the
+// bound; what the system adds, because the machine is busy, doesn't reach half of them.
 func TestTrickle(t *testing.T) {
 	const bound = 10 * time.Millisecond
 	p, s := open(t, 1<<20, ring.Config{Spin: -1, Backstop: time.Hour, Coalesce: bound})
@@ -122,7 +122,8 @@ func TestTrickle(t *testing.T) {
 	}
 }
 
-// TestANapEndsAtItsPosition: the program clears the flag of a consumer that naps when the producer has got that far, not before.
+// TestANapEndsAtItsPosition: the program clears the flag of a consumer that naps when the producer has got that far,
+// not before.
 func TestANapEndsAtItsPosition(t *testing.T) {
 	const record = 4096
 	p, _ := open(t, 1<<18, ring.Config{})
@@ -156,8 +157,8 @@ func TestANapEndsAtItsPosition(t *testing.T) {
 	}
 }
 
-// TestAnEighthEndsANap: a nap is to gather 256 records, of which this ring holds no more than 64. The consumer is woken when about
-// an eighth of the ring is full, and no record finds the ring full.
+// TestAnEighthEndsANap: a nap is to gather 256 records, of which this ring holds no more than 64. The consumer is woken
+// when about an eighth of the ring is full, and no record finds the ring full.
 func TestAnEighthEndsANap(t *testing.T) {
 	const size, record = 256 << 10, 4096
 	p, s := open(t, size, ring.Config{Spin: -1, Backstop: time.Hour, Coalesce: time.Hour})

@@ -17,7 +17,8 @@ func (m *moderator) settle(rate float64) (length time.Duration) {
 	return length
 }
 
-// TestModerator: the nap gathers some hundred records, never lasts longer than the bound, and there is none at low rates.
+// TestModerator: the nap gathers some hundred records, never lasts longer than the bound, and there is none at low
+// rates.
 func TestModerator(t *testing.T) {
 	const ms, us = time.Millisecond, time.Microsecond
 	for _, c := range []struct {
@@ -47,8 +48,8 @@ func TestModerator(t *testing.T) {
 	}
 }
 
-// TestModeratorFollows the rate: traffic that stops ends the naps soon, one record after a long time begins none, and calls in
-// quick succession tell nothing new.
+// TestModeratorFollows the rate: traffic that stops ends the naps soon, one record after a long time begins none, and
+// calls in quick succession tell nothing new.
 func TestModeratorFollows(t *testing.T) {
 	m := moderator{bound: time.Millisecond}
 	m.settle(50_000)
