@@ -73,3 +73,7 @@ func napFlag(position uint64) uint32 {
 // napRoom returns how many bytes of records end a nap in a ring of that size: an eighth of it. When the nap ends, as
 // much room must be left as the smallest ring has, like before a sleep (bpf.ValidateRingSize).
 func napRoom(size, least uint64) uint64 { return min(size/8, size-least) }
+
+// mayNap reports whether consumers of so many rings leave a place to the rest of the process while all of them nap, because
+// a consumer keeps its place then (poller.nap).
+func mayNap(places, rings int) bool { return places > rings }

@@ -108,3 +108,10 @@ func TestNapRoom(t *testing.T) {
 		}
 	}
 }
+
+// TestMayNap: with GOMAXPROCS in the environment there may be no place beside those of the consumers.
+func TestMayNap(t *testing.T) {
+	if mayNap(1, 1) || mayNap(2, 4) || !mayNap(2, 1) || !mayNap(6, 4) {
+		t.Error("a nap may take the last place, or may not though there are more")
+	}
+}

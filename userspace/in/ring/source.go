@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type Config struct {
 	Backstop time.Duration
 	// Coalesce is for how long records may wait while traffic lasts, so that the consumer wakes for many at once
 	// (moderator). 0 means that the first record wakes it.
+	// There are no naps if Go has no more places (GOMAXPROCS) than there are rings.
 	Coalesce time.Duration
 }
 
@@ -92,7 +94,9 @@ func Open(p *bpf.Program, index int, cfg Config) (*Source, error) {
 		return nil, errors.Join(fmt.Errorf("ring %d: %w", index, err), mapped.unmap(), buffer.Close())
 	}
 	s := &Source{config: cfg, buffer: buffer, mapping: mapped, poller: poller, ring: mapped.ring(), stuck: stuck{patience: patience}, limit: math.MaxUint64}
-	s.moderator.bound = cfg.Coalesce
+	if mayNap(runtime.GOMAXPROCS(0), len(rings)) {
+		s.moderator.bound = cfg.Coalesce
+	}
 	s.room = napRoom(uint64(buffer.MaxEntries()), uint64(bpf.LeastRingSize()))
 	s.inherited = s.ring.producer.Load()
 	var kept []byte
