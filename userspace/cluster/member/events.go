@@ -28,6 +28,7 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 		case membership.NodeRemoved:
 			m.donorGone(now, e.Node, "it was removed from the cluster")
 			m.hangUpLocked(e.Node)
+			m.profiles.forget(e.Node)
 		case membership.WeAreRemoved:
 			m.donorGone(now, m.fill.run.donor, "this node was removed from the cluster")
 		case membership.CapabilityChanged:

@@ -25,6 +25,8 @@ type Member struct {
 	timing sync.WaitGroup
 	watch  watch
 
+	profiles profiles
+
 	mu        sync.Mutex // guards what is below, and is never held while something is sent
 	machine   *membership.Machine
 	nodes     map[int32]*node

@@ -33,8 +33,11 @@ func (m *Member) Receive(b *packets.Batch) error {
 	for i := range b.Packets {
 		d := &b.Packets[i]
 		// The handler has parsed it.
-		if p := bin2.Packet(d.Payload); p.Capability() == bin2.Extra {
+		switch p := bin2.Packet(d.Payload); p.Capability() {
+		case bin2.Extra:
 			m.watch.look(int32(d.Sender.Node), p)
+		case bin2.Profiles:
+			m.profiles.take(time.Now(), int32(d.Sender.Node), p)
 		}
 	}
 	return nil
