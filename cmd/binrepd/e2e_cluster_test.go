@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"binrepd/userspace/cluster/member/membertest"
+	"binrepd/userspace/wire/bin2"
 )
 
 // TestClusterCommands: a process joins a cluster of one model node, and the commands of clusters tell so with OpenSIPS's keys.
@@ -21,6 +22,17 @@ func TestClusterCommands(t *testing.T) {
 	d.await("the first sync", func() bool {
 		s := d.status()
 		return len(s.Clusters) == 1 && s.Clusters[0].Sync.Done > 0 && s.Word == "READY"
+	})
+	counts, err := bin2.AppendProfiles(nil, 4, bin2.Trailer{Cluster: 1, Source: 1, Destination: 3}, bin2.ProfileCount{Name: []byte("gw"), Value: []byte("a"), Dialogs: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.await("counts of profiles", func() bool {
+		if err := node.Send(3, counts); err != nil {
+			return false // a new connection is on its way
+		}
+		out, _, status := command(t, nil, "profiles", "--control", d.socket)
+		return status == exitDone && strings.Contains(out, "1: 5")
 	})
 	for args, keys := range map[string]string{
 		"list --json":         "Clusters Nodes cluster_id node_id url link_state state next_hop",

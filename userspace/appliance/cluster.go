@@ -171,6 +171,14 @@ func (a *Appliance) SyncCluster(ctx context.Context, req control.ClusterSyncRequ
 	return member.SyncResult{}, &control.RequestError{Err: fmt.Errorf("this binrepd isn't in cluster %d", req.Cluster)}
 }
 
+// Profiles returns what the nodes of each cluster say of their dialog profiles.
+func (a *Appliance) Profiles() (list []control.ClusterProfiles) {
+	for _, m := range a.joined() {
+		list = append(list, control.ClusterProfiles{Cluster: m.Cluster(), Nodes: m.Profiles()})
+	}
+	return list
+}
+
 // clusterStatus fills in the clusters, and returns how many packets were refused because of their source.
 func (a *Appliance) clusterStatus(s *control.Status, e *engine.Status) (refused uint64) {
 	s.Clusters = []control.ClusterStatus{}

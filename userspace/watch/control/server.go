@@ -59,6 +59,8 @@ type Backend struct {
 
 	// SyncCluster asks a node of a cluster for its dialogs, and waits for the result.
 	SyncCluster func(context.Context, ClusterSyncRequest) (member.SyncResult, error)
+	// Profiles returns what the nodes of clusters say of their dialog profiles; nil: there are none.
+	Profiles func() []ClusterProfiles
 
 	// held is told after each hold of a shard's lock how many entries were visited and how many bytes copied: for tests.
 	held func(entries, bytes int)
@@ -99,6 +101,7 @@ func (b *Backend) routes(path string) http.Handler {
 	slow := func(pattern string, h http.HandlerFunc) { mux.HandleFunc(pattern, answerSoon(h)) }
 	slow("GET /v1/dialogs", b.dialogs)
 	slow("GET /v1/dialogs/count", b.count)
+	slow("GET /v1/profiles", b.profiles)
 	slow("GET /v1/ghosts", b.ghosts)
 	slow("POST /v1/ghosts", changing(path, b.ghosts))
 	mux.HandleFunc("GET /v1/allow", b.allowed)
