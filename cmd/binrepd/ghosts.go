@@ -28,7 +28,9 @@ func ghostsCommand() *cli.Command {
 			"              and if these are too few, 2 hours. --silent sets the time itself\n" +
 			"before        no packet about it came since --before\n" +
 			"timeout       its timeout has passed, and only --expiry-grace of run still keeps it\n" +
-			"two_sources   another source has a dialog with the same Call-ID, and sent the more recent packet\n\n" +
+			"two_sources   another source has a dialog with the same Call-ID, and sent the more recent packet\n" +
+			"dropped       its cluster node accepted it before it was synced, and may have dropped it at the end of that; binrepd asks\n" +
+			"              the node for a sync, and ends what the node hasn't\n\n" +
 			"Ghosts expire at their timeout by themselves. A proxy sends nothing between answer and end of an ordinary call, so a\n" +
 			"long call looks the same: read the list before you use --remove.",
 		Flags: []cli.Flag{

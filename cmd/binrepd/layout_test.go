@@ -118,7 +118,7 @@ var imports = map[string][]string{
 
 	"userspace/cluster/membership": {"userspace/wire/bin2"},
 	"userspace/cluster/member": {
-		"userspace/cluster/membership", "userspace/in/packets", "userspace/in/stream", "userspace/wire/bin2", "dialog/layout",
+		"userspace/cluster/membership", "userspace/in/packets", "userspace/in/stream", "userspace/wire/bin2", "dialog", "dialog/layout",
 	},
 
 	// The history of a call decodes packets. A replay moves the times in them.

@@ -107,7 +107,7 @@ func (a *Appliance) joinClusters(ctx context.Context) error {
 	}
 	for i := range a.config.Clusters {
 		c := a.config.Clusters[i]
-		c.TLS, c.Log, c.Filler = tls, a.log, a.engine
+		c.TLS, c.Log, c.Filler, c.Judge = tls, a.log, a.engine, judge{a}
 		c.Intake = uint8(len(a.config.Listen) + i)
 		c.Admit = a.input.gate.Admit
 		m, err := member.Open(ctx, c)

@@ -110,7 +110,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 		Backups: a.Backups, ChangeBackups: a.ChangeBackups,
 		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
 		Reload:      a.Reload,
-		SyncCluster: a.SyncCluster, Profiles: a.Profiles,
+		SyncCluster: a.SyncCluster, Profiles: a.Profiles, Doubts: a.Doubts,
 	}, a.log)
 	if err != nil {
 		return controlServer{}, err

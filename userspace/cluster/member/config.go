@@ -29,6 +29,7 @@ const (
 	DefaultRetryMin = time.Second
 	DefaultRetryMax = time.Minute
 	DefaultPatience = 30 * time.Second
+	DefaultDoubt    = 5 * time.Second
 )
 
 // MaxCluster is the greatest id of a cluster that packets.Sender can hold.
@@ -68,7 +69,9 @@ type Config struct {
 	Admit func(source packets.Endpoint) packets.Admission
 	// Filler is told of syncs; it may be nil.
 	Filler Filler
-	Log    *slog.Logger // nil: slog.Default
+	// Judge finds calls that nodes have dropped silently; nil: none are looked for.
+	Judge Judge
+	Log   *slog.Logger // nil: slog.Default
 
 	Limits stream.Limits
 	Times  Times
@@ -85,6 +88,7 @@ type Times struct {
 	// RetryMin and RetryMax bound the pause after a sync that failed. It doubles each time.
 	RetryMin, RetryMax time.Duration
 	Patience           time.Duration // without any donor, until the state is Incomplete
+	Doubt              time.Duration // from a node's being synced to the look for calls that it has dropped
 }
 
 func (t *Times) complete() {
@@ -93,7 +97,7 @@ func (t *Times) complete() {
 		preset time.Duration
 	}{
 		{&t.Silence, DefaultSilence}, {&t.Overtake, DefaultOvertake}, {&t.Settle, DefaultSettle}, {&t.Pause, DefaultPause},
-		{&t.RetryMin, DefaultRetryMin}, {&t.RetryMax, DefaultRetryMax}, {&t.Patience, DefaultPatience},
+		{&t.RetryMin, DefaultRetryMin}, {&t.RetryMax, DefaultRetryMax}, {&t.Patience, DefaultPatience}, {&t.Doubt, DefaultDoubt},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.preset

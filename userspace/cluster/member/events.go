@@ -21,6 +21,7 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 		case membership.NewLife:
 			m.donorGone(now, e.Node, "it was restarted")
 			m.gapLocked(now, fmt.Sprintf("node %d was restarted", e.Node))
+			m.doubtLocked(now, e.Node)
 		case membership.NodeLearned:
 			if u, ok := urlOf(e.Text); ok {
 				m.dialLocked(e.Node, u)
@@ -29,12 +30,15 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 			m.donorGone(now, e.Node, "it was removed from the cluster")
 			m.hangUpLocked(e.Node)
 			m.profiles.forget(e.Node)
+			delete(m.doubts.open, e.Node)
 		case membership.WeAreRemoved:
 			m.donorGone(now, m.fill.run.donor, "this node was removed from the cluster")
 		case membership.CapabilityChanged:
 			if e.Text == Capability && e.On {
 				m.rouse()
+				m.syncedLocked(now, e.Node)
 			} else if e.Text == Capability {
+				m.doubtLocked(now, e.Node)
 				m.donorGone(now, e.Node, "it announces that its dialogs are no longer complete")
 			}
 		case membership.SyncRequested:

@@ -35,6 +35,7 @@ type Member struct {
 	planned   time.Time // when the waiting goroutine wakes up
 	fill      fill
 	counts    counts
+	doubts    doubts
 	stopped   bool
 	listeners []chan SyncResult // of Sync
 }

@@ -20,6 +20,9 @@ type Status struct {
 	Gaps    uint64 `json:"gaps"` // after which a sync was wanted
 	// Answered counts sync requests of other nodes that were answered with no data.
 	Answered uint64 `json:"sync_requests_answered"`
+	// Doubts are about nodes that may have dropped calls silently, SuspectsRemoved is how many such calls were ended.
+	Doubts          []Doubt `json:"doubts"`
+	SuspectsRemoved uint64  `json:"suspects_removed"`
 	// Stream is the account of the connections.
 	Stream stream.Status `json:"-"`
 }
@@ -87,7 +90,7 @@ func (m *Member) Status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := Status{Status: m.machine.Status(), Sync: m.fill.status(time.Now()), NotSent: m.counts.notSent, Gaps: m.counts.gaps, Answered: m.counts.answered,
-		Stream: connections, Refused: map[string]uint64{}}
+		Stream: connections, Refused: map[string]uint64{}, Doubts: m.doubts.list(), SuspectsRemoved: m.doubts.removed}
 	for _, n := range s.Status.Nodes {
 		ns := NodeStatus{NodeStatus: n}
 		if known := m.nodes[n.Node]; known != nil {

@@ -14,12 +14,20 @@ import (
 // syncStep tells how a sync ended, and begins one. Only the waiting goroutine calls it.
 func (m *Member) syncStep(now time.Time) {
 	m.mu.Lock()
-	begin := m.fill.step(now, m.machine.Synced(Capability), m.upLocked())
+	donors := m.machine.Synced(Capability)
+	begin := m.fill.step(now, donors, m.upLocked())
 	ended, run := m.fill.ended, m.fill.run
 	m.fill.ended = nil
+	if begin {
+		m.doubts.trial = nil
+		if slices.Contains(donors, run.donor) { // what a node says that isn't synced proves nothing
+			m.doubts.asked(run.donor)
+		}
+	}
 	m.mu.Unlock()
 	if ended != nil {
 		m.syncEnded(ended)
+		m.endSuspects(ended)
 	}
 	if !begin {
 		return

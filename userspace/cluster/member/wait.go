@@ -43,6 +43,7 @@ func (m *Member) wait() {
 			m.send(now, due[i].node, due[i].connection, due[i].packet)
 		}
 		m.syncStep(now)
+		m.lookForSuspects(now)
 		m.mu.Lock()
 		m.planned = m.nextLocked(now)
 		pause := time.Until(m.planned)
@@ -72,6 +73,7 @@ func (m *Member) nextLocked(now time.Time) time.Time {
 	}
 	sooner(m.machine.Next())
 	sooner(m.fill.next())
+	sooner(m.doubts.next())
 	if len(m.delayed) > 0 {
 		sooner(m.delayed[0].at)
 	}

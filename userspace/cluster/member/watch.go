@@ -36,6 +36,7 @@ func (m *Member) Receive(b *packets.Batch) error {
 		switch p := bin2.Packet(d.Payload); p.Capability() {
 		case bin2.Extra:
 			m.watch.look(int32(d.Sender.Node), p)
+			m.chunksSeen(int32(d.Sender.Node), p)
 		case bin2.Profiles:
 			m.profiles.take(time.Now(), int32(d.Sender.Node), p)
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/cluster/member"
 )
 
 // Reasons to suspect that a live dialog is a ghost: a call that has ended but whose deletion was lost.
@@ -25,6 +26,7 @@ const (
 	GhostBefore     = "before"      // no event since GhostQuery.Before
 	GhostTimeout    = "timeout"     // past its timeout, and kept only because of the grace time
 	GhostTwoSources = "two_sources" // another live dialog of the same Call-ID comes from another source
+	GhostDropped    = "dropped"     // its node accepted it before it was synced, and may have dropped it at the end of that
 )
 
 const (
@@ -176,7 +178,7 @@ func (b *Backend) ghosts(w http.ResponseWriter, r *http.Request) {
 	if b.Now != nil {
 		now = b.Now
 	}
-	h := ghostSearch{backend: b, now: now().Unix(), query: query}
+	h := ghostSearch{backend: b, now: now().Unix(), query: query, doubts: b.doubts()}
 	if h.measure(r.Context()) != nil {
 		return
 	}
@@ -203,6 +205,7 @@ type ghostSearch struct {
 	query   GhostQuery
 	summary GhostSummary
 	silent  map[uint16]float64 // how long a silence is suspicious, by source
+	doubts  []member.Doubt
 
 	found []*Ghost
 	// callID is the Call-ID of the last visited dialog, origin its source, and noted whether it is in mixed. A scan
@@ -318,7 +321,7 @@ func (h *ghostSearch) look(v *dialog.View) bool {
 	case v.Origin() != h.origin && !h.noted:
 		h.mixed, h.noted = append(h.mixed, string(callID)), true
 	}
-	return (h.isSilent(v) || h.isBefore(v) || h.over(v)) && h.query.chooses(h.backend.Origin(v.Origin()))
+	return (h.isSilent(v) || h.isBefore(v) || h.over(v) || h.dropped(v)) && h.query.chooses(h.backend.Origin(v.Origin()))
 }
 
 func (h *ghostSearch) isSilent(v *dialog.View) bool {
@@ -341,6 +344,9 @@ func (h *ghostSearch) judge(v *dialog.View) (reasons []string) {
 	}
 	if h.over(v) {
 		reasons = append(reasons, GhostTimeout)
+	}
+	if h.dropped(v) {
+		reasons = append(reasons, GhostDropped)
 	}
 	return reasons
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/userspace/cluster/member"
+	"binrepd/userspace/in/packets"
 	"binrepd/userspace/wire/bin1"
 )
 
@@ -209,6 +211,47 @@ func TestMassGhosts(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		})
+	}
+}
+
+// TestDroppedGhosts: calls that their node accepted before it was synced, and of which nothing was said since.
+func TestDroppedGhosts(t *testing.T) {
+	doubt := member.Doubt{Cluster: 1, Node: 2, Since: time.Unix(testNow-20, 0), Until: time.Unix(testNow-10, 0)}
+	backend := Backend{
+		Now:    func() time.Time { return time.Unix(testNow, 0) },
+		Origin: func(uint16) netip.AddrPort { return netip.AddrPort{} },
+		Sender: func(n uint16) packets.Sender { return packets.Sender{Cluster: 1, Node: uint32(n)} },
+		Doubts: func() []member.Doubt { return []member.Doubt{doubt} },
+	}
+	c, table := serveBackend(t, &backend)
+	for id, d := range map[string]struct {
+		origin       uint16
+		start, heard int64
+	}{
+		"dropped": {2, 15, 15}, "at its end": {2, 10, 10}, "of another node": {1, 15, 15}, "from before": {2, 25, 25},
+		"heard of since": {2, 15, 5}, "older, and heard of then": {2, 500, 15},
+	} {
+		applyFrom(t, table, dialog.Details{
+			CallID: id, FromTag: "a", ToTag: "b", State: dialog.Answered, Start: uint32(testNow - d.start), Timeout: testNow + 3600,
+			CallerSocket: "udp:192.0.2.1:5060", CalleeSocket: "udp:192.0.2.1:5060",
+		}, d.origin, testNow-d.heard)
+	}
+	ask := func() (got []string) {
+		if _, err := c.Ghosts(t.Context(), GhostQuery{Times: 10}, false, func(g *Ghost) error {
+			got = append(got, fmt.Sprint(g.CallID, ": ", strings.Join(g.Reasons, "+")))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(got)
+		return got
+	}
+	if got, want := ask(), []string{"at its end: dropped", "dropped: dropped"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	doubt.Until = time.Time{} // the node isn't synced yet, and may tell of them still
+	if got := ask(); got != nil {
+		t.Errorf("%q", got)
 	}
 }
 

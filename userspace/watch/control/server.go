@@ -61,6 +61,8 @@ type Backend struct {
 	SyncCluster func(context.Context, ClusterSyncRequest) (member.SyncResult, error)
 	// Profiles returns what the nodes of clusters say of their dialog profiles; nil: there are none.
 	Profiles func() []ClusterProfiles
+	// Doubts returns the nodes of clusters that may have dropped calls; nil: there are none.
+	Doubts func() []member.Doubt
 
 	// held is told after each hold of a shard's lock how many entries were visited and how many bytes copied: for tests.
 	held func(entries, bytes int)

@@ -178,7 +178,7 @@ var metrics = [...]metric{
 	tombstones:        {"tombstones", gauge, "", "Ended dialogs that are still remembered."},
 	dialogsLimit:      {"dialogs_limit", gauge, "", "Maximum number of live and early dialogs in the table (--max-dialogs). Absent without a limit."},
 	expired:           {"expired_total", counter, "kind", "Entries removed because their time was over: live and early dialogs whose end was never received, and tombstones, for which this is normal."},
-	ghostsRemoved:     {"ghosts_removed_total", counter, "", "Dialogs ended by an operator (binrepd dialogs ghosts --remove)."},
+	ghostsRemoved:     {"ghosts_removed_total", counter, "", "Dialogs ended by an operator (binrepd dialogs ghosts --remove), or because their cluster node had dropped them."},
 	tombstonesRefused: {"tombstones_refused_total", counter, "", "Ended dialogs that are not remembered because there was no room."},
 	timeoutsClamped:   {"timeouts_clamped_total", counter, "", "Snapshots with a timeout more than 20 years ahead, which counts as 20 years."},
 	clockAhead:        {"clock_ahead_seconds", gauge, "", "How far the wall clock is ahead of the clock used for expiry, which follows a jump slowly."},

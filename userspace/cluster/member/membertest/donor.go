@@ -5,9 +5,18 @@ import (
 	"binrepd/userspace/wire/bin2"
 )
 
+// SetChunks changes the dialogs that the node has for others.
+func (n *Node) SetChunks(chunks [][]byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cfg.Donor.Chunks = chunks
+}
+
 // answer sends the dialogs of a node to one that asked.
 func (n *Node) answer(to int32, version int16) {
-	d := &n.cfg.Donor
+	n.mu.Lock()
+	d := n.cfg.Donor
+	n.mu.Unlock()
 	if d.Before != nil {
 		d.Before(n, to)
 	}

@@ -1,0 +1,80 @@
+package appliance
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"binrepd/dialog/layout"
+	"binrepd/userspace/cluster/member/membertest"
+	"binrepd/userspace/cluster/membership"
+	"binrepd/userspace/watch/control"
+)
+
+// bodyOf returns a call of generation 2 that was answered just now.
+func bodyOf(t *testing.T, callID string, hid uint32) []byte {
+	t.Helper()
+	f := &layout.Fields{}
+	f.Strings[layout.CallID], f.Strings[layout.FromTag], f.Strings[layout.ToTag] = []byte(callID), []byte("f"), []byte("t")
+	now := uint32(time.Now().Unix())
+	f.Numbers[layout.HID], f.Numbers[layout.State], f.Numbers[layout.Start], f.Numbers[layout.Timeout] = hid, 3, now, now+3600
+	body, fault := f.Append(nil, layout.Bin4Typed)
+	if fault != layout.NoFault {
+		t.Fatal(fault)
+	}
+	return body
+}
+
+// TestSuspects: a node that was restarted accepts calls, fills its table by a sync, and drops one of the calls without a
+// word. Another node keeps it, so its syncs prove nothing. That of the node itself does, and the call ends here.
+func TestSuspects(t *testing.T) {
+	t.Parallel()
+	kept, dropped := bodyOf(t, "kept", 1), bodyOf(t, "dropped", 2)
+	config := func(id int32, last byte) membertest.Config {
+		return membertest.Config{Cluster: 1, ID: id, Addr: netip.AddrFrom4([4]byte{127, 0, 5, last}), Learn: true, Synced: true, Quick: true}
+	}
+	one, two := membertest.Start(t, config(1, 1)), membertest.Start(t, config(2, 2))
+	c := clusterConfig(t, one)
+	peer := clusterConfig(t, two).Clusters[0].Peers[0]
+	m := &c.Clusters[0]
+	m.Peers = append(m.Peers, peer)
+	m.Listen.Addr = netip.MustParseAddrPort("127.0.5.3:0")
+	m.Times.Pause, m.Times.Doubt, m.Times.NodeTimeout = 10*time.Millisecond, 100*time.Millisecond, 300*time.Millisecond
+	r := start(t, c)
+	link := func(s *control.Status, id int32) membership.LinkState {
+		for _, n := range s.Clusters[0].Nodes {
+			if n.Node == id {
+				return n.LinkState
+			}
+		}
+		return ""
+	}
+	awaitStatus(t, r, "both are up", func(s *control.Status) bool {
+		return len(s.Clusters) == 1 && link(s, 1) == membership.Up && link(s, 2) == membership.Up && s.Clusters[0].Sync.Done > 0
+	})
+	one.Stop()
+	awaitStatus(t, r, "node 1 is down", func(s *control.Status) bool { return link(s, 1) == membership.Down })
+	again := config(1, 1)
+	again.Port, again.Synced, again.Donor.Chunks = one.Port(), false, [][]byte{kept}
+	one = membertest.Start(t, again)
+	awaitStatus(t, r, "node 1 is up again", func(s *control.Status) bool { return link(s, 1) == membership.Up && len(s.Clusters[0].Doubts) == 1 })
+	for _, body := range [][]byte{kept, dropped} {
+		if err := one.SendDialog(3, 1, 4, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := awaitStatus(t, r, "both calls", func(s *control.Status) bool { return s.Dialogs == 2 })
+	two.SetChunks([][]byte{kept, dropped})
+	// A sync of the other node, which has both, proves nothing.
+	if _, err := r.SyncCluster(t.Context(), control.ClusterSyncRequest{From: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Status(); s.Dialogs != 2 || s.Clusters[0].SuspectsRemoved != 0 {
+		t.Errorf("%d dialogs, %d were removed", s.Dialogs, s.Clusters[0].SuspectsRemoved)
+	}
+	one.SetSynced(true)
+	s := awaitStatus(t, r, "the suspect has ended", func(s *control.Status) bool { return s.Clusters[0].SuspectsRemoved == 1 })
+	if s.Dialogs != 1 || len(s.Clusters[0].Doubts) != 0 || s.Clusters[0].Sync.Last.Donor != 1 || s.Expired.Ghosts != before.Expired.Ghosts+1 {
+		t.Errorf("%d dialogs, doubts %+v, last sync %+v", s.Dialogs, s.Clusters[0].Doubts, s.Clusters[0].Sync.Last)
+	}
+}
