@@ -120,7 +120,7 @@ func printClusters(out io.Writer, list []control.ClusterStatus, now time.Time) e
 		if refused := nonZero(s.Refused); refused != "" {
 			fmt.Fprintf(w, "refused: %s\n", refused)
 		}
-		fmt.Fprintln(w, "NODE\tURL\tLINK\tSINCE\tRELEASES\tCONNECTIONS\tEVENTS\tPER SECOND\tREJECTED\tCLOCK\tLAST EVENT")
+		fmt.Fprintln(w, "NODE\tURL\tLINK\tSINCE\tRELEASES\tLAYOUT\tCONNECTIONS\tEVENTS\tPER SECOND\tREJECTED\tCLOCK\tLAST EVENT")
 		for k := range s.Nodes {
 			printNode(w, &s.Nodes[k], now)
 		}
@@ -144,7 +144,14 @@ func printNode(w io.Writer, n *control.ClusterNode, now time.Time) {
 	if n.State != "enabled" {
 		link = n.State
 	}
-	fmt.Fprintf(w, "%d\t%s\t%s\t%s ago\t%s\t%d\t%d\t%.1f\t%d\t%s\t%s\n", n.Node, control.Printable(n.URL), link, span(n.LinkSince, now), n.Releases,
+	layout := "-"
+	if n.Layout != "" {
+		layout = n.Layout
+		if !n.Decided {
+			layout += " (or another)"
+		}
+	}
+	fmt.Fprintf(w, "%d\t%s\t%s\t%s ago\t%s\t%s\t%d\t%d\t%.1f\t%d\t%s\t%s\n", n.Node, control.Printable(n.URL), link, span(n.LinkSince, now), n.Releases, layout,
 		n.Connections, n.Events, n.Rate, n.Rejected, clock, last)
 }
 

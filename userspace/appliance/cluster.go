@@ -202,6 +202,7 @@ func (a *Appliance) clusterStatus(s *control.Status, e *engine.Status) (refused 
 			if src := sources[packets.Sender{Cluster: uint16(m.Cluster()), Node: uint32(n.Node)}]; src != nil {
 				node.Source(control.NewSource(*src))
 			}
+			node.Layouts(m.Cluster(), e.Nodes)
 			c.Nodes = append(c.Nodes, node)
 		}
 		s.Clusters = append(s.Clusters, c)

@@ -24,6 +24,7 @@ type fill struct {
 	tried    []int32     // that failed since the last success
 	nobody   time.Time   // since when a sync is wanted and nobody offers one
 	complete time.Time   // when the last complete sync ended
+	row      int         // complete syncs that nobody asked for by hand, with less than calmFor between them
 	done     uint64
 	failed   uint64
 }
@@ -63,13 +64,33 @@ func (f *fill) want(now time.Time, reason string, from int32) {
 	if f.reason == "" {
 		f.reason, f.since = reason, now
 		f.due = now.Add(f.times.Settle)
-		if calm := f.last.Ended.Add(f.times.Pause); f.last.Complete && calm.After(f.due) {
+		if calm := f.last.Ended.Add(f.calm(now)); f.last.Complete && calm.After(f.due) {
 			f.due = calm
 		}
 	}
 	if from != 0 {
 		f.from = from
 	}
+}
+
+// Bounds of calm.
+const (
+	chunksPerSecond = 2000
+	calmFor         = time.Minute
+)
+
+// calm returns the pause after the last sync, which was complete. Each sync makes the donor send one more packet for each
+// dialog to every node of the cluster (spec bin-tcp, 3.7, W6). So syncs of a large table, and those of a link that is lost
+// again and again, keep a distance of Times.Pause. The first ones of a small table don't have to.
+func (f *fill) calm(now time.Time) time.Duration {
+	if now.Sub(f.last.Ended) >= calmFor {
+		f.row = 0
+	}
+	d := f.times.Settle
+	for i := 1; i < f.row && d < f.times.Pause; i++ {
+		d *= 2
+	}
+	return min(max(d, time.Duration(f.last.Chunks)*time.Second/chunksPerSecond), f.times.Pause)
 }
 
 // hasten makes a wanted sync due at once, for an operator.
@@ -217,6 +238,9 @@ func (f *fill) finish(now time.Time, complete bool, why string) {
 	}
 	if complete {
 		f.complete, f.failures, f.tried = now, 0, nil
+		if !r.byHand {
+			f.row++
+		}
 		f.done++
 	} else {
 		f.failed++

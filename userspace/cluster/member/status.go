@@ -74,6 +74,8 @@ func (f *fill) status(now time.Time) SyncStatus {
 		s.Text = fmt.Sprintf("wanted (%s)", f.reason)
 		if !f.nobody.IsZero() {
 			s.Text += "; no node offers one"
+		} else if left := f.due.Sub(now).Round(time.Second); left > 0 {
+			s.Text += fmt.Sprintf("; asks in %s", left)
 		}
 		if !f.last.Ended.IsZero() {
 			s.Text += "; the last one " + f.last.Text

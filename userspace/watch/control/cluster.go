@@ -7,6 +7,7 @@ import (
 
 	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/cluster/membership"
+	"binrepd/userspace/state/engine"
 )
 
 // NotMember is the reason of rejection of packets that come from no node of the cluster, or for another node.
@@ -27,12 +28,24 @@ type ClusterNode struct {
 	Last     time.Time `json:"last,omitzero"` // of the last event
 	Rate     float64   `json:"rate"`          // events a second, over the last ten seconds
 	Skew     *float64  `json:"clock_skew_seconds"`
-	address  string    // under which it is in Status.Sources
+	// Layout of its dialogs; empty if it has sent none. Decided: no other layout fits what it sent.
+	Layout  string `json:"layout"`
+	Decided bool   `json:"layout_decided"`
+	address string // under which it is in Status.Sources
 }
 
 // Source fills in what the engine knows of the node.
 func (n *ClusterNode) Source(s SourceStatus) {
 	n.Events, n.Rejected, n.Last, n.Skew, n.address = s.Events, s.Rejected, s.Last, s.Skew, s.Address
+}
+
+// Layouts fills in the layout of the node's dialogs.
+func (n *ClusterNode) Layouts(cluster int32, nodes []engine.NodeStatus) {
+	for i := range nodes {
+		if o := &nodes[i]; o.Cluster == cluster && o.Node == n.Node && o.Sender.Cluster == uint16(cluster) {
+			n.Layout, n.Decided = o.Layout.String(), o.Decided
+		}
+	}
 }
 
 // ClusterSyncRequest asks for a sync of a cluster's dialogs. Zero values leave the choice to the appliance.

@@ -155,7 +155,7 @@ var metrics = [...]metric{
 	staleAfter:       {"stale_after_seconds", gauge, "", "How long a source may be silent (--stale-after); 0 means for ever."},
 
 	events: {"events_total", counter, "capability command outcome",
-		"Well-formed packets, by outcome. Packets of other capabilities than dialog are ignored; their command is not read."},
+		"Well-formed packets, by command (create, update, delete, and of generation 2 value and cseq) and outcome. Packets of other capabilities than dialog are ignored; their command is not read."},
 	seen: {"datagrams_seen_total", counter, "listener",
 		"Datagrams that reached the host for a listen address, or packets of modules that came from a cluster (\"cluster 1\"), including lost ones. At rest it is the sum of events, rejected and lost ones."},
 	received: {"datagrams_received_total", counter, "listener way",
