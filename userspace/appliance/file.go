@@ -13,7 +13,7 @@ import (
 
 // SaveFile writes the live dialogs to a file, and with Everything early calls and ended ones, too.
 func (a *Appliance) SaveFile(ctx context.Context, req control.FileRequest) (control.SaveSummary, error) {
-	s, err := savefile.Save(ctx, savefile.SaveConfig{Table: a.table, Path: req.Path, Everything: req.Everything, Origin: a.engine.Origin})
+	s, err := savefile.Save(ctx, savefile.SaveConfig{Table: a.table, Path: req.Path, Everything: req.Everything, Origin: a.engine.Sender})
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w: the user that the appliance runs as must be allowed to write there", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -29,7 +28,7 @@ type keeper struct {
 	log   *slog.Logger
 	table *dialog.Table
 
-	origin   func(number uint16) netip.AddrPort
+	origin   func(number uint16) packets.Sender
 	steering packets.Steering
 	// consumed returns how many records of the rings the table includes. mark notes that number for one of the two files.
 	consumed func() uint64
@@ -76,7 +75,7 @@ func (k *keeper) close() error {
 }
 
 // restore loads the newest good file and returns when it was made, the zero time if there is none.
-func (k *keeper) restore(ctx context.Context, number func(packets.Endpoint, bool) uint16) (time.Time, error) {
+func (k *keeper) restore(ctx context.Context, number func(packets.Sender, bool) uint16) (time.Time, error) {
 	for _, generation := range k.newestFirst() {
 		s, err := savefile.Load(ctx, savefile.LoadConfig{
 			Table: k.table, Path: k.file(generation), Steering: k.steering, Origin: number,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,7 +26,7 @@ func keep(t *testing.T, dir string, log *bytes.Buffer) *keeper {
 	}
 	k := &keeper{
 		dir: dir, every: time.Hour, log: slog.New(slog.NewTextHandler(log, nil)), table: table,
-		origin:   func(uint16) netip.AddrPort { return netip.AddrPort{} },
+		origin:   func(uint16) packets.Sender { return packets.Sender{} },
 		consumed: func() uint64 { return 0 },
 		mark:     func(int, time.Time, uint64) error { return nil },
 	}

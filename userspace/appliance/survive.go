@@ -167,7 +167,7 @@ func (a *Appliance) openKeeper() (*keeper, error) {
 	}
 	k := &keeper{
 		dir: a.config.StateDir, every: a.config.SaveInterval, log: a.log, table: a.table,
-		origin: a.engine.Origin, steering: a.steering,
+		origin: a.engine.Sender, steering: a.steering,
 		consumed: a.input.consumed,
 		mark: func(generation int, saved time.Time, consumed uint64) error {
 			if a.input.pin == nil || a.input.program == nil {

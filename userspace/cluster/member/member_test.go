@@ -212,7 +212,9 @@ func TestSyncTotals(t *testing.T) {
 		"one chunk": {membertest.Donor{Chunks: chunks(45), PerPacket: 1}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, f := join(t, config(t, model(t, 1, func(c *membertest.Config) { c.Donor = test.donor })))
+			c := config(t, model(t, 1, func(c *membertest.Config) { c.Donor, c.Quick = test.donor, false }))
+			c.Times.PingTimeout = 5 * time.Second // a busy machine is no lost link
+			m, f := join(t, c)
 			await(t, "a sync has ended", func() bool { return !m.Status().Sync.Last.Ended.IsZero() })
 			s := m.Status().Sync
 			if s.Last.Complete != (test.want == "") || !strings.Contains(s.Last.Text, test.want) {

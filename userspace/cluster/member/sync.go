@@ -14,7 +14,7 @@ import (
 // syncStep tells how a sync ended, and begins one. Only the waiting goroutine calls it.
 func (m *Member) syncStep(now time.Time) {
 	m.mu.Lock()
-	donors := m.machine.Synced(Capability)
+	donors := m.donorsLocked()
 	begin := m.fill.step(now, donors, m.upLocked())
 	ended, run := m.fill.ended, m.fill.run
 	m.fill.ended = nil
@@ -62,6 +62,15 @@ func (m *Member) syncEnded(r *SyncResult) {
 	}
 }
 
+// donorsLocked returns the nodes that announce complete dialogs and have a connection: one whose connections have just ended
+// may be dead, and the machine doesn't know it yet.
+func (m *Member) donorsLocked() []int32 {
+	return slices.DeleteFunc(m.machine.Synced(Capability), func(id int32) bool {
+		n := m.nodes[id]
+		return n == nil || len(n.conns) == 0
+	})
+}
+
 // upLocked returns the nodes that are up.
 func (m *Member) upLocked() (up []int32) {
 	if m.fill.from == 0 {
@@ -84,7 +93,7 @@ func (m *Member) Sync(ctx context.Context, from int32) (SyncResult, error) {
 	now := time.Now()
 	m.mu.Lock()
 	m.fill.from = from
-	donors, up := m.machine.Synced(Capability), m.upLocked()
+	donors, up := m.donorsLocked(), m.upLocked()
 	switch {
 	case from != 0 && !slices.Contains(up, from):
 		m.fill.from = 0

@@ -55,19 +55,28 @@ func differences(t *testing.T, got, want map[string]string) {
 
 var source = netip.MustParseAddrPort("192.0.2.10:5555")
 
-func origin(n uint16) netip.AddrPort {
-	if n == 1 {
-		return source
+// node is source 2.
+var node = packets.Sender{Cluster: 65535, Node: 1<<31 - 1}
+
+func origin(n uint16) packets.Sender {
+	switch n {
+	case 1:
+		return packets.Sender{Endpoint: packets.EndpointOf(source)}
+	case 2:
+		return node
 	}
-	return netip.AddrPort{}
+	return packets.Sender{}
 }
 
 func (a *appliance) load(path string) (savefile.LoadSummary, error) {
 	return savefile.Load(context.Background(), savefile.LoadConfig{
 		Table: a.table, Path: path,
-		Origin: func(e packets.Endpoint, _ bool) uint16 {
-			if e.AddrPort() == source {
+		Origin: func(e packets.Sender, _ bool) uint16 {
+			switch e {
+			case origin(1):
 				return 1
+			case node:
+				return 2
 			}
 			return 9
 		},

@@ -41,7 +41,8 @@ import (
 //	u32          Unix seconds of the answer, as known of an ended dialog; else 0
 //	u16          port of the source, 0 if unknown
 //	u16          layout of the dialog (dialog/layout.ID); plus 32768 for an ended one in a layout of generation 2
-//	16 bytes     address of the source, IPv4 as ::ffff:a.b.c.d
+//	16 bytes     address of the source, IPv4 as ::ffff:a.b.c.d. Of a node of a cluster: 0xff, which no source's address
+//	             begins with, 11 zero bytes, and the node as u32; the port is the cluster
 //	             of layout 1: a BIN packet of generation 1, a creation, or of an ended dialog a deletion
 //	             of another: the body of a creation, or of an ended dialog of a deletion
 //
@@ -73,6 +74,7 @@ const (
 	kindDialogs = "dialogs"
 	layoutBIN1  = uint16(layout.UDP)
 	layoutEnded = 1 << 15 // in the layout of an ended dialog of generation 2
+	nodeAddress = 0xff    // first byte of an address: of a node of a cluster
 )
 
 // form is what differs between the versions of the format.
@@ -245,7 +247,7 @@ func blockSum(previous uint32, head, records []byte) uint32 {
 // savedDialog is one record of kind "dialogs".
 type savedDialog struct {
 	updated, start uint32 // Unix seconds
-	origin         packets.Endpoint
+	origin         packets.Sender
 	layout         layout.ID
 	ended          bool   // of a dialog of generation 2
 	packet         []byte // or of generation 2 the body
@@ -282,13 +284,19 @@ func (r *savedDialog) append(dst []byte, packetSize int) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(recordHeader-4+packetSize))
 	dst = binary.LittleEndian.AppendUint32(dst, r.updated)
 	dst = binary.LittleEndian.AppendUint32(dst, r.start)
-	dst = binary.LittleEndian.AppendUint16(dst, r.origin.Port)
+	source := r.origin.Endpoint
+	if r.origin.Node != 0 {
+		source.Port = r.origin.Cluster
+		source.Addr[0] = nodeAddress
+		binary.LittleEndian.PutUint32(source.Addr[12:], r.origin.Node)
+	}
+	dst = binary.LittleEndian.AppendUint16(dst, source.Port)
 	id := uint16(r.layout)
 	if r.ended {
 		id |= layoutEnded
 	}
 	dst = binary.LittleEndian.AppendUint16(dst, id)
-	return append(dst, r.origin.Addr[:]...)
+	return append(dst, source.Addr[:]...)
 }
 
 // cutRecord returns the record of any kind at the front of b, with its size, and what is behind it. ok is false if it
@@ -319,8 +327,14 @@ func (f *form) parseDialog(record []byte) (r savedDialog, err error) {
 		return r, fmt.Errorf("%w: it has a dialog of layout %d, which this binrepd doesn't know", ErrNewer, id)
 	}
 	r.updated, r.start = binary.LittleEndian.Uint32(record[4:]), binary.LittleEndian.Uint32(record[8:])
-	r.origin.Port = binary.LittleEndian.Uint16(record[12:])
-	copy(r.origin.Addr[:], record[16:32])
+	source := packets.Endpoint{Addr: [16]byte(record[16:32]), Port: binary.LittleEndian.Uint16(record[12:])}
+	switch node := binary.LittleEndian.Uint32(record[28:]); {
+	case source.Port == 0: // unknown
+	case source.Addr[0] != nodeAddress:
+		r.origin.Endpoint = source
+	case node != 0:
+		r.origin = packets.Sender{Cluster: source.Port, Node: node}
+	}
 	r.packet = record[recordHeader:]
 	return r, nil
 }

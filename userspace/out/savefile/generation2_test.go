@@ -1,6 +1,7 @@
 package savefile
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -12,7 +13,7 @@ import (
 	"binrepd/userspace/in/packets"
 )
 
-// Dialogs and ends of every layout come back as they were.
+// Dialogs and ends of every layout come back as they were, and with the node that they came from.
 func TestEveryLayoutIsSaved(t *testing.T) {
 	tables := [2]*dialog.Table{fuzzTable(t), fuzzTable(t)}
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -40,23 +41,31 @@ func TestEveryLayoutIsSaved(t *testing.T) {
 			if fault := end.SetDeletion(id, gone); fault != layout.NoFault {
 				t.Fatal(fault)
 			}
-			ev.Hash = packets.Steering{}.CallID(ev.CallID())
+			ev.Hash, ev.Origin, end.Origin = packets.Steering{}.CallID(ev.CallID()), uint16(n), uint16(n)
 			s := tables[0].Lock(tables[0].ShardOf(ev.Hash))
 			s.Apply([]*dialog.Event{&ev}, now)
-			what := id.String() + string(body)
+			what := fmt.Sprint(id, ev.Origin, string(body))
 			if n%2 == 1 {
 				s.Apply([]*dialog.Event{&end}, now)
-				what = id.String() + string(gone)
+				what = fmt.Sprint(id, ev.Origin, string(gone))
 			}
 			s.Unlock()
 			want[what] = true
 		}
 	}
 	path := filepath.Join(t.TempDir(), "saved")
-	if _, err := Save(t.Context(), SaveConfig{Table: tables[0], Path: path, Everything: true}); err != nil {
+	if _, err := Save(t.Context(), SaveConfig{
+		Table: tables[0], Path: path, Everything: true,
+		Origin: func(n uint16) packets.Sender { return packets.Sender{Cluster: 65535, Node: 1<<31 - uint32(n)} },
+	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(t.Context(), LoadConfig{Table: tables[1], Path: path}); err != nil {
+	if _, err := Load(t.Context(), LoadConfig{Table: tables[1], Path: path, Origin: func(s packets.Sender, _ bool) uint16 {
+		if s.Cluster != 65535 || s.Endpoint != (packets.Endpoint{}) {
+			t.Fatalf("source %+v", s)
+		}
+		return uint16(1<<31 - s.Node)
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	for i, table := range tables {
@@ -64,7 +73,7 @@ func TestEveryLayoutIsSaved(t *testing.T) {
 		var cur dialog.Cursor
 		for more := true; more; {
 			more = table.Scan(&cur, func(v *dialog.View) {
-				if n++; !want[v.Layout().String()+string(v.Body())] {
+				if n++; !want[fmt.Sprint(v.Layout(), v.Origin(), string(v.Body()))] {
 					t.Errorf("table %d has %v %q", i, v.Layout(), v.Body())
 				}
 			})

@@ -44,7 +44,7 @@ func TestGoldenFiles(t *testing.T) {
 		a := newAppliance(t)
 		s, err := savefile.Load(t.Context(), savefile.LoadConfig{
 			Table: a.table, Path: path,
-			Origin: func(e packets.Endpoint, _ bool) uint16 {
+			Origin: func(e packets.Sender, _ bool) uint16 {
 				return uint16(max(0, slices.Index(goldenSources[:], e.AddrPort())))
 			},
 		})
@@ -109,7 +109,12 @@ func writeGolden(t *testing.T, path string) {
 	}
 	cfg := savefile.SaveConfig{
 		Table: a.table, Path: path, Everything: true, Created: time.Unix(goldenTime+1000, 5),
-		Origin:      func(n uint16) netip.AddrPort { return goldenSources[n] },
+		Origin: func(n uint16) (s packets.Sender) {
+			if a := goldenSources[n]; a.IsValid() {
+				s.Endpoint = packets.EndpointOf(a)
+			}
+			return s
+		},
 		Incarnation: 3, LogPosition: 77,
 	}
 	copy(cfg.Appliance[:], "an appliance's ID")

@@ -17,7 +17,7 @@ type LoadConfig struct {
 	// Steering is the one by which the engine chooses shards.
 	Steering packets.Steering
 	// Origin numbers a source, that of a live dialog or of another; nil: sources are lost.
-	Origin func(ep packets.Endpoint, live bool) uint16
+	Origin func(s packets.Sender, live bool) uint16
 }
 
 // LoadSummary tells what was loaded.
@@ -121,7 +121,7 @@ func (l *loader) read(s *section) {
 			// An end that knows when its call began: to the table that is a snapshot in state 5.
 			ev.Kind, ev.State, ev.Start = dialog.Update, dialog.Ended, r.start
 		}
-		if l.cfg.Origin != nil && r.origin.Port != 0 {
+		if l.cfg.Origin != nil && r.origin != (packets.Sender{}) {
 			ev.Origin = l.cfg.Origin(r.origin, ev.State.Live())
 		}
 		ev.Hash = l.cfg.Steering.CallID(ev.CallID())

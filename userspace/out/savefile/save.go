@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -28,7 +27,7 @@ type SaveConfig struct {
 	// it was. Without it only live dialogs are saved.
 	Everything bool
 	// Origin returns the source behind an origin number; nil: sources are not saved.
-	Origin func(number uint16) netip.AddrPort
+	Origin func(number uint16) packets.Sender
 	// Created is when the save begins, for a caller that has to know before; zero: now.
 	Created time.Time
 	// Appliance, Incarnation and LogPosition go into the header as they are; see Header.
@@ -187,9 +186,7 @@ func (w *saver) add(e *snapshot.Entry) error {
 		r.start = e.Start
 	}
 	if w.cfg.Origin != nil {
-		if a := w.cfg.Origin(e.Origin); a.IsValid() {
-			r.origin = packets.EndpointOf(a)
-		}
+		r.origin = w.cfg.Origin(e.Origin)
 	}
 	if r.layout = e.Layout; r.layout == layout.UDP {
 		w.block = r.append(w.block, bin1.Size(body))

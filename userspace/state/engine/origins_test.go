@@ -57,9 +57,9 @@ func TestRestoredOriginIsMissed(t *testing.T) {
 	r := newRig(t, 1, nil)
 	alive, dead, ended := "192.0.2.1:5555", "192.0.2.2:5555", "192.0.2.3:5555"
 	for _, at := range []string{alive, dead} {
-		r.OriginNumber(packets.EndpointOf(netip.MustParseAddrPort(at)), true)
+		r.OriginNumber(packets.Sender{Endpoint: packets.EndpointOf(netip.MustParseAddrPort(at))}, true)
 	}
-	r.OriginNumber(packets.EndpointOf(netip.MustParseAddrPort(ended)), false)
+	r.OriginNumber(packets.Sender{Endpoint: packets.EndpointOf(netip.MustParseAddrPort(ended))}, false)
 	r.start(t)
 	proxy := bin1test.NewProxy(5, bin1test.Realistic(testNow, 1))
 	d := from(alive, 0, proxy.AppendPacket(nil, 0, bin1test.Create))

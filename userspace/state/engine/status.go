@@ -106,8 +106,8 @@ func (e *Engine) Sender(number uint16) packets.Sender {
 
 // OriginNumber returns the number of a source. It gives it one if there is room, and returns OtherOrigin otherwise. It is for dialogs from
 // a file, which an earlier process received; live tells whether the dialog is a live one.
-func (e *Engine) OriginNumber(ep packets.Endpoint, live bool) uint16 {
-	n := e.origins.number(packets.Sender{Endpoint: ep})
+func (e *Engine) OriginNumber(from packets.Sender, live bool) uint16 {
+	n := e.origins.number(from)
 	if r := &e.origins.restored[n]; live && n != OtherOrigin && r.Load() == 0 {
 		r.Store(e.cfg.Now().UnixNano())
 	}
