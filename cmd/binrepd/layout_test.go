@@ -103,7 +103,7 @@ var imports = map[string][]string{
 	},
 
 	// Each destination of egress encodes by its shield. Of bin1 it has the questions from one binrepd to another.
-	"userspace/out/shield": {"userspace/changes", "userspace/wire/bin1", "dialog"},
+	"userspace/out/shield": {"userspace/changes", "userspace/wire/bin1", "userspace/wire/bin2", "dialog"},
 	"userspace/out/pace":   {},
 	"userspace/out/egress": {
 		"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/pace", "userspace/out/shield",

@@ -89,6 +89,11 @@ func (d *Detector) narrow(version Version, fits IDSet) {
 	d.version, d.seen, d.left, d.force = version, true, left, left.Last()
 }
 
+// Told tells the Detector in which layout another appliance found the peer's dialogs to be.
+func (d *Detector) Told(id ID) {
+	d.version, d.seen, d.left, d.force = id.Version(), true, 1<<id, id
+}
+
 // listLayouts tells which layouts of version 4 the lists of a dialog fit.
 func listLayouts(v *View) IDSet {
 	f := formOf(v.Bytes(Values))

@@ -23,6 +23,9 @@ type Stamp struct {
 	Seq uint64
 }
 
+// Peer returns the dialog.Event.Peer of the origin. Two origins have the same one now and then.
+func (s Stamp) Peer() uint16 { return uint16(s.Origin%dialog.MaxPeer) + 1 }
+
 // Span is a part of Change.Bytes: offsets in bytes, To behind the last.
 type Span struct{ From, To uint32 }
 
@@ -30,7 +33,8 @@ type Span struct{ From, To uint32 }
 // until when they are valid.
 type Change struct {
 	Stamp
-	// Bytes holds the body. If Framed is set it is the whole packet that told of the change, in the format of Layout.
+	// Bytes holds the body. If Framed is set it is the whole packet that told of the change, in the format of Layout. If another
+	// appliance sent the packet with a stamp, Framed isn't set, and Bytes is that packet.
 	Bytes []byte
 	// BodySpan and KeySpan say where body and key lie in Bytes.
 	BodySpan, KeySpan Span

@@ -34,7 +34,10 @@ func TestEndpoint(t *testing.T) {
 
 func TestSendersHaveNames(t *testing.T) {
 	at := Sender{Endpoint: EndpointOf(netip.MustParseAddrPort("192.0.2.1:5556"))}
-	for want, s := range map[string]Sender{"192.0.2.1:5556": at, "node 3 of cluster 1": {Cluster: 1, Node: 3}} {
+	for want, s := range map[string]Sender{
+		"192.0.2.1:5556": at, "node 3 of cluster 1": {Cluster: 1, Node: 3},
+		"node 3 of cluster 1 by 192.0.2.1:5556": {Endpoint: at.Endpoint, Cluster: 1, Node: 3},
+	} {
 		if s.String() != want {
 			t.Errorf("%q, want %q", s, want)
 		}

@@ -10,7 +10,7 @@
 //	               '----> held back, with a Reason    (counted, and shown by name)
 //
 // Packets are built in the dialect of the destination (changes.Dialect). A change in a layout that the destination doesn't speak
-// is held back as malformed.
+// is held back: one of generation 2 goes to other appliances only, as it came and with a stamp.
 //
 // Some dialogs OpenSIPS refuses with a line in its log and no harm: those without a callee's socket, which the proxy answered
 // itself, and those whose route set doesn't parse. They are not held back, because another binrepd makes good use of them. The

@@ -22,7 +22,8 @@ const (
 	// with two; OpenSIPS may go on with uninitialised memory.
 	UnreadableVars
 	UnreadableProfiles
-	// TooLong: longer than a packet of the destination's dialect can be; 65,507 bytes in generation 1.
+	// TooLong: longer than a packet of the destination's dialect can be; 65,507 bytes, what fits a datagram, in generation 1
+	// and between appliances.
 	TooLong
 	// OtherLayout: the dialog is in a layout that the destination doesn't speak: one of generation 2 for an OpenSIPS of
 	// generation 1.

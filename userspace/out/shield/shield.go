@@ -8,6 +8,7 @@ import (
 	"binrepd/dialog"
 	"binrepd/userspace/changes"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin2"
 )
 
 // ByeOnTimeout is the flag by which OpenSIPS ends a call, with a BYE to both parties, when its dialog expires.
@@ -74,8 +75,12 @@ func (s *Shield) Process(dst []byte, c *changes.Change) ([]byte, Outgoing) {
 }
 
 // ProcessStamped is like Process, for a destination that is another appliance. Its packets carry the stamp, if the dialect has
-// packets with stamps and the packet doesn't become too long.
+// packets with stamps and the packet doesn't become too long. A change in a layout of generation 2 is passed on as it came:
+// the policy changes nothing of it.
 func (s *Shield) ProcessStamped(dst []byte, c *changes.Change) ([]byte, Outgoing) {
+	if c.Layout != bin1.Layout {
+		return s.passOn(dst, c)
+	}
 	stamper, _ := s.policy.Dialect.(changes.Stamper)
 	return s.process(dst, c, stamper)
 }
@@ -100,6 +105,28 @@ func (s *Shield) process(dst []byte, c *changes.Change, stamper changes.Stamper)
 	}
 	from := len(dst)
 	dst = dialect.Append(dst, kind, changed)
+	return dst, Outgoing{Kind: kind, Packet: dst[from:len(dst):len(dst)]}
+}
+
+// passOn builds the packet of generation 2 that tells another appliance of c. A packet without its stamp could go round for
+// ever. So one that would become too long is held back.
+func (s *Shield) passOn(dst []byte, c *changes.Change) ([]byte, Outgoing) {
+	held, from := Passed, len(dst)
+	if bin2.StampedSize(c) > bin1.MaxSize {
+		held = TooLong
+	} else if built, err := bin2.AppendStamped(dst, c); err != nil {
+		held = Malformed
+	} else {
+		dst = built
+	}
+	s.counts.held[held].Add(1)
+	if held != Passed {
+		return dst, Outgoing{Held: held}
+	}
+	kind := c.Kind
+	if kind == dialog.Chunk {
+		kind = dialog.Update
+	}
 	return dst, Outgoing{Kind: kind, Packet: dst[from:len(dst):len(dst)]}
 }
 

@@ -48,6 +48,9 @@ func (s *speakers) init() {
 // of returns the speaker that made a packet.
 func (s *speakers) of(d *packets.Packet) *speaker {
 	n := node{sender: d.Sender}
+	if d.Sender.Port != 0 { // as decode2 leaves it
+		n.sender = packets.Sender{Endpoint: d.Sender.Endpoint}
+	}
 	if p, err := bin2.Parse(d.Payload); err == nil {
 		n.cluster, n.node, _ = p.Sender()
 	}
@@ -58,7 +61,7 @@ func (s *speakers) of(d *packets.Packet) *speaker {
 	switch {
 	case known != nil:
 	case len(s.known) >= MaxNodes:
-		s.guest.decoder = bin2.Decoder{}
+		s.guest.node, s.guest.decoder = n, bin2.Decoder{}
 		return &s.guest
 	default:
 		known = &speaker{node: n}
@@ -120,10 +123,18 @@ func (w *worker) isGeneration2(d *packets.Packet) bool {
 	return bin2.IsPacket(d.Payload)
 }
 
-// decode2 reads a packet of generation 2.
+// decode2 reads a packet of generation 2. One that came in a datagram was passed on by another appliance: its sender becomes the
+// node that made it.
 func (w *worker) decode2(d *packets.Packet, ev *dialog.Event) verdict {
 	sp := w.speakers.of(d)
+	datagram := w.engine.kinds[d.Intake%packets.MaxIntakes] == packets.Listener
 	v := sp.decoder.Decode(d.Payload, ev)
+	if v == bin2.Event && !datagram && bin2.Packet(d.Payload).HasTail() {
+		return verdictOf2(bin2.BadCommand) // a node is no appliance
+	}
+	if datagram && (v == bin2.Event || v == bin2.Chunks) {
+		d.Sender.Cluster, d.Sender.Node = uint16(sp.cluster), uint32(sp.node.node)
+	}
 	if v == bin2.Event {
 		w.speakers.learned(sp)
 		ev.Hash = w.engine.cfg.Steering.CallID(ev.CallID())

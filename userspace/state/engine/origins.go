@@ -132,20 +132,35 @@ func (s *senders) origin(from *packets.Sender) uint16 {
 	return n
 }
 
+// endpoint returns the number of the endpoint that a packet of the source came from: another than origin if the source is a
+// node of which another appliance told.
+func (s *senders) endpoint(origin uint16, from *packets.Sender) uint16 {
+	if from.Node == 0 || from.Port == 0 {
+		return origin
+	}
+	return s.origin(&packets.Sender{Endpoint: from.Endpoint})
+}
+
 // good counts one good packet of a source.
 func (s *senders) good(origin uint16, received int64) {
-	b := &s.batch[origin%MaxOrigins]
-	if b.events == 0 {
-		s.touched = append(s.touched, origin)
-		b.skew = noSkew
-	}
+	b := s.touch(origin)
 	b.events++
 	b.last = received
 }
 
-// plain counts a packet as an OpenSIPS sends it, which was counted by good just now. A sender asks for the count (package arrival).
+// touch returns what the batch has brought of a source.
+func (s *senders) touch(origin uint16) *batchCounts {
+	b := &s.batch[origin%MaxOrigins]
+	if b.events == 0 && b.plain.Events == 0 {
+		s.touched = append(s.touched, origin)
+		b.skew = noSkew
+	}
+	return b
+}
+
+// plain counts a packet without a stamp that came from an endpoint. The sender asks for the count (package arrival).
 func (s *senders) plain(origin uint16, packet []byte) {
-	s.batch[origin%MaxOrigins].plain.Add(packet)
+	s.touch(origin).plain.Add(packet)
 }
 
 // began notes one creation of the source, a good packet of which was counted just now: start is when the call was answered by

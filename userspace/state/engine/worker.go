@@ -96,10 +96,10 @@ func (w *worker) decode() {
 		d, ev := &w.batch.Packets[i], &w.events[i]
 		if w.isGeneration2(d) {
 			w.verdicts[i] = w.decode2(d, ev)
-			continue
+		} else {
+			w.verdicts[i] = verdict(bin1.Decode(d.Payload, ev))
+			ev.Hash = d.Hash
 		}
-		w.verdicts[i] = verdict(bin1.Decode(d.Payload, ev))
-		ev.Hash = d.Hash
 		if w.verdicts[i] == isEvent && ev.Peer != 0 {
 			w.stamped = append(w.stamped, int32(i))
 		}
@@ -115,8 +115,9 @@ func (w *worker) decode() {
 		}
 		ev.Origin = w.senders.origin(&d.Sender)
 		w.senders.good(ev.Origin, d.Received)
-		if ev.Peer == 0 && ev.Layout == layout.UDP { // a sync sends no stamps; live changes of another appliance have one
-			w.senders.plain(ev.Origin, d.Payload)
+		if ev.Peer == 0 && w.engine.kinds[d.Intake%packets.MaxIntakes] == packets.Listener {
+			// A sync sends no stamps; live changes of another appliance have one.
+			w.senders.plain(w.senders.endpoint(ev.Origin, &d.Sender), d.Payload)
 		}
 		if ev.Kind == dialog.Create {
 			w.senders.began(ev.Origin, ev.Start, d.Received)
@@ -148,11 +149,18 @@ func (w *worker) dropKnown() {
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
 	for _, i := range w.stamped {
-		stamp := bin1.StampOf(w.batch.Packets[i].Payload)
+		stamp := stampOf(w.batch.Packets[i].Payload, &w.events[i])
 		if stamp.Origin == w.engine.cfg.Origin || !seen.firstLocked(stamp) {
 			w.events[i].Outcome = dialog.Duplicate
 		}
 	}
+}
+
+func stampOf(packet []byte, ev *dialog.Event) changes.Stamp {
+	if ev.Layout == layout.UDP {
+		return bin1.StampOf(packet)
+	}
+	return bin2.StampOf(packet)
 }
 
 // apply takes each touched shard once: lock, apply, hand on what changed, unlock.
@@ -192,7 +200,6 @@ func (w *worker) forward() {
 		} else {
 			bin2.Describe(c, d.Payload, ev)
 		}
-		c.Moment, c.Confirms = ev.Moment, ev.Confirms
 		c.Sender, c.Source = d.Sender, ev.Origin
 	}
 	w.engine.Forward(g.changed)

@@ -271,7 +271,7 @@ type DestinationStatus struct {
 
 // NewSource renders the engine's state of a source.
 func NewSource(s engine.SourceStatus) SourceStatus {
-	out := SourceStatus{Address: senderName(s.Sender), Events: s.Events, Rejected: s.Rejected, Last: s.Last, node: s.Sender.Node != 0}
+	out := SourceStatus{Address: senderName(s.Sender), Events: s.Events, Rejected: s.Rejected, Last: s.Last, node: s.Sender.Node != 0 && s.Sender.Port == 0}
 	if s.Skew != nil {
 		ahead := s.Skew.Seconds()
 		out.Skew = &ahead

@@ -2,6 +2,7 @@ package arrival
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 
 	"binrepd/userspace/wire/bin1"
 )
@@ -21,6 +22,7 @@ const version = 1
 const (
 	marker         = "P4CK"
 	checksumOffset = 4
+	nameSizeOffset = 10 // of generation 2; 0 in generation 1
 	commandOffset  = 12 + len(Capability)
 	questionSize   = commandOffset + 4 + 4 + 8 + 4
 	answerSize     = questionSize + 8 + 8
@@ -28,7 +30,7 @@ const (
 
 // Count is what a receiver counts of one source, or a sender of what it sent. It wraps around.
 type Count struct {
-	Events uint64 // plain events: packets of capability "dialog" as an OpenSIPS sends them
+	Events uint64 // plain events: packets about dialogs, of either generation, without a stamp
 	Digest uint64 // sum of Digest of each
 }
 
@@ -43,10 +45,15 @@ func (c Count) Since(before Count) Count {
 	return Count{Events: c.Events - before.Events, Digest: c.Digest - before.Digest}
 }
 
-// Digest returns a number that stands for the content of a BIN packet. The packet's own checksum covers the content.
+// Digest returns a number that stands for the content of a BIN packet. A packet of generation 1 has a checksum of its own, which
+// covers the content. Generation 2 has none, and the length of the packet in its place.
 func Digest(packet []byte) uint64 {
+	sum := binary.LittleEndian.Uint32(packet[checksumOffset:])
+	if packet[nameSizeOffset]|packet[nameSizeOffset+1] != 0 { // of generation 2: see bin2.IsPacket
+		sum = crc32.ChecksumIEEE(packet)
+	}
 	// The finalizer of MurmurHash3, which spreads every bit: sums of plain checksums would hide too much.
-	h := uint64(binary.LittleEndian.Uint32(packet[checksumOffset:])) | uint64(len(packet))<<32
+	h := uint64(sum) | uint64(len(packet))<<32
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd
 	h ^= h >> 33

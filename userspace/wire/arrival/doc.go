@@ -1,6 +1,6 @@
 // Package arrival is the packet by which one binrepd asks another how much of what it sent has arrived.
 //
-// BIN of generation 1 acknowledges nothing. Two binrepds can do better: a receiver counts for each source the plain events that
+// BIN over UDP acknowledges nothing. Two binrepds can do better: a receiver counts for each source the plain events that
 // came, and adds up a digest of each. The sender asks for both before a sync, and again behind it. If they grew by what was
 // sent, everything has arrived, in whatever order.
 //

@@ -51,7 +51,7 @@ func FuzzDecode(f *testing.F) {
 			fields := packet[offFields:]
 			if ev.Peer != 0 {
 				fields = fields[:len(fields)-bin1.Dialect{}.StampSize()]
-				if stamp := bin1.StampOf(packet); stamp.Origin == 0 || stamp.Seq == 0 || bin1.Peer(stamp.Origin) != ev.Peer {
+				if stamp := bin1.StampOf(packet); stamp.Origin == 0 || stamp.Seq == 0 || stamp.Peer() != ev.Peer {
 					t.Fatalf("stamp %+v", stamp)
 				}
 			}

@@ -33,13 +33,10 @@ func decodeStamped(fields []byte, kind dialog.Kind, ev *dialog.Event) Verdict {
 	}
 	verdict := decodeFields(fields[:end:end], kind, ev)
 	if verdict == Dialog {
-		ev.Peer, ev.Moment = Peer(origin), binary.LittleEndian.Uint32(fields[end+16:])
+		ev.Peer, ev.Moment = changes.Stamp{Origin: origin}.Peer(), binary.LittleEndian.Uint32(fields[end+16:])
 	}
 	return verdict
 }
-
-// Peer returns the dialog.Event.Peer of an origin. Two origins have the same one now and then.
-func Peer(origin uint64) uint16 { return uint16(origin%dialog.MaxPeer) + 1 }
 
 // StampOf returns the stamp of a packet, of which Decode made an event with a Peer.
 func StampOf(packet []byte) changes.Stamp {

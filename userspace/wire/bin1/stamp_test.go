@@ -39,7 +39,7 @@ func TestStampRoundTrip(t *testing.T) {
 		if v := bin1.Decode(stamped, &came); v != bin1.Dialog {
 			t.Fatalf("%s: %v", name, v)
 		}
-		if came.Peer != bin1.Peer(sent.Origin) || came.Moment != 5 || bin1.StampOf(stamped) != sent.Stamp {
+		if came.Peer != sent.Peer() || came.Moment != 5 || bin1.StampOf(stamped) != sent.Stamp {
 			t.Errorf("%s: %+v with %+v", name, came, bin1.StampOf(stamped))
 		}
 		if !bytes.Equal(packets.SteeringKey(stamped), packets.SteeringKey(packet)) {
@@ -83,7 +83,7 @@ func TestDamagedStamp(t *testing.T) {
 
 func TestPeersAreNeverZero(t *testing.T) {
 	for _, origin := range []uint64{1, dialog.MaxPeer - 1, dialog.MaxPeer, dialog.MaxPeer + 1, 1<<64 - 1} {
-		if p := bin1.Peer(origin); p == 0 || p > dialog.MaxPeer {
+		if p := (changes.Stamp{Origin: origin}).Peer(); p == 0 || p > dialog.MaxPeer {
 			t.Errorf("%d has peer %d", origin, p)
 		}
 	}

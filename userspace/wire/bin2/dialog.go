@@ -52,6 +52,9 @@ func versionOf(p Packet) layout.Version {
 }
 
 func (d *Decoder) dialog(p Packet, ev *dialog.Event) Verdict {
+	if p.HasTail() {
+		return d.withTail(p, ev)
+	}
 	version, body := versionOf(p), p.Body()
 	kind, fault := layout.KindOf(version, p.Type(), body)
 	if fault != layout.NoFault {
@@ -156,8 +159,9 @@ func syncOf(p Packet) (version int16, body []byte, ok bool) {
 	return p.Version(), body, true
 }
 
-// Describe fills in what c says of the event ev: all but the stamp, the sender and the source. packet is the packet that
-// Decode made ev of; nil for a chunk, and for what no packet told. It keeps a view of packet, or of ev.Body.
+// Describe fills in what c says of the event ev: all but the sender and the source, and the stamp unless the packet has one.
+// packet is the packet that Decode made ev of; nil for a chunk, and for what no packet told. It keeps a view of packet, or of
+// ev.Body.
 func Describe(c *changes.Change, packet []byte, ev *dialog.Event) {
 	from := uint32(0)
 	if c.Bytes, c.Framed = ev.Body, packet != nil; c.Framed {
@@ -166,5 +170,11 @@ func Describe(c *changes.Change, packet []byte, ev *dialog.Event) {
 	c.BodySpan = changes.Span{From: from, To: from + uint32(len(ev.Body))}
 	c.KeySpan = changes.Span{From: from, To: from + uint32(len(ev.Key))}
 	c.Capability, c.Layout = changes.Dialogs, changes.Layout(ev.Layout)
-	c.Kind, c.State = ev.Kind, ev.State
+	c.Kind, c.State, c.Moment, c.Confirms = ev.Kind, ev.State, ev.Moment, ev.Confirms
+	if c.Framed && Packet(packet).HasTail() { // not the packet of a node
+		c.Framed = false
+		if ev.Peer != 0 {
+			c.Stamp = StampOf(packet)
+		}
+	}
 }
