@@ -146,6 +146,9 @@ func needsSync(d *egress.DestinationStatus) string {
 	if d.Missed > 0 {
 		why = append(why, fmt.Sprintf("missed %d events", d.Missed))
 	}
+	if d.Withheld > 0 {
+		why = append(why, fmt.Sprintf("%d events of generation 2 held back before it answered", d.Withheld))
+	}
 	return strings.Join(why, ", ")
 }
 

@@ -76,7 +76,7 @@ func (a *Appliance) Sync(ctx context.Context, req control.SyncRequest, progress 
 	if !req.DryRun {
 		a.syncs.count(&done)
 		if done.Complete && req.Filter == "" {
-			complete()
+			complete(done.Peer)
 		}
 	}
 	if !req.DryRun && req.Filter == "" && done.Complete {
@@ -178,7 +178,7 @@ func (a *Appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 		return resync.Config{}, fmt.Errorf("%s is an address of this appliance itself", req.To)
 	}
 	cfg.To = packets.EndpointOf(to)
-	cfg.Steering = a.steering
+	cfg.Steering, cfg.Sender = a.steering, a.engine.Sender
 	if cfg.EndsFrom, err = a.endsFrom(req.Ends, cfg.To); err != nil {
 		return resync.Config{}, err
 	}

@@ -101,6 +101,13 @@ func (d *destination) target() packets.Endpoint {
 	return d.endpoint
 }
 
+// aimed returns what Forward needs to know.
+func (d *destination) aimed() target {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return target{d.endpoint, d.peer.origin != 0}
+}
+
 // run sends what is forwarded until ctx ends or the egress is closed and all is sent.
 func (d *destination) run(ctx context.Context) {
 	defer d.tail.Close()

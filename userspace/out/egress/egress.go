@@ -15,6 +15,7 @@ import (
 	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/shield"
+	"binrepd/userspace/wire/bin1"
 )
 
 // DefaultJournal is the size of the journal. With packets of 410 bytes it holds 140,000 changes: over a second of the busiest site's
@@ -70,7 +71,7 @@ type Egress struct {
 	questions chan question
 
 	// targets is used, and sent is written, with the journal's lock held.
-	targets []packets.Endpoint // one for each destination, the zero Endpoint if it is unknown
+	targets []target // one for each destination
 	sent    [dialog.Kinds]atomic.Uint64
 
 	mu           sync.RWMutex // guards what is below; may be held when the journal's lock is taken, not the reverse
@@ -129,8 +130,11 @@ func (e *Egress) Forward(list []changes.Change) {
 		j.appendLocked(c)
 		if e.goesOutLocked(c) {
 			kind := c.Kind
-			if c.State == dialog.Ended {
+			switch {
+			case c.State == dialog.Ended:
 				kind = dialog.Delete
+			case kind == dialog.Chunk:
+				kind = dialog.Update
 			}
 			sent[kind]++
 		}
@@ -143,13 +147,20 @@ func (e *Egress) Forward(list []changes.Change) {
 	j.wakeLocked()
 }
 
+// target is a destination, as far as Forward knows it.
+type target struct {
+	endpoint packets.Endpoint // zero if it is unknown
+	peer     bool             // it is another binrepd
+}
+
 // goesOutLocked tells whether the change is passed on to at least one destination.
 func (e *Egress) goesOutLocked(c *changes.Change) bool {
-	if c.State.BeingSetUp() || c.Confirms { // the shield holds it back, or only appliances need it
+	generation2 := c.Layout != bin1.Layout
+	if c.State.BeingSetUp() && !generation2 || c.Confirms { // the shield holds it back, or only appliances need it
 		return false
 	}
 	for i := range e.targets {
-		if !cameFrom(c, e.targets[i]) {
+		if t := &e.targets[i]; !cameFrom(c, t.endpoint) && (t.peer || !generation2) {
 			return true
 		}
 	}
@@ -216,31 +227,36 @@ func (e *Egress) Pause(address string, on bool) error {
 }
 
 // Syncing is called when a sync to an endpoint begins. The function that it returns is called when all of it has been sent: what the
-// destinations there lacked when it began has been made good then.
-func (e *Egress) Syncing(to packets.Endpoint) (done func()) {
+// destinations there lacked when it began has been made good then. peer says that another binrepd answered, to which dialogs of
+// generation 2 were sent, too.
+func (e *Egress) Syncing(to packets.Endpoint) (done func(peer bool)) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	var list []func()
+	var list []func(peer bool)
 	for _, d := range e.destinations {
 		if d.target() == to {
 			list = append(list, d.syncing())
 		}
 	}
-	return func() {
+	return func(peer bool) {
 		for _, done := range list {
-			done()
+			done(peer)
 		}
 	}
 }
 
-func (d *destination) syncing() (done func()) {
+func (d *destination) syncing() (done func(peer bool)) {
 	_, dropped := d.tail.standing()
+	report := d.shield.Report()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	count := d.gap.count
-	return func() {
+	return func(peer bool) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
+		if peer {
+			d.gap.withheld = max(d.gap.withheld, report.Held[shield.OtherLayout])
+		}
 		d.gap.synced, d.gap.dropped = max(d.gap.synced, count), max(d.gap.dropped, dropped)
 		if d.gap.synced == d.gap.count {
 			d.gap.away, d.gap.moved = 0, false
@@ -256,9 +272,9 @@ func (e *Egress) aim() {
 }
 
 func (e *Egress) aimLocked() {
-	targets := make([]packets.Endpoint, len(e.destinations))
+	targets := make([]target, len(e.destinations))
 	for i, d := range e.destinations {
-		targets[i] = d.target()
+		targets[i] = d.aimed()
 	}
 	e.journal.mu.Lock()
 	e.targets = targets

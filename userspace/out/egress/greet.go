@@ -141,6 +141,7 @@ func (d *destination) receiver(now time.Time) (packets.Endpoint, uint64) {
 	defer d.mu.Unlock()
 	if d.peer.origin != 0 && now.After(d.peer.until) {
 		d.peer = peer{}
+		d.pokeWatch()
 	}
 	return d.endpoint, d.peer.origin
 }

@@ -55,6 +55,8 @@ type gap struct {
 	away    time.Duration // for how long it was away last
 	moved   bool          // its name led to another address
 	dropped uint64        // so many of the changes that were dropped have been made good by a sync
+	// so many of the changes of generation 2, which were held back before it was known to be a binrepd, have been, too
+	withheld uint64
 }
 
 // enter sets the state and tells whether that changed it.

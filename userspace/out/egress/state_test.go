@@ -106,7 +106,7 @@ func TestANameIsFollowedWhileItIsUp(t *testing.T) {
 		if sent := sink.Sent(); len(sent) != 1 || sent[0].To != endpoint(other) {
 			t.Errorf("sent %v", sent)
 		}
-		e.Syncing(endpoint(other))()
+		e.Syncing(endpoint(other))(true)
 		if d := only(t, e); d.NeedsSync() || d.Moved {
 			t.Errorf("synced: %+v", d)
 		}
@@ -163,11 +163,11 @@ func TestARefusedDestination(t *testing.T) {
 		}
 		// A sync makes good what was missing when it began.
 		synced := e.Syncing(endpoint(standby))
-		e.Syncing(endpoint(other))()
+		e.Syncing(endpoint(other))(true)
 		if !only(t, e).NeedsSync() {
 			t.Error("synced by a sync to somebody else")
 		}
-		synced()
+		synced(true)
 		if d := only(t, e); d.NeedsSync() || d.Away != 0 {
 			t.Errorf("synced: %+v", d)
 		}
@@ -296,7 +296,7 @@ func TestTheQueueOfARefusedDestinationIsBounded(t *testing.T) {
 		if d.State != Up || d.Missed != d.Dropped || d.Sent[dialog.Update]+d.Dropped != events {
 			t.Errorf("%+v", d)
 		}
-		e.Syncing(endpoint(standby))()
+		e.Syncing(endpoint(standby))(true)
 		if d := only(t, e); d.NeedsSync() || d.Missed != 0 || d.Dropped == 0 {
 			t.Errorf("synced: %+v", d)
 		}

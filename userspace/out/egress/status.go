@@ -33,6 +33,8 @@ type DestinationStatus struct {
 	Away   time.Duration // how long it was away last
 	Moved  bool          // its name led to another address
 	Missed uint64        // of Dropped
+	// Withheld are changes of generation 2 that were held back before it was known to be another binrepd.
+	Withheld uint64
 
 	Sent    [dialog.Kinds]uint64 // packets by kind
 	Bytes   uint64               // of packets sent
@@ -50,7 +52,7 @@ type DestinationStatus struct {
 
 // NeedsSync tells whether the destination may lack something that only a sync gives it. While it is away it can't be synced.
 func (s DestinationStatus) NeedsSync() bool {
-	return s.State == Up && (s.Away > 0 || s.Moved || s.Missed > 0)
+	return s.State == Up && (s.Away > 0 || s.Moved || s.Missed > 0 || s.Withheld > 0)
 }
 
 // Status takes the picture. It doesn't take the journal's lock, so that Forward never waits for it.
@@ -92,6 +94,9 @@ func (d *destination) status() DestinationStatus {
 		Errors: d.counts.errors, Refusals: d.counts.refusals, Unreachables: d.counts.unreachables,
 		Report: report, Paused: d.paused, Peer: d.peer.origin != 0,
 		Away: d.gap.away, Moved: d.gap.moved, Missed: dropped - min(dropped, d.gap.dropped),
+	}
+	if s.Peer {
+		s.Withheld = report.Held[shield.OtherLayout] - min(report.Held[shield.OtherLayout], d.gap.withheld)
 	}
 	if d.endpoint.Port != 0 {
 		s.Endpoint = d.endpoint.AddrPort()

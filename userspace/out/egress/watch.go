@@ -21,7 +21,7 @@ const (
 // a goroutine of its own, because both may take long.
 func (d *destination) watch(ctx context.Context) {
 	log := d.egress.cfg.Log.With("destination", d.cfg.Address)
-	logged := Resolving
+	logged, aimed := Resolving, target{}
 	wait := lookupFirst
 	again := time.NewTimer(0) // a name is looked up at once
 	defer again.Stop()
@@ -56,6 +56,10 @@ func (d *destination) watch(ctx context.Context) {
 				again.Reset(wait)
 				wait = min(2*wait, lookupLast)
 			}
+		}
+		if now := d.aimed(); now != aimed {
+			aimed = now
+			d.egress.aim()
 		}
 		state, endpoint, cause := d.standing()
 		if state == logged {

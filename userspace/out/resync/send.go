@@ -34,7 +34,7 @@ func (s *Session) sendEntries(ctx context.Context) error {
 	// neighbours at the same time.
 	for _, e := range s.again {
 		body := s.entries.Body(e)
-		if _, err := s.put(ctx, s.repeats, changes.Layout(e.Layout), dialog.Update, body, nil); err != nil {
+		if _, err := s.put(ctx, s.repeats, changes.Layout(e.Layout), dialog.Update, body, nil, e.Origin); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (s *Session) sendEntry(ctx context.Context, e *snapshot.Entry, now uint32) 
 		s.pass.Skipped++
 		return nil
 	}
-	held, err := s.send(ctx, s.shield, changes.Layout(e.Layout), subject.Kind, body, s.entries.Key(e))
+	held, err := s.send(ctx, s.shield, changes.Layout(e.Layout), subject.Kind, body, s.entries.Key(e), e.Origin)
 	switch {
 	case err != nil || held != shield.Passed:
 		return err
@@ -99,15 +99,15 @@ func (s *Session) sendChange(ctx context.Context, c *changes.Change) error {
 		return nil
 	}
 	kind := c.Kind
-	if kind == dialog.Create {
+	if kind == dialog.Create || kind == dialog.Chunk {
 		kind = dialog.Update
 	}
-	held, err := s.send(ctx, s.live, c.Layout, kind, c.Body(), c.Key())
-	if err != nil || held != shield.Passed || kind == dialog.Delete || !s.repeatTail {
+	held, err := s.send(ctx, s.live, c.Layout, kind, c.Body(), c.Key(), c.Source)
+	if err != nil || held != shield.Passed || kind != dialog.Update || !s.repeatTail {
 		return err
 	}
 	// Right behind it: further back it would undo a later change of the same dialog.
-	_, err = s.put(ctx, s.repeats, c.Layout, kind, c.Body(), nil)
+	_, err = s.put(ctx, s.repeats, c.Layout, kind, c.Body(), nil, c.Source)
 	return err
 }
 
@@ -128,17 +128,18 @@ func subjectOf(c *changes.Change) Subject {
 
 // send puts one change into the batch: a deletion, or a snapshot in the way in which the session sends it. key is that of the dialog.
 func (s *Session) send(
-	ctx context.Context, sh *shield.Shield, layout changes.Layout, kind dialog.Kind, body, key dialog.Packed,
+	ctx context.Context, sh *shield.Shield, layout changes.Layout, kind dialog.Kind, body, key dialog.Packed, origin uint16,
 ) (shield.Reason, error) {
-	if s.cfg.Replace && kind != dialog.Delete {
-		return s.put(ctx, sh, layout, dialog.Create, body, key)
+	if s.cfg.Replace && kind != dialog.Delete && layout == sh.Dialect().Layout() {
+		return s.put(ctx, sh, layout, dialog.Create, body, key, origin)
 	}
-	return s.put(ctx, sh, layout, kind, body, nil)
+	return s.put(ctx, sh, layout, kind, body, nil, origin)
 }
 
-// put puts one change into the batch. If remove is a key, the deletion of that dialog goes before the creation.
+// put puts one change into the batch. If remove is a key, the deletion of that dialog goes before the creation. origin is the
+// number of the source that told of it.
 func (s *Session) put(
-	ctx context.Context, sh *shield.Shield, layout changes.Layout, kind dialog.Kind, body, remove dialog.Packed,
+	ctx context.Context, sh *shield.Shield, layout changes.Layout, kind dialog.Kind, body, remove dialog.Packed, origin uint16,
 ) (shield.Reason, error) {
 	var out shield.Outgoing
 	b, err := s.line.open(ctx)
@@ -148,7 +149,12 @@ func (s *Session) put(
 	s.change = changes.Change{
 		Capability: changes.Dialogs, Layout: layout, Kind: kind, Bytes: body, BodySpan: changes.Span{To: uint32(len(body))},
 	}
-	b.buf, out = sh.Process(b.buf, &s.change)
+	if s.peer { // without a stamp, but in layouts of generation 2, too
+		s.change.Sender = s.cfg.Sender(origin)
+		b.buf, out = sh.ProcessStamped(b.buf, &s.change)
+	} else {
+		b.buf, out = sh.Process(b.buf, &s.change)
+	}
 	if out.Held != shield.Passed {
 		return out.Held, nil
 	}

@@ -97,6 +97,9 @@ type Config struct {
 	// Filter chooses what is sent; nil: everything. It decides about deletions, too, of which only the key is known. It is called without
 	// any lock.
 	Filter func(Subject) bool
+	// Sender returns the source with a number: a dialog of generation 2 that is sent to another binrepd names the node that made it.
+	// It may be nil.
+	Sender func(origin uint16) packets.Sender
 	// Peer asks the destination what arrived there, and Reach waits until the host knows the way to it; both may be nil.
 	Peer  Peer
 	Reach func(context.Context) error
@@ -163,6 +166,9 @@ func New(cfg Config) (*Session, error) {
 	if cfg.DryRun {
 		cfg.Passes = 1
 	}
+	if cfg.Sender == nil {
+		cfg.Sender = func(uint16) packets.Sender { return packets.Sender{} }
+	}
 	live, err := shield.New(cfg.Policy)
 	if err != nil {
 		return nil, err
@@ -223,6 +229,7 @@ func (s *Session) Run(ctx context.Context) (Summary, error) {
 	if s.summary.Passes == 0 {
 		s.summary.PassSummary = s.pass
 	}
+	s.summary.Peer = s.peer
 	s.summary.Packets, s.summary.Bytes = s.line.packets.Load(), s.line.bytes.Load()
 	s.summary.SendErrors = s.line.failures.Load()
 	s.summary.Tail = s.live.Report()

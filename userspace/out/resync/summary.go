@@ -24,6 +24,8 @@ type Summary struct {
 	Tail     shield.Report
 	Duration time.Duration
 
+	// Peer says that another binrepd answered. It gets dialogs of generation 2, too.
+	Peer bool
 	// Arrival tells what the destination says about the last pass, Missing how many of its LastPass packets didn't arrive.
 	Arrival           Arrival
 	Missing, LastPass uint64
