@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 
 	"binrepd/userspace/changes"
@@ -15,6 +16,9 @@ const (
 	// window is how many sequence numbers of an origin are remembered. Those of different calls may come out of order by as
 	// many as the rings and sockets of the appliances on the way hold. A bit for each makes 32 KiB an origin.
 	window = 1 << 18
+	// confirmed is how many numbers outside the window must come in a row until the window moves to them. Anybody who may send can
+	// forge one: so one huge number doesn't hide what the origin says afterwards, and many hide at most so many events.
+	confirmed = 16
 )
 
 // seen remembers which events of other appliances came already.
@@ -29,22 +33,59 @@ type seen struct {
 type windowOf struct {
 	origin, top, turn uint64
 	bits              [window / 64]uint64
+
+	// far are the numbers outside the window that came since the last one within it.
+	far  [confirmed]uint64
+	fars int
 }
 
 // firstLocked notes that an event with that stamp came, and tells whether it is the first. An event that is older than the
-// window counts as known.
+// window counts as known, unless the window turns out to be in the wrong place.
 func (s *seen) firstLocked(stamp changes.Stamp) bool {
 	w := s.last
 	if w == nil || w.origin != stamp.Origin {
 		w = s.lookupLocked(stamp.Origin)
 	}
 	switch {
+	case w.top == 0: // the first of that origin
+		w.slide(stamp.Seq)
+	case distance(stamp.Seq, w.top) >= window:
+		return w.firstOutside(stamp.Seq)
 	case stamp.Seq > w.top:
 		w.slide(stamp.Seq)
-	case w.top-stamp.Seq >= window:
-		return false
 	}
-	word, bit := &w.bits[stamp.Seq%window/64], uint64(1)<<(stamp.Seq%64)
+	w.fars = 0
+	return w.set(stamp.Seq)
+}
+
+// firstOutside is firstLocked for a number outside the window.
+func (w *windowOf) firstOutside(seq uint64) bool {
+	for _, known := range w.far[:w.fars] {
+		if known == seq {
+			return false
+		}
+	}
+	if w.fars > 0 && distance(seq, w.far[0]) >= window/2 { // they don't confirm each other
+		w.fars = 0
+	}
+	w.far[w.fars] = seq
+	w.fars++
+	if w.fars < confirmed {
+		return seq > w.top
+	}
+	clear(w.bits[:])
+	w.top, w.fars = slices.Max(w.far[:]), 0
+	for _, known := range w.far {
+		w.set(known)
+	}
+	return true
+}
+
+func distance(a, b uint64) uint64 { return max(a, b) - min(a, b) }
+
+// set notes a number within the window, and tells whether it is new.
+func (w *windowOf) set(seq uint64) bool {
+	word, bit := &w.bits[seq%window/64], uint64(1)<<(seq%64)
 	known := *word&bit != 0
 	*word |= bit
 	return !known

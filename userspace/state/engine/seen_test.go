@@ -34,10 +34,15 @@ func TestSeenIsASet(t *testing.T) {
 func TestSeenForgets(t *testing.T) {
 	var s seen
 	first := func(origin, seq uint64) bool { return s.firstLocked(changes.Stamp{Origin: origin, Seq: seq}) }
-	if !first(1, 1) || first(1, 1) || !first(1, 1<<40) || first(1, 2) || first(1, 1<<40-window) || !first(1, 1<<40-window+1) {
+	if !first(1, 1<<40) || first(1, 1<<40) || first(1, 2) || first(1, 1<<40-window) || !first(1, 1<<40-window+1) {
 		t.Error("what is older than the window is not known")
 	}
-	if !first(1, 1<<64-1) || first(1, 1<<64-1) || first(1, 1<<41) {
+	for i := range uint64(confirmed) {
+		if !first(1, 1<<64-1-i) || first(1, 1<<64-1-i) {
+			t.Errorf("%d below the last number", i)
+		}
+	}
+	if first(1, 1<<64-1) || first(1, 1<<41) {
 		t.Error("the last number")
 	}
 	for origin := uint64(2); origin <= maxPeers; origin++ {
@@ -49,6 +54,31 @@ func TestSeenForgets(t *testing.T) {
 	first(100, 1) // in the place of 3, which was silent longest
 	if first(1, 1<<64-1) || first(2, 1) || first(100, 1) || !first(3, 1) {
 		t.Error("not the one that was silent longest is forgotten")
+	}
+}
+
+// TestAForgedNumberHidesLittle: huge numbers of a known origin, one or many of them, hide at most some events of that origin.
+func TestAForgedNumberHidesLittle(t *testing.T) {
+	for _, forged := range []uint64{1, confirmed - 1, confirmed, 1000} {
+		var s seen
+		for seq := uint64(1); seq <= 1000; seq++ {
+			s.firstLocked(changes.Stamp{Origin: 5, Seq: seq})
+		}
+		for i := range forged {
+			s.firstLocked(changes.Stamp{Origin: 5, Seq: 1<<60 + i})
+		}
+		hidden := 0
+		for seq := uint64(1001); seq <= 2000; seq++ {
+			if !s.firstLocked(changes.Stamp{Origin: 5, Seq: seq}) {
+				hidden++
+			}
+			if s.firstLocked(changes.Stamp{Origin: 5, Seq: seq}) {
+				t.Fatalf("%d is new twice", seq)
+			}
+		}
+		if want := 0; forged >= confirmed && hidden >= confirmed || forged < confirmed && hidden != want {
+			t.Errorf("%d forged numbers hid %d events", forged, hidden)
+		}
 	}
 }
 
