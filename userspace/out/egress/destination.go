@@ -54,7 +54,10 @@ type destination struct {
 	paused  bool
 	changed chan struct{} // closed and made anew when something changes that run or greetUntil may wait for
 
+	tooLong string // the first change that was too long for a packet; watch logs it
+
 	// Only run uses what is below.
+	named    bool // tooLong has been set
 	change   changes.Change
 	buf      []byte
 	messages []packets.Message
@@ -176,6 +179,9 @@ func (d *destination) sendRun(ctx context.Context, run []byte) error {
 				d.buf, out = d.shield.ProcessStamped(d.buf, &d.change)
 			} else {
 				d.buf, out = d.shield.Process(d.buf, &d.change)
+			}
+			if out.Held == shield.TooLong && !d.named {
+				d.nameTooLong()
 			}
 			if out.Held == shield.Passed {
 				d.messages = append(d.messages, packets.Message{Payload: out.Packet, To: to})

@@ -1,15 +1,37 @@
 package egress_test
 
 import (
+	"bytes"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"binrepd/dialog/layout"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/out/shield"
 	"binrepd/userspace/wire/bin2"
 )
+
+// logged is a log in memory.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logged) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), text)
+}
 
 // generation2 counts the packets of generation 2 that an appliance has sent.
 func (m *member) generation2() (n int) {
@@ -69,3 +91,28 @@ func TestGeneration2OnlyToAppliances(t *testing.T) {
 }
 
 func packetsEndpoint(member int) packets.Endpoint { return packets.EndpointOf(at(member)) }
+
+// TestWhatIsTooLongForADatagram: it is counted, and the first is named. What follows it goes out.
+func TestWhatIsTooLongForADatagram(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 2, [][2]int{{0, 1}})
+		defer s.close()
+		s.run(5 * time.Second)
+		call := newCall2(t)
+		call.fields.Strings[layout.CallerSDP] = nil
+		call.fields.Strings[layout.CallerSDP] = make([]byte, 65_500-len(call.snapshot(1))) // with the stamp it is too long
+		for n := range 3 {
+			s.node(0, call.snapshot(n))
+		}
+		call.fields.Strings[layout.CallerSDP] = nil
+		s.node(0, call.snapshot(4))
+		s.run(5 * time.Second)
+		st := s.members[0].egress.Status().Destinations[0]
+		if st.Held[shield.TooLong] != 3 || s.members[0].generation2() != 1 || st.NeedsSync() {
+			t.Errorf("%+v", st)
+		}
+		if n := s.log.count("an event is too long for a datagram"); n != 1 || s.log.count(`call="\"c\", 65500 bytes"`) != 1 {
+			t.Errorf("named %d times: %s", n, s.log.b.String())
+		}
+	})
+}

@@ -30,6 +30,7 @@ type site struct {
 	lossy   bool
 	deaf    bool // the network loses all questions and answers, as with an appliance of an earlier version
 
+	log     logged
 	way     []underway
 	carried map[[2]int]map[string]int // by link and update: packets
 }
@@ -61,7 +62,7 @@ func newSite(t *testing.T, n int, links [][2]int) *site {
 		if m.table, err = dialog.NewTable(dialog.Config{Shards: 2}); err != nil {
 			t.Fatal(err)
 		}
-		log := slog.New(slog.DiscardHandler)
+		log := slog.New(slog.NewTextHandler(&s.log, nil))
 		m.egress, err = egress.New(egress.Config{Sink: m.sink, Origin: uint64(i + 1), Journal: 16 << 20, Log: log})
 		if err != nil {
 			t.Fatal(err)

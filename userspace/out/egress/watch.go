@@ -57,6 +57,9 @@ func (d *destination) watch(ctx context.Context) {
 				wait = min(2*wait, lookupLast)
 			}
 		}
+		if note := d.takeTooLong(); note != "" {
+			log.Warn("an event is too long for a datagram and was held back; further ones are only counted", "call", note)
+		}
 		if now := d.aimed(); now != aimed {
 			aimed = now
 			d.egress.aim()
