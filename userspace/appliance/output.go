@@ -113,7 +113,7 @@ func (out *output) status(s *control.Status) {
 func destinationStatus(d *egress.DestinationStatus) control.DestinationStatus {
 	out := control.DestinationStatus{
 		Address: d.Address, State: d.State.String(), Since: d.Since, Rate: d.Rate, Bytes: d.Bytes,
-		Queued: d.Queued, Dropped: d.Dropped, Own: d.Own, Lost: d.Lost,
+		Queued: d.Queued, Dropped: d.Dropped, Own: d.Own, Lost: d.Lost, Repeated: d.Repeated,
 		NoSocket: d.NoSocket, Unmatched: d.Unmatched,
 		Errors: d.Errors, Refusals: d.Refusals, Unreachables: d.Unreachables,
 		Peer: d.Peer, Paused: d.Paused, NeedsSync: needsSync(d), Away: d.Away.Seconds(),

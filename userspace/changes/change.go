@@ -50,6 +50,8 @@ type Change struct {
 	Framed bool
 	// Confirms says that the change tells nothing but a later moment. Only appliances need to know.
 	Confirms bool
+	// Began says that the change is an update of a dialog that wasn't in the table. Others may not know the dialog either.
+	Began bool
 	// Moment is that of the content (dialog.Event).
 	Moment uint32
 }

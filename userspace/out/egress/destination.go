@@ -50,7 +50,7 @@ type destination struct {
 	endpoint packets.Endpoint
 	condition
 	counts  counts
-	peer    peer
+	peer    greeted
 	paused  bool
 	changed chan struct{} // closed and made anew when something changes that run or greetUntil may wait for
 
@@ -67,7 +67,7 @@ type destination struct {
 // counts is what a destination has counted.
 type counts struct {
 	sent                         [dialog.Kinds]uint64
-	bytes, own, errors           uint64
+	bytes, own, errors, repeated uint64
 	refusals, unreachables, lost uint64
 }
 
@@ -164,7 +164,7 @@ func (d *destination) sendRun(ctx context.Context, run []byte) error {
 		if err := d.awaitOpen(ctx); err != nil {
 			return err
 		}
-		to, peer := d.receiver(time.Now())
+		to, peer, lacks := d.receiver(time.Now())
 		d.buf, d.messages, d.kinds = d.buf[:0], d.messages[:0], d.kinds[:0]
 		own, taken := uint64(0), uint64(0)
 		for len(run) > 0 && len(d.messages) < d.pace.Batch() {
@@ -186,6 +186,12 @@ func (d *destination) sendRun(ctx context.Context, run []byte) error {
 			if out.Held == shield.Passed {
 				d.messages = append(d.messages, packets.Message{Payload: out.Packet, To: to})
 				d.kinds = append(d.kinds, out.Kind)
+				// An OpenSIPS that builds a dialog from an update sets the caller's CSeq to 0, and the next update sets it right. Further
+				// back than this the second one would undo a later change.
+				if peer == 0 && out.Kind == dialog.Update && (d.change.Began || lacks) {
+					d.messages = append(d.messages, packets.Message{Payload: out.Packet, To: to})
+					d.kinds = append(d.kinds, repeated)
+				}
 			}
 		}
 		if err := d.pace.Wait(ctx, len(d.messages)); err != nil {
@@ -215,7 +221,7 @@ func (d *destination) sendBatch(ctx context.Context) error {
 		if err == nil && n < len(messages) {
 			err = io.ErrShortWrite
 		}
-		d.account(messages[:n], kinds[:n], err)
+		d.account(messages[:n], kinds, err)
 		messages, kinds = messages[n:], kinds[n:]
 		switch {
 		case err == nil:
@@ -278,18 +284,26 @@ func (d *destination) redirect(messages []packets.Message) {
 	}
 }
 
-// account counts what was sent, and the error that ended it, if any.
+// repeated stands in destination.kinds for a packet that is sent once more.
+const repeated = dialog.Kinds
+
+// account counts what was sent, and the error that ended it, if any. kinds begins with those of the messages, behind which is that of the
+// message with the error.
 func (d *destination) account(messages []packets.Message, kinds []dialog.Kind, err error) {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range messages {
-		d.counts.sent[kinds[i]]++
+		if kinds[i] == repeated {
+			d.counts.repeated++
+		} else {
+			d.counts.sent[kinds[i]]++
+		}
 		d.counts.bytes += uint64(len(messages[i].Payload))
 	}
 	changed := len(messages) > 0 && d.sent(now)
 	if err != nil {
-		if !passing(err) {
+		if !passing(err) && kinds[len(messages)] != repeated {
 			d.counts.lost++
 		}
 		changed = d.failedLocked(err, now) || changed
@@ -316,7 +330,7 @@ func (d *destination) failedLocked(err error, now time.Time) (changed bool) {
 	d.counts.errors++
 	changed = d.condition.failed(err, now)
 	if d.state != Up {
-		d.peer = peer{}
+		d.peer = greeted{}
 	}
 	switch {
 	case errors.Is(err, packets.ErrRefused):
@@ -339,7 +353,7 @@ func (d *destination) locate(e packets.Endpoint) bool {
 	}
 	moved := d.endpoint != (packets.Endpoint{})
 	d.endpoint = e
-	d.peer = peer{}
+	d.peer = greeted{}
 	d.enter(Up, time.Now())
 	d.held = false
 	if moved {

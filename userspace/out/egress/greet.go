@@ -32,8 +32,8 @@ const (
 // errOwn is why a destination gets nothing that turned out to be this appliance, by whatever address.
 var errOwn = fmt.Errorf("%w: it is this appliance itself", packets.ErrRefused)
 
-// peer is what is known of the binrepd at a destination.
-type peer struct {
+// greeted is what is known of the binrepd at a destination.
+type greeted struct {
 	asked  uint64    // the nonce of the last question
 	before uint64    // that of the one before, whose answer may be on its way
 	silent int       // questions since the last answer
@@ -135,15 +135,16 @@ func (d *destination) answered(h *bin1.Hello) bool {
 	return true
 }
 
-// receiver returns where the destination is, and the number of the binrepd there, 0 if none is known.
-func (d *destination) receiver(now time.Time) (packets.Endpoint, uint64) {
+// receiver returns where the destination is, the number of the binrepd there, 0 if none is known, and whether it was away and may
+// lack calls until it is synced. That it lost changes because it doesn't keep up isn't a reason to send it more.
+func (d *destination) receiver(now time.Time) (to packets.Endpoint, peer uint64, lacks bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.peer.origin != 0 && now.After(d.peer.until) {
-		d.peer = peer{}
+		d.peer = greeted{}
 		d.pokeWatch()
 	}
-	return d.endpoint, d.peer.origin
+	return d.endpoint, d.peer.origin, d.gap.count > d.gap.synced
 }
 
 // greetUntil asks the destination again and again until ctx ends or the egress is closed.

@@ -25,9 +25,11 @@ const (
 	//	+------+------------+------+-------+--------+--------+-----+---------+------+---------+------+
 	//	48       50       51         52     60    68       72
 	//	+--------+--------+----------+------+-----+--------+-----------
-	//	| source | framed | confirms | body | key | moment | bytes ...
+	//	| source | framed | flags    | body | key | moment | bytes ...
 	//	+--------+--------+----------+------+-----+--------+-----------
 	entryHeader = 72
+	// The flags are Change.Confirms and Change.Began.
+	confirms, began = 1, 2
 	// maxFree bounds the segments that are kept for use in place of pinned ones.
 	maxFree = 4
 )
@@ -101,7 +103,10 @@ func (j *journal) appendLocked(c *changes.Change) {
 		b[50] = 1
 	}
 	if c.Confirms {
-		b[51] = 1
+		b[51] = confirms
+	}
+	if c.Began {
+		b[51] |= began
 	}
 	le.PutUint32(b[52:], c.BodySpan.From)
 	le.PutUint32(b[56:], c.BodySpan.To)
@@ -176,7 +181,7 @@ func cutChange(run []byte, c *changes.Change) (rest []byte) {
 		KeySpan:    changes.Span{From: le.Uint32(b[60:]), To: le.Uint32(b[64:])},
 		Source:     le.Uint16(b[48:]),
 		Capability: changes.Capability(b[4]), Kind: dialog.Kind(b[5]), State: dialog.State(b[6]), Layout: changes.Layout(b[7]),
-		Framed: b[50] == 1, Confirms: b[51] == 1, Moment: le.Uint32(b[68:]),
+		Framed: b[50] == 1, Confirms: b[51]&confirms != 0, Began: b[51]&began != 0, Moment: le.Uint32(b[68:]),
 		Sender: packets.Sender{
 			Endpoint: packets.Endpoint{Addr: [16]byte(b[24:40]), Port: le.Uint16(b[40:])}, Cluster: le.Uint16(b[42:]), Node: le.Uint32(b[44:]),
 		},

@@ -37,7 +37,7 @@ func numbered(n uint64, packet []byte) changes.Change {
 			Endpoint: packets.Endpoint{Addr: [16]byte{0: byte(n + 1), 15: byte(n)}, Port: uint16(n)}, Cluster: uint16(n + 2), Node: uint32(n * 7),
 		},
 		Source: uint16(n * 11), Capability: changes.Capability(n % 5), Kind: dialog.Kind(n%3 + 1), State: dialog.State(n % 6),
-		Layout: changes.Layout(n % 11), Framed: n%2 == 1, Confirms: n%3 == 1, Moment: uint32(n) * 7,
+		Layout: changes.Layout(n % 11), Framed: n%2 == 1, Confirms: n%3 == 1, Began: n%5 < 2, Moment: uint32(n) * 7,
 	}
 }
 

@@ -103,7 +103,7 @@ func TestANameIsFollowedWhileItIsUp(t *testing.T) {
 		}
 		forward(e, change(0, "198.51.100.1:5555"))
 		time.Sleep(time.Second)
-		if sent := sink.Sent(); len(sent) != 1 || sent[0].To != endpoint(other) {
+		if sent := sink.Sent(); len(sent) != 2 || sent[0].To != endpoint(other) || sent[1].To != endpoint(other) { // an update, twice
 			t.Errorf("sent %v", sent)
 		}
 		e.Syncing(endpoint(other))(true)
@@ -183,7 +183,7 @@ func TestARefusedDestination(t *testing.T) {
 		sink.Forget()
 		forward(e, change(n, "198.51.100.1:5555"))
 		time.Sleep(time.Second)
-		if sent := sink.Sent(); len(sent) != 1 || sent[0].To != endpoint(other) {
+		if sent := sink.Sent(); len(sent) != 2 || sent[0].To != endpoint(other) || sent[1].To != endpoint(other) { // an update, twice
 			t.Errorf("sent %v", sent)
 		}
 	})

@@ -42,6 +42,8 @@ type DestinationStatus struct {
 	Dropped uint64               // changes that were overwritten before they could be sent
 	Own     uint64               // changes that came from there and don't go back, or that it needn't know
 	Lost    uint64               // packets that the sink will never take
+	// Repeated are updates that were sent once more: an OpenSIPS that may not know the call takes its CSeq from the second only.
+	Repeated uint64
 
 	Errors       uint64 // of sending, of any kind, including those that a repetition overcame
 	Refusals     uint64 // times that the destination refused
@@ -90,7 +92,7 @@ func (d *destination) status() DestinationStatus {
 	s := DestinationStatus{
 		Address: d.cfg.Address, State: d.state, Since: d.since, Cause: d.cause, Rate: d.cfg.Rate,
 		Sent: d.counts.sent, Bytes: d.counts.bytes,
-		Queued: queued + inHand, Dropped: dropped, Own: d.counts.own, Lost: d.counts.lost,
+		Queued: queued + inHand, Dropped: dropped, Own: d.counts.own, Lost: d.counts.lost, Repeated: d.counts.repeated,
 		Errors: d.counts.errors, Refusals: d.counts.refusals, Unreachables: d.counts.unreachables,
 		Report: report, Paused: d.paused, Peer: d.peer.origin != 0,
 		Away: d.gap.away, Moved: d.gap.moved, Missed: dropped - min(dropped, d.gap.dropped),

@@ -200,7 +200,7 @@ func (w *worker) forward() {
 		} else {
 			bin2.Describe(c, d.Payload, ev)
 		}
-		c.Sender, c.Source = d.Sender, ev.Origin
+		c.Sender, c.Source, c.Began = d.Sender, ev.Origin, ev.Outcome == dialog.Recovered
 	}
 	w.engine.Forward(g.changed)
 }

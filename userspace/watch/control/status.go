@@ -249,13 +249,15 @@ type DestinationStatus struct {
 	NeedsSync string  `json:"needs_sync,omitempty"`
 	Away      float64 `json:"away_seconds"`
 
-	Sent    uint64            `json:"sent"`
-	Bytes   uint64            `json:"bytes"`
-	Queued  uint64            `json:"queued"`
-	Dropped uint64            `json:"dropped"` // overwritten in the queue before they could be sent
-	Own     uint64            `json:"own"`     // came from there and are not sent back
-	Lost    uint64            `json:"lost"`    // finally refused by this host
-	Held    map[string]uint64 `json:"held"`    // held back by the shield, by reason
+	Sent    uint64 `json:"sent"`
+	Bytes   uint64 `json:"bytes"`
+	Queued  uint64 `json:"queued"`
+	Dropped uint64 `json:"dropped"` // overwritten in the queue before they could be sent
+	Own     uint64 `json:"own"`     // came from there and are not sent back
+	Lost    uint64 `json:"lost"`    // finally refused by this host
+	// Repeated are updates that were sent once more, because the backup may not have known the call.
+	Repeated uint64            `json:"repeated"`
+	Held     map[string]uint64 `json:"held"` // held back by the shield, by reason
 	// Errors counts errors of sending. It includes those that a retry resolved and those that the network reported
 	// later. Refusals and Unreachables are parts of it: the port was closed, or there was no route.
 	Errors       uint64 `json:"send_errors"`
