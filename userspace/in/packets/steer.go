@@ -34,41 +34,76 @@ func (s Steering) CallID(callID []byte) uint32 {
 	return s.sum(callID[:min(len(callID), MaxSteeringKey)])
 }
 
-// SteeringKey returns the bytes of a BIN packet that decide where it is steered: the first string of
-// capability "dialog" (the Call-ID), the second of capability "ul" (the address of record), at most MaxSteeringKey of them.
-// It returns nil where there is no such string; then the source's address and port decide.
+// SteeringKey returns the bytes of a BIN packet that decide where it is steered: the Call-ID of a packet about a dialog, the address
+// of record of one about a contact, at most MaxSteeringKey bytes. It returns nil where there is no such string; then the source's
+// address and port decide. The rule looks at nothing but the capability and the strings up to the key:
+//
+//	generation 1: the first string of "dialog", the second of "ul"
+//	generation 2: the first string of "dialog-dlg-repl", the second of "usrloc-contact-repl"
+//
+// Every message of these has its key there, whatever its type and version, except that of a tag in OpenSIPS 2.4: its name stands in
+// for the Call-ID. A stamp lies behind the fields, so packets between appliances are steered like all others.
 func SteeringKey(payload []byte) []byte {
-	const name = 12 // marker 4, checksum 4, length of the name 4
+	const name = 12 // marker 4, checksum or size 4, length of the name 4
 	if len(payload) < name {
 		return nil
 	}
-	var key []byte
-	switch n := binary.LittleEndian.Uint32(payload[8:]); {
-	case n == 6 && len(payload) >= name+6 && string(payload[name:name+6]) == "dialog":
-		key, _ = cutString(payload, name+6+4)
-	case n == 2 && len(payload) >= name+2 && string(payload[name:name+2]) == "ul":
-		if _, next := cutString(payload, name+2+4); next > 0 {
-			key, _ = cutString(payload, next)
-		}
+	// Generation 2 has a version there, and the length of the name in 2 bytes. In generation 1 these 2 bytes are the upper half
+	// of the length. They are 0, because no name is that long.
+	n, rest := binary.LittleEndian.Uint32(payload[8:]), payload[name:]
+	switch {
+	case n == 6 && begins(rest, "dialog"):
+		return keyAt(payload, name+6+4, lengthSize)
+	case n == 2 && begins(rest, "ul"):
+		return keyBehind(payload, name+2+4, lengthSize)
+	case n>>16 == 15 && begins(rest, "dialog-dlg-repl"):
+		return keyAt(payload, name+15+4, lengthSize2)
+	case n>>16 == 19 && begins(rest, "usrloc-contact-repl"):
+		return keyBehind(payload, name+19+4, lengthSize2)
 	}
+	return nil
+}
+
+// The size of the length before a string, in each generation.
+const (
+	lengthSize  = 4
+	lengthSize2 = 2
+)
+
+func begins(b []byte, name string) bool { return len(b) >= len(name) && string(b[:len(name)]) == name }
+
+// keyAt returns the string at offset off as a key.
+func keyAt(b []byte, off, prefix int) []byte {
+	key, _ := cutString(b, off, prefix)
 	if len(key) == 0 {
 		return nil
 	}
 	return key[:min(len(key), MaxSteeringKey)]
 }
 
-// cutString returns the length-prefixed string at offset off and the offset behind it, or 0 for that
-// when it doesn't lie within b.
-func cutString(b []byte, off int) (s []byte, next int) {
-	if len(b)-off < 4 {
+// keyBehind returns the string behind the one at offset off as a key.
+func keyBehind(b []byte, off, prefix int) []byte {
+	if _, next := cutString(b, off, prefix); next > 0 {
+		return keyAt(b, next, prefix)
+	}
+	return nil
+}
+
+// cutString returns the string at offset off, whose length stands before it in prefix bytes, and the offset behind it, or 0 for
+// that when it doesn't lie within b.
+func cutString(b []byte, off, prefix int) (s []byte, next int) {
+	if len(b)-off < prefix {
 		return nil, 0
 	}
-	n := uint64(binary.LittleEndian.Uint32(b[off:]))
-	if n > uint64(len(b)-off-4) {
+	n := uint64(binary.LittleEndian.Uint16(b[off:]))
+	if prefix == lengthSize {
+		n = uint64(binary.LittleEndian.Uint32(b[off:]))
+	}
+	if n > uint64(len(b)-off-prefix) {
 		return nil, 0
 	}
-	next = off + 4 + int(n)
-	return b[off+4 : next], next
+	next = off + prefix + int(n)
+	return b[off+prefix : next], next
 }
 
 // Spread maps a hash to one of n numbers, evenly and in order: with n a multiple of m, the n numbers

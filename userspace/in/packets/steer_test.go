@@ -162,10 +162,68 @@ func TestSteeringKey(t *testing.T) {
 	}
 }
 
+// str2 is a string field of generation 2.
+func str2(s string) string {
+	return string(binary.LittleEndian.AppendUint16(nil, uint16(len(s)))) + s
+}
+
+// packet2 is a packet of generation 2 as far as steering looks: the size is of no concern.
+func packet2(capability string, version byte, kind uint32, fields ...string) []byte {
+	b := []byte("P4CK\xff\xff\xff\xff" + string([]byte{version, 0}) + str2(capability))
+	return append(binary.LittleEndian.AppendUint32(b, kind), strings.Join(fields, "")...)
+}
+
+func TestSteeringKeyOfGeneration2(t *testing.T) {
+	const dialogs, contacts = "dialog-dlg-repl", "usrloc-contact-repl"
+	long := strings.Repeat("0123456789", 30)
+	for name, c := range map[string]struct {
+		payload []byte
+		want    string // "" for none
+	}{
+		"dialog":                    {packet2(dialogs, 4, 1, str2("call"), str2("from")), "call"},
+		"of 2.4":                    {packet2(dialogs, 1, 3, str2("call"), str2("from")), "call"},
+		"of no version":             {packet2(dialogs, 0, 1, str2("call")), "call"},
+		"value":                     {packet2(dialogs, 4, 5, str2("call"), "\x01\x02\x03\x04"), "call"},
+		"with a stamp's type":       {packet2(dialogs, 5, 1+256, str2("call"), str2("from")), "call"},
+		"one byte":                  {packet2(dialogs, 4, 1, str2("c")), "c"},
+		"256 bytes":                 {packet2(dialogs, 4, 1, str2(long[:256]), str2("from")), long[:256]},
+		"257 bytes":                 {packet2(dialogs, 4, 1, str2(long[:257]), str2("from")), long[:256]},
+		"300 bytes":                 {packet2(dialogs, 4, 1, str2(long)), long[:256]},
+		"empty Call-ID":             {packet2(dialogs, 4, 1, str2(""), str2("from")), ""},
+		"Call-ID past the end":      {packet2(dialogs, 4, 1, "\x05\x00call"), ""},
+		"longest Call-ID":           {packet2(dialogs, 4, 1, "\xff\xffcall"), ""},
+		"no fields":                 {packet2(dialogs, 4, 1), ""},
+		"half a length":             {packet2(dialogs, 4, 1, "\x04"), ""},
+		"no type":                   {packet2(dialogs, 4, 1)[:12+15], ""},
+		"AoR":                       {packet2(contacts, 5, 1, str2("location"), str2("alice"), "more"), "alice"},
+		"contact":                   {packet2(contacts, 5, 3, str2("location"), str2("alice"), str2("sip:alice@10.0.0.9")), "alice"},
+		"contact, empty domain":     {packet2(contacts, 2, 5, str2(""), str2("alice")), "alice"},
+		"contact, empty AoR":        {packet2(contacts, 5, 5, str2("location"), str2(""), str2("more")), ""},
+		"contact, no AoR":           {packet2(contacts, 5, 5, str2("location")), ""},
+		"contact, domain past end":  {packet2(contacts, 5, 5, "\xff\xff", str2("alice")), ""},
+		"contact, long AoR":         {packet2(contacts, 5, 5, str2(long), str2(long)), long[:256]},
+		"profile":                   {packet2("dialog-prof-repl", 4, 4, str2("name")), ""},
+		"cluster":                   {packet2("clusterer-internal", 1, 0, "\x01\x00\x00\x00\x02\x00\x00\x00"), ""},
+		"sync":                      {packet2("clusterer-extra", 3, 11, str2(dialogs), str2("call")), ""},
+		"another of 15 letters":     {packet2("dialog-dlg-repL", 4, 1, str2("call")), ""},
+		"another of 19 letters":     {packet2("Usrloc-contact-repl", 4, 1, str2("location"), str2("alice")), ""},
+		"name of generation 1":      {packet2("dialog", 4, 1, str2("call"), str2("from")), ""},
+		"name of generation 2 in 1": {packet(dialogs, str("call"), str("from")), ""},
+		"name cut short":            {packet2(dialogs, 4, 1)[:12+14], ""},
+	} {
+		got := SteeringKey(c.payload)
+		if string(got) != c.want || (got == nil) != (c.want == "") {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 // A key is read within the payload, not from what lies behind it in the same memory.
 func TestSteeringKeyAtEveryLength(t *testing.T) {
 	for name, whole := range map[string][]byte{
 		"dialog": packet("dialog", str("call"), str("from")), "ul": packet("ul", str("location"), str("alice"), str("more")),
+		"dialog-dlg-repl":     packet2("dialog-dlg-repl", 4, 1, str2("call"), str2("from")),
+		"usrloc-contact-repl": packet2("usrloc-contact-repl", 5, 1, str2("location"), str2("alice"), str2("more")),
 	} {
 		for cut := range len(whole) + 1 {
 			exact := append(make([]byte, 0, cut), whole[:cut]...)
@@ -239,34 +297,47 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// slowSteeringKey reads like the rule: capability, command, strings.
+// slowSteeringKey reads like the rule: capability, command, strings. The generation is the one whose name fits.
 func slowSteeringKey(payload []byte) string {
-	text := func(b []byte) (s, rest []byte, ok bool) {
-		if len(b) < 4 {
+	text := func(b []byte, prefix int) (s, rest []byte, ok bool) {
+		if len(b) < prefix {
 			return nil, nil, false
 		}
-		n := int64(binary.LittleEndian.Uint32(b))
-		if b = b[4:]; n > int64(len(b)) {
+		n := 0
+		for i := range prefix {
+			n |= int(b[i]) << (8 * i)
+		}
+		if b = b[prefix:]; n > len(b) {
 			return nil, nil, false
 		}
 		return b[:n], b[n:], true
 	}
-	if len(payload) < 8 {
-		return ""
-	}
-	name, rest, ok := text(payload[8:])
-	if !ok || len(rest) < 4 {
-		return ""
-	}
-	rest = rest[4:]
-	fields := map[string]int{"dialog": 1, "ul": 2}[string(name)]
-	var key []byte
-	for range fields {
-		if key, rest, ok = text(rest); !ok {
-			return ""
+	for _, generation := range []struct {
+		name, prefix int            // where the name is, and the size of a length
+		fields       map[string]int // which string is the key
+	}{
+		{8, 4, map[string]int{"dialog": 1, "ul": 2}},
+		{10, 2, map[string]int{"dialog-dlg-repl": 1, "usrloc-contact-repl": 2}},
+	} {
+		if len(payload) < generation.name {
+			continue
+		}
+		name, rest, ok := text(payload[generation.name:], generation.prefix)
+		if !ok || len(rest) < 4 {
+			continue
+		}
+		rest = rest[4:]
+		var key []byte
+		for range generation.fields[string(name)] {
+			if key, rest, ok = text(rest, generation.prefix); !ok {
+				return ""
+			}
+		}
+		if len(key) > 0 {
+			return string(key[:min(len(key), MaxSteeringKey)])
 		}
 	}
-	return string(key[:min(len(key), MaxSteeringKey)])
+	return ""
 }
 
 func FuzzSteeringKey(f *testing.F) {
@@ -275,6 +346,9 @@ func FuzzSteeringKey(f *testing.F) {
 	f.Add(packet("ul", str("location"), "\xff\xff\xff\x7f"))
 	f.Add(packet("dialog", str(strings.Repeat("c", 257))))
 	f.Add(packet("other", str("x")))
+	f.Add(packet2("dialog-dlg-repl", 4, 5, str2("call"), "\x01\x02\x03\x04"))
+	f.Add(packet2("dialog-dlg-repl", 1, 1, "\xff\xffcall"))
+	f.Add(packet2("usrloc-contact-repl", 5, 3, str2("location"), str2("alice")))
 	f.Add([]byte("P4CK"))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		got := SteeringKey(payload)
