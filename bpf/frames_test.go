@@ -148,13 +148,16 @@ func ulPacket(first, key string) []byte {
 	return append(binary.LittleEndian.AppendUint32(b, uint32(len(key))), key...)
 }
 
-// handMade returns frames of every kind, each with its expected verdict.
-func handMade() []struct {
+// madeFrame is a frame, the verdict that it must get, and the row of the counters.
+type madeFrame struct {
 	name    string
 	frame   []byte
 	verdict bpf.Verdict
 	row     int
-} {
+}
+
+// handMade returns frames of every kind, each with its expected verdict.
+func handMade() []madeFrame {
 	from4, to4 := netip.MustParseAddrPort("10.99.0.1:5555"), testListeners[0]
 	from6, to6 := netip.MustParseAddrPort("[fd00::1]:5555"), testListeners[1]
 	call := binPacket("a-call@10.0.0.1", 300)
@@ -198,12 +201,7 @@ func handMade() []struct {
 		}
 	}
 	long := strings.Repeat("x", 300)
-	return []struct {
-		name    string
-		frame   []byte
-		verdict bpf.Verdict
-		row     int
-	}{
+	return append([]madeFrame{
 		{"IPv4", v4(plain), bpf.Steered, 1},
 		{"IPv6", v6(plain), bpf.Steered, 2},
 		{"VLAN", v4(tags(0x8100)), bpf.Steered, 1},
@@ -302,7 +300,7 @@ func handMade() []struct {
 		{"ul with its key in a fragment of the buffer", v4(payload(ulPacket(strings.Repeat("x", 5000), "alice@example.com"))), bpf.Steered, 1},
 		{"the longest", v4(payload(binPacket("longest", bpf.MaxPayload))), bpf.Steered, 1},
 		{"longer than that", v4(payload(binPacket("longest", bpf.MaxPayload+1))), bpf.TooLong, 1},
-	}
+	}, handMade2()...)
 }
 
 func TestFrames(t *testing.T) {

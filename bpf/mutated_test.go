@@ -3,6 +3,7 @@ package bpf_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/wire/bin2/bin2test"
 )
 
 const (
@@ -115,6 +117,13 @@ func TestFramesMutated(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a cluster", func(t *testing.T) {
+		for _, p := range bin2test.Load(t, "3.6/S1").Packets {
+			if m.IntN(8) == 0 {
+				m.bases = append(m.bases, bpftest.Frame{From: netip.MustParseAddrPort("10.99.0.1:5566"), To: testListeners[0], Payload: p.Packet}.Bytes())
+			}
+		}
+	})
 	seen := make(map[bpf.Verdict]int)
 	mutate := func(r *trial, i int) error {
 		f := m.frame()
