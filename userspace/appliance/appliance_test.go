@@ -60,13 +60,27 @@ type running struct {
 // start opens an appliance and runs it until the test ends or stops it.
 func start(t *testing.T, c Config) *running {
 	t.Helper()
-	a, err := Open(t.Context(), c)
-	if err != nil {
+	return startOn(t, c, func() {})
+}
+
+// startOn is start on threads that enter has prepared.
+func startOn(t *testing.T, c Config, enter func()) *running {
+	t.Helper()
+	var a *Appliance
+	ctx, cancel := context.WithCancel(context.Background())
+	opened, ended := make(chan error, 1), make(chan error, 1)
+	go func() {
+		enter()
+		var err error
+		a, err = Open(ctx, c)
+		if opened <- err; err == nil {
+			ended <- a.Run(ctx)
+		}
+	}()
+	if err := <-opened; err != nil {
+		cancel()
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
 	r := &running{Appliance: a, t: t}
 	r.stop = sync.OnceFunc(func() {
 		cancel()
