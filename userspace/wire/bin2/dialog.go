@@ -18,10 +18,17 @@ type Decoder struct {
 
 // IsPacket tells a packet of generation 2 from one of generation 1, where both may come: in datagrams. Generation 2 has
 // the packet's size behind the marker, and a name of 1 byte or more, whose length has 2 bytes. In generation 1 these 2
-// bytes are the upper half of a length, and 0 in every packet that fits a datagram.
+// bytes are the upper half of a length, and 0 in every packet that fits a datagram. Where the size is wrong, as in a packet
+// that was cut, the name must be a known one: a big-endian sender of generation 1 has something there, too.
 func IsPacket(b []byte) bool {
-	return len(b) >= MinSize && b[nameOffset-2]|b[nameOffset-1] != 0 && string(b[:len(marker)]) == marker &&
-		uint64(binary.LittleEndian.Uint32(b[lengthOffset:])) == uint64(len(b))
+	if len(b) < MinSize || b[nameOffset-2]|b[nameOffset-1] == 0 || string(b[:len(marker)]) != marker {
+		return false
+	}
+	if uint64(binary.LittleEndian.Uint32(b[lengthOffset:])) == uint64(len(b)) {
+		return true
+	}
+	name := int(binary.LittleEndian.Uint16(b[nameOffset-2:]))
+	return name <= len(b)-nameOffset && CapabilityOf(b[nameOffset:nameOffset+name]) != OtherCapability
 }
 
 // Decode reads a packet of any capability into ev and overwrites all that ev held before. The byte slices of ev are views

@@ -1,6 +1,7 @@
 package bin2_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 
@@ -126,12 +127,28 @@ func TestDecodeOthers(t *testing.T) {
 	}
 }
 
-// A packet of generation 1 is never taken for one of generation 2.
+// A packet of generation 1 is never taken for one of generation 2, whatever its byte order. One of generation 2 that was cut is
+// still one.
 func TestIsPacket(t *testing.T) {
 	d := dialog.Details{CallID: "c", State: dialog.Answered}
-	p := bin1.Append(nil, dialog.Create, d.AppendPacked(nil))
-	if bin2.IsPacket(p) || bin2.IsPacket(nil) || bin2.IsPacket(make([]byte, 100)) {
-		t.Error("taken for one of generation 2")
+	first := bin1.Append(nil, dialog.Create, d.AppendPacked(nil))
+	bigEndian := bytes.Clone(first)
+	copy(bigEndian[8:], "\x00\x00\x00\x06dialog")
+	long := append([]byte("P4CK\xff\xff\xff\xff\x00\x00\x0f\x00dialog-dlg-repX"), first...)
+	for _, p := range [][]byte{first, bigEndian, long, nil, make([]byte, 100)} {
+		if bin2.IsPacket(p) {
+			t.Errorf("%q is taken for one of generation 2", p)
+		}
+	}
+	second := packet2(t, 4, "dialog-dlg-repl", 1, []byte("body"))
+	for n := range len(second) + 1 {
+		if got, want := bin2.IsPacket(second[:n]), n >= 12+15; got != want {
+			t.Errorf("the first %d bytes: %v", n, got)
+		}
+	}
+	odd := bytes.Replace(second, []byte("repl"), []byte("repX"), 1) // a name that nobody knows, and the right size
+	if !bin2.IsPacket(odd) || bin2.IsPacket(odd[:len(odd)-1]) {
+		t.Error("of another capability")
 	}
 }
 
