@@ -106,14 +106,15 @@ func packet(capability string, fields ...string) []byte {
 	return []byte("P4CK\xff\xff\xff\xff" + str(capability) + "\x01\x00\x00\x00" + strings.Join(fields, ""))
 }
 
-func TestSteeringKey(t *testing.T) {
-	unhex := func(digits string) []byte {
-		b, err := hex.DecodeString(digits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
+func unhex(digits string) []byte {
+	b, err := hex.DecodeString(digits)
+	if err != nil {
+		panic(err)
 	}
+	return b
+}
+
+func TestSteeringKey(t *testing.T) {
 	long := strings.Repeat("0123456789", 30)
 	huge := "\xff\xff\xff\xff"
 	for name, c := range map[string]struct {
@@ -180,6 +181,19 @@ func TestSteeringKeyOfGeneration2(t *testing.T) {
 		payload []byte
 		want    string // "" for none
 	}{
+		// Packets of real clusters: a value and a deletion of OpenSIPS 3.6, a CSeq and a tag of 2.4, and a contact of each.
+		"real value": {unhex("5034434b5600000004000f006469616c6f672d646c672d7265706c050000001000312d323735374031302e39382e302e31c2dae80d0a" +
+			"00646c67585f7368746167010000000300766970010000000100000003000000"), "1-2757@10.98.0.1"},
+		"real deletion": {unhex("5034434b6100000004000f006469616c6f672d646c672d7265706c030000001000312d323736354031302e39382e302e310e003237" +
+			"3635534950705461673030310e0032363333534950705461673031329bd96929010000000100000003000000"), "1-2765@10.98.0.1"},
+		"real CSeq": {unhex("5034434b6400000001000f006469616c6f672d646c672d7265706c050000001100312d32373731394031302e39382e302e310f00323537" +
+			"30534950705461673031310f0032373731395349507054616730303101000000010000000100000003000000"), "1-27719@10.98.0.1"},
+		"real tag": {unhex("5034434b3000000001000f006469616c6f672d646c672d7265706c040000000300766970010000000100000003000000"), "vip"},
+		"real AoR": {unhex("5034434b48000000050013007573726c6f632d636f6e746163742d7265706c0100000008006c6f636174696f6e0300726130000000007c" +
+			"1d00000000010000000100000003000000"), "ra0"},
+		"real contact of 2.4": {unhex("5034434b6d000000020013007573726c6f632d636f6e746163742d7265706c0500000008006c6f636174696f6e0300726330" +
+			"16007369703a7263304031302e39382e302e313a353130321100312d32373639394031302e39382e302e3101000000010000000100000003000000"), "rc0"},
+
 		"dialog":                    {packet2(dialogs, 4, 1, str2("call"), str2("from")), "call"},
 		"of 2.4":                    {packet2(dialogs, 1, 3, str2("call"), str2("from")), "call"},
 		"of no version":             {packet2(dialogs, 0, 1, str2("call")), "call"},
