@@ -15,8 +15,8 @@
 // Netfilter and the routing rules don't see what the program takes. The program leaves to them what they would refuse
 // by address alone: 127.0.0.1 or an address of this host as the source of a frame from outside, another host's
 // destination MAC address, the tag of a VLAN on which the listen address doesn't live. Follow tells the program the MAC
-// addresses and VLANs of the host (station.go). It checks the IPv4 header but not the UDP checksum: a BIN packet
-// has its own checksum.
+// addresses and VLANs of the host (station.go). It checks the IPv4 header but not the UDP checksum: a BIN packet of
+// generation 1 has its own checksum. One of generation 2 has none. The checks of the network cards on the way protect it.
 //
 // In generic mode the program sees frames after the kernel has merged them. This happens where UDP GRO is switched on
 // for an interface (rx-udp-gro-forwarding, off by default), or where a local sender uses UDP segmentation on lo.
@@ -26,8 +26,8 @@
 //
 // # Rings
 //
-// There are up to 16 rings. The seeded hash of the Call-ID decides which ring gets a datagram (src/steer.h, the same
-// function as packets.Steering). So all events of one call are in one ring, in the order of arrival. Each ring has one
+// There are up to 16 rings. The seeded hash of the Call-ID decides which ring gets a datagram of either generation
+// (src/steer.h, the same function as packets.Steering). So all events of one call are in one ring, in the order of arrival. Each ring has one
 // consumer (package ring), which reads records in place. struct record in src/record.h is the layout of a record; the
 // Go side is generated from it.
 //

@@ -37,7 +37,8 @@ type Config struct {
 	Hear func(p *packets.Packet)
 	// Origin is the number of this appliance in the stamps of its changes; 0 means a random one, which is another at each start.
 	Origin uint64
-	// Steering computes the hash of a Call-ID for packets of generation 2, whose sources may not know where it lies.
+	// Steering computes the hash of a Call-ID for packets of generation 2: connections bring them without, and in rings that an
+	// earlier version filled they have that of their source.
 	Steering packets.Steering
 	// Batch is the number of packets taken at once; 0 means DefaultBatch.
 	Batch int
