@@ -16,7 +16,7 @@
 // by address alone: 127.0.0.1 or an address of this host as the source of a frame from outside, another host's
 // destination MAC address, the tag of a VLAN on which the listen address doesn't live. Follow tells the program the MAC
 // addresses and VLANs of the host (station.go). It checks the IPv4 header but not the UDP checksum: a BIN packet of
-// generation 1 has its own checksum. One of generation 2 has none. The checks of the network cards on the way protect it.
+// generation 1 has its own checksum. One of generation 2 gets one from the appliance that sends it.
 //
 // In generic mode the program sees frames after the kernel has merged them. This happens where UDP GRO is switched on
 // for an interface (rx-udp-gro-forwarding, off by default), or where a local sender uses UDP segmentation on lo.

@@ -2,6 +2,7 @@ package bin2
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 
 	"binrepd/dialog"
 	"binrepd/dialog/layout"
@@ -12,15 +13,18 @@ import (
 // a tail between its body and its trailer. Its type is that of the node's packet plus stamped, and its length counts the
 // tail. So the Call-ID lies where it always does, and packets are steered by it as ever.
 //
-//	+-------------------+------+------------+---------+------------+------------+---------+
-//	| header, name, type| body | u64 origin | u64 seq | u32 moment | u32 layout | trailer |
-//	+-------------------+------+------------+---------+------------+------------+---------+
+//	+-------------------+------+------------+---------+------------+------------+--------------+---------+
+//	| header, name, type| body | u64 origin | u64 seq | u32 moment | u32 layout | u32 checksum | trailer |
+//	+-------------------+------+------------+---------+------------+------------+--------------+---------+
+//
+// The checksum is the CRC-32 of all other bytes of the packet. The XDP program doesn't check that of UDP, and generation 2 has
+// none of its own.
 //
 // All numbers are little endian. The layout is a layout.ID: the version of a packet doesn't always tell it. A sync sends
 // packets with origin, seq and moment 0, which are no stamp. No OpenSIPS ever gets such a packet.
 const (
 	stamped  = 1 << 8
-	tailSize = 8 + 8 + 4 + 4
+	tailSize = 8 + 8 + 4 + 4 + 4
 )
 
 // tail is what an appliance adds to a packet.
@@ -43,7 +47,20 @@ func (t *tail) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, t.Origin)
 	dst = le.AppendUint64(dst, t.Seq)
 	dst = le.AppendUint32(dst, t.moment)
-	return le.AppendUint32(dst, uint32(t.layout))
+	dst = le.AppendUint32(dst, uint32(t.layout))
+	return le.AppendUint32(dst, 0) // see seal
+}
+
+// checksum returns the checksum of a packet with a tail, and where it belongs.
+func checksum(p Packet) (sum uint32, at int) {
+	at = p.typeOffset() + typeSize + len(p.Body()) - 4
+	return crc32.Update(crc32.ChecksumIEEE(p[:at]), crc32.IEEETable, p[at+4:]), at
+}
+
+// seal writes the checksum of a packet that is complete otherwise.
+func seal(p Packet) {
+	sum, at := checksum(p)
+	binary.LittleEndian.PutUint32(p[at:], sum)
 }
 
 // HasTail tells whether a packet, which Parse has accepted, is one of dialogs with the tail of another appliance.
@@ -67,6 +84,9 @@ func (d *Decoder) withTail(p Packet, ev *dialog.Event) Verdict {
 	end := len(body) - tailSize
 	if end < 0 {
 		return TooShort
+	}
+	if sum, at := checksum(p); sum != binary.LittleEndian.Uint32(p[at:]) {
+		return BadChecksum
 	}
 	var t tail
 	t.read(body[end:])
@@ -139,6 +159,7 @@ func AppendStamped(dst []byte, c *changes.Change) ([]byte, error) {
 	binary.LittleEndian.PutUint32(made[lengthOffset:], uint32(len(made)))
 	number := made[c.BodySpan.From-typeSize:]
 	binary.LittleEndian.PutUint32(number, binary.LittleEndian.Uint32(number)|stamped)
+	seal(made)
 	return dst, nil
 }
 
@@ -152,7 +173,12 @@ func appendBuilt(dst []byte, c *changes.Change, t *tail) ([]byte, error) {
 	w := Begin(dst, int16(version), capabilityNames[Dialogs], stamped+number)
 	w.Raw(c.Bytes)
 	w.buf = t.append(w.buf)
-	return w.EndTrailer(Trailer{Cluster: int32(c.Sender.Cluster), Source: int32(c.Sender.Node)})
+	from := len(dst)
+	dst, err := w.EndTrailer(Trailer{Cluster: int32(c.Sender.Cluster), Source: int32(c.Sender.Node)})
+	if err == nil {
+		seal(dst[from:])
+	}
+	return dst, err
 }
 
 // messageOf returns the message that tells of a change of that kind. What a sync brought is an update for others.

@@ -2,8 +2,11 @@ package bin2_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
+	"hash/crc32"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"binrepd/dialog"
@@ -39,8 +42,8 @@ func TestStampGolden(t *testing.T) {
 	_, c := described(t, deletion(t))
 	c.Stamp, c.Moment = changes.Stamp{Origin: 0x0807060504030201, Seq: 0x1817161514131211}, 0x24232221
 	got, err := bin2.AppendStamped([]byte("before"), &c)
-	const want = "5034434b" + "50000000" + "0400" + "0f00" + "6469616c6f672d646c672d7265706c" + "03010000" +
-		"010063" + "010066" + "010074" + "05000000" + "0102030405060708" + "1112131415161718" + "21222324" + "09000000" +
+	const want = "5034434b" + "54000000" + "0400" + "0f00" + "6469616c6f672d646c672d7265706c" + "03010000" +
+		"010063" + "010066" + "010074" + "05000000" + "0102030405060708" + "1112131415161718" + "21222324" + "09000000" + "cfdfcf01" +
 		"010000000200000003000000"
 	if got := hex.EncodeToString(bytes.TrimPrefix(got, []byte("before"))); got != want || err != nil {
 		t.Errorf("\n%s, want\n%s, %v", got, want, err)
@@ -60,11 +63,11 @@ func TestStampRoundTrip(t *testing.T) {
 			sent := changes.Stamp{Origin: 1<<63 | 77, Seq: 9}
 			c.Stamp, c.Moment, c.Layout = sent, 5, changes.Layout(id)
 			for hop := range 3 {
-				if size := bin2.StampedSize(&c); size != len(packet)+24 {
+				if size := bin2.StampedSize(&c); size != len(packet)+28 {
 					t.Errorf("%v, hop %d: %d bytes become %d", id, hop, len(packet), size)
 				}
 				stamped, err := bin2.AppendStamped(nil, &c)
-				if err != nil || len(stamped) != len(packet)+24 {
+				if err != nil || len(stamped) != len(packet)+28 {
 					t.Fatalf("%v: %d bytes, %v", id, len(stamped), err)
 				}
 				if p, err := bin2.Parse(stamped); err != nil || !p.HasTail() || !bin2.IsPacket(stamped) {
@@ -132,9 +135,26 @@ func TestDamagedStamp(t *testing.T) {
 	_, good := described(t, deletion(t))
 	body := good.Body()
 	short := packet2(t, 4, "dialog-dlg-repl", 256+3, body)
+	// sealed writes the checksum again.
+	sealed := func(p bin2.Packet) bin2.Packet {
+		at := len(p) - 12 - 4
+		binary.LittleEndian.PutUint32(p[at:], crc32.ChecksumIEEE(slices.Concat(p[:at], p[at+4:])))
+		return p
+	}
 	other := stamp(1, 1, layout.Bin4Typed, body)
 	other[8] = 3 // the version, while the layout is of version 4
-	tag := packet2(t, 1, "dialog-dlg-repl", 256+4, append([]byte("\x01\x00x"), stamp(1, 1, layout.Bin1Plain, nil)[31:31+24]...))
+	tag := sealed(packet2(t, 1, "dialog-dlg-repl", 256+4, append([]byte("\x01\x00x"), stamp(1, 1, layout.Bin1Plain, nil)[31:31+28]...)))
+	for at, whole := 0, stamp(1, 1, layout.Bin4Typed, body); at < len(whole); at++ {
+		damaged := bytes.Clone(whole)
+		damaged[at] ^= 0x10
+		var d bin2.Decoder
+		var ev dialog.Event
+		if got := d.Decode(damaged, &ev); got == bin2.Event {
+			t.Errorf("byte %d damaged: taken", at)
+		} else if at >= 31 && at < len(whole)-12 && got != bin2.BadChecksum {
+			t.Errorf("byte %d damaged: %v", at, got)
+		}
+	}
 	for name, c := range map[string]struct {
 		packet []byte
 		want   bin2.Verdict
@@ -144,9 +164,9 @@ func TestDamagedStamp(t *testing.T) {
 		"no origin":          {stamp(0, 1, layout.Bin4Typed, body), bin2.BadCommand},
 		"no sequence number": {stamp(1, 0, layout.Bin4Typed, body), bin2.BadCommand},
 		"no tail":            {short, bin2.TooShort},
-		"another version":    {other, bin2.UnknownLayout},
+		"another version":    {sealed(other), bin2.UnknownLayout},
 		"a tag":              {tag, bin2.BadCommand},
-		"no such type":       {packet2(t, 4, "dialog-dlg-repl", 256+9, good.Bytes[31:]), bin2.UnknownLayout},
+		"no such type":       {sealed(packet2(t, 4, "dialog-dlg-repl", 256+9, append(slices.Clone(body), make([]byte, 28)...))), bin2.UnknownLayout},
 	} {
 		var d bin2.Decoder
 		var ev dialog.Event

@@ -24,12 +24,14 @@ const (
 	UnknownLayout // the body fits no layout of its version
 	BadChange     // a value without a name, or of no type
 	BadChunk      // a chunk has no marker, or reaches past the end
+	BadChecksum   // another appliance sent it, and it was damaged on the way
 	Verdicts      // the number of verdicts
 )
 
 var verdictNames = [Verdicts]string{
 	"dialog", "sync", "other_capability", "bad_packet", "bad_version", "bad_command", "truncated", "length_past_end",
 	"trailing_bytes", "empty_callid", "bad_state", "unknown_layout", "bad_value_change", "bad_chunk",
+	"bad_checksum",
 }
 
 // String returns the name of the verdict in status and metrics.
