@@ -110,6 +110,7 @@ func (a *Appliance) joinClusters(ctx context.Context) error {
 		c.TLS, c.Log, c.Filler, c.Judge = tls, a.log, a.engine, judge{a}
 		c.Intake = uint8(len(a.config.Listen) + i)
 		c.Admit = a.input.gate.Admit
+		c.Record = a.recordedConnection(i)
 		m, err := member.Open(ctx, c)
 		if err != nil {
 			for _, m := range members {

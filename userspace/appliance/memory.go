@@ -119,10 +119,11 @@ func readLimit(root fs.FS, name string) uint64 {
 	return n
 }
 
-// recordBuffers is the memory for packets that wait for the recorder's disk, in bytes. Packets in rings wait there.
+// recordBuffers is the memory for packets that wait for the recorder's disk, in bytes: a buffer for each socket, and one for
+// all connections. Packets in rings wait there.
 func (c *Config) recordBuffers() uint64 {
 	if c.Record == "" {
 		return 0
 	}
-	return uint64(len(c.Listen)) * record.DefaultBuffer
+	return uint64(len(c.Listen)+min(len(c.Clusters), 1)) * record.DefaultBuffer
 }

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"binrepd/userspace/in/ring"
+	"binrepd/userspace/in/stream"
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/watch/control"
 )
 
-// openRecorder starts the recorder, if there is a folder for it. It has a tap for each socket, and reads from the rings what
-// their workers have done with.
+// openRecorder starts the recorder, if there is a folder for it. It has a tap for each socket and one for the
+// connections of all clusters, and reads from the rings what their workers have done with.
 func openRecorder(cfg *Config, rings []*ring.Source) (*record.Recorder, error) {
 	if cfg.Record == "" {
 		return nil, nil
@@ -21,8 +23,12 @@ func openRecorder(cfg *Config, rings []*ring.Source) (*record.Recorder, error) {
 	for _, r := range rings {
 		trails = append(trails, r.Tail())
 	}
+	var clusters []string
+	for i := range cfg.Clusters {
+		clusters = append(clusters, fmt.Sprintf("cluster %d at %s", cfg.Clusters[i].Cluster, cfg.Clusters[i].Listen))
+	}
 	r, err := record.Open(record.Config{
-		Dir: cfg.Record, Limit: cfg.RecordSize, Listeners: cfg.Listen, Taps: len(cfg.Listen), Trails: trails,
+		Dir: cfg.Record, Limit: cfg.RecordSize, Listeners: cfg.Listen, Streams: clusters, Taps: len(cfg.Listen), Trails: trails,
 		Application: "binrepd " + cfg.Version, Log: cfg.Log,
 	})
 	if err != nil {
@@ -41,6 +47,16 @@ func (a *Appliance) recorded(inputs []engine.Input) []engine.Input {
 		sockets[i].Recorder = a.recorder.Tap(i)
 	}
 	return inputs
+}
+
+// recordedConnection returns what makes the recordings of the connections of a cluster; nil without a recorder.
+func (a *Appliance) recordedConnection(cluster int) func(*stream.Conn) stream.Recording {
+	if a.recorder == nil {
+		return nil
+	}
+	return func(c *stream.Conn) stream.Recording {
+		return a.recorder.Connections().Begin(cluster, c.Remote(), c.Local(), c.Dialed(), time.Now().UnixNano())
+	}
 }
 
 // closeRecorder writes what waits, for at most flushTime. A second call does nothing.

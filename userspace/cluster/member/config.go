@@ -67,6 +67,8 @@ type Config struct {
 	Hash func(payload []byte, source packets.Endpoint) uint32
 	// Admit decides about connections by their address; nil: all may connect.
 	Admit func(source packets.Endpoint) packets.Admission
+	// Record returns the recording of a connection (stream.Config.Record); nil: none.
+	Record func(*stream.Conn) stream.Recording
 	// Filler is told of syncs; it may be nil.
 	Filler Filler
 	// Judge finds calls that nodes have dropped silently; nil: none are looked for.

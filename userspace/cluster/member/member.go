@@ -76,6 +76,7 @@ func Open(ctx context.Context, cfg Config) (*Member, error) {
 	var err error
 	if m.stream, err = stream.New(stream.Config{
 		Limits: cfg.Limits, Handler: m, Hash: cfg.Hash, Admit: m.admit, TLS: cfg.TLS, VerifyPeer: m.verifyPeer,
+		Record: cfg.Record,
 		Notice: func(n stream.Notice) { m.log.Warn(n.String()) },
 	}); err != nil {
 		return nil, err

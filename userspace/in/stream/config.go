@@ -84,6 +84,9 @@ type Config struct {
 	// Here a certificate is pinned to an address. certificate is nil if the peer gave none. It is called by several
 	// goroutines.
 	VerifyPeer func(peer PeerInfo, certificate *Certificate) error
+	// Record returns the recording of a connection that is ready, before the Handler is Connected; nil, and a nil Recording:
+	// none. It is called by several goroutines.
+	Record func(*Conn) Recording
 	// Notice is told of the first of each kind of trouble, for the log. It is called by several goroutines.
 	Notice func(Notice)
 	// Clock is for the times between attempts to connect; nil: the system's. Limits of connections use real time,

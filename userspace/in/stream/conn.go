@@ -40,6 +40,7 @@ type Conn struct {
 	lastRead  atomic.Int64 // nanoseconds after began
 	lastWrite atomic.Int64
 	ready     atomic.Bool // Connected was called
+	recording Recording   // nil: none
 
 	reader
 
@@ -154,6 +155,9 @@ func (c *Conn) run() (Reason, error) {
 	reason, err := c.open()
 	if reason == None {
 		c.ready.Store(true)
+		if record := c.stream.cfg.Record; record != nil {
+			c.recording = record(c)
+		}
 		if h != nil {
 			h.Connected(c)
 		}
@@ -194,6 +198,9 @@ func (c *Conn) leave(reason Reason) {
 		c.drop(reason, 0, n)
 	}
 	c.counts.partial.Store(0)
+	if c.recording != nil {
+		c.recording.End(time.Now().UnixNano())
+	}
 	if c.gap.open {
 		c.gapOver()
 	}

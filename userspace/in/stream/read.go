@@ -140,7 +140,7 @@ func (c *Conn) mayQueue() bool {
 func (c *Conn) cut(now time.Time) (Reason, error) {
 	h, limit := c.stream.cfg.Handler, c.stream.cfg.Limits.MaxPacket
 	b := c.block.buf
-	start, packets, total := c.r, 0, 0
+	first, start, packets, total := c.r, c.r, 0, 0
 	var ended Reason
 	var cause error
 	for ended == None && c.r < c.w {
@@ -181,6 +181,13 @@ func (c *Conn) cut(now time.Time) (Reason, error) {
 		}
 	}
 	c.queue(start, c.r, packets, now)
+	if c.recording != nil {
+		end := c.r
+		if cause != nil {
+			end = c.w
+		}
+		c.recording.Record(b[first:end:end], now.UnixNano())
+	}
 	c.counts.read.packets.Add(uint64(total))
 	c.counts.partial.Store(uint64(c.w - c.r))
 	if total > 0 {

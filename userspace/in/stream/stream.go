@@ -39,6 +39,16 @@ type Handler interface {
 	Disconnected(c *Conn, reason Reason, err error)
 }
 
+// Recording keeps copies of what comes in on one connection. Its methods are called from the reading goroutine and must
+// not wait for a disk.
+type Recording interface {
+	// Record takes what one read brought: whole packets, side by side, and before the end of a broken connection the bytes
+	// that are no packet. The slice is valid during the call only; received is in nanoseconds since the Unix epoch.
+	Record(packets []byte, received int64)
+	// End tells of the end of the connection.
+	End(received int64)
+}
+
 // Gap is a row of dropped packets of one connection.
 type Gap struct {
 	Over           bool

@@ -33,13 +33,15 @@ const (
 	lookAfter = time.Second
 )
 
-// Config of a Recorder. Dir, Limit and Listeners are required.
+// Config of a Recorder. Dir, Limit, and Listeners or Streams are required.
 type Config struct {
 	Dir string // made if it is missing
 	// Limit is the maximum size in bytes of all files together. It must be at least LeastLimit.
 	Limit int64
 	// Listeners are the listen addresses, in the order that packets.Packet.Intake counts: listeners come first.
 	Listeners []netip.AddrPort
+	// Streams are the names of groups of connections, such as clusters. Connections takes their packets.
+	Streams []string
 	// Taps is the number of taps, one for each worker without a trail.
 	Taps int
 	// Trails are those of the other workers. Receive and Release are called until Close has returned nil.
@@ -69,9 +71,10 @@ func createFile(path string) (file, error) {
 type Recorder struct {
 	cfg    Config
 	header []byte
-	ipv6   bool // true if there are checksums to complete
+	sums   bool // true if there are checksums to complete
 	memory []byte
 	taps   []*Tap
+	conns  *Connections // its tap is the last one; nil without Config.Streams
 	stop   chan struct{}
 	done   chan struct{}
 	once   sync.Once
@@ -105,7 +108,7 @@ func Open(cfg Config) (*Recorder, error) {
 	switch {
 	case cfg.Limit < LeastLimit:
 		return nil, fmt.Errorf("limit of %d bytes: at least %d", cfg.Limit, LeastLimit)
-	case len(cfg.Listeners) == 0 || cfg.Taps+len(cfg.Trails) < 1:
+	case (len(cfg.Listeners) == 0 || cfg.Taps+len(cfg.Trails) < 1) && len(cfg.Streams) == 0:
 		return nil, errors.New("record: nothing to record")
 	}
 	if cfg.Buffer == 0 {
@@ -119,17 +122,18 @@ func Open(cfg Config) (*Recorder, error) {
 	}
 	r := &Recorder{cfg: cfg, stop: make(chan struct{}), done: make(chan struct{})}
 	var err error
-	if r.header, err = fileHeader(cfg.Application, cfg.Listeners); err != nil {
+	if r.header, err = fileHeader(cfg.Application, cfg.Listeners, cfg.Streams); err != nil {
 		return nil, err
 	}
 	if r.folder, err = openFolder(cfg.Dir, cfg.Limit); err != nil {
 		return nil, err
 	}
 	size := max(cfg.Buffer/chunkSize, 2) * chunkSize
-	if cfg.Taps > 0 {
+	taps := cfg.Taps + min(len(cfg.Streams), 1)
+	if taps > 0 {
 		// Memory outside Go's heap doesn't double the heap's target size. All pages are allocated now, so that workers
 		// never wait for them.
-		r.memory, err = unix.Mmap(-1, 0, cfg.Taps*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
+		r.memory, err = unix.Mmap(-1, 0, taps*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("buffers: %w", err), r.folder.close())
 		}
@@ -137,10 +141,13 @@ func Open(cfg Config) (*Recorder, error) {
 	r.templates = make([]blockTemplate, len(cfg.Listeners))
 	for i, l := range cfg.Listeners {
 		r.templates[i] = newBlockTemplate(i, l)
-		r.ipv6 = r.ipv6 || r.templates[i].ipv6
+		r.sums = r.sums || r.templates[i].ipv6
 	}
-	for i := range cfg.Taps {
+	for i := range taps {
 		r.taps = append(r.taps, newTap(r.templates, r.memory[i*size:][:size:size], &r.failing))
+	}
+	if len(cfg.Streams) > 0 {
+		r.conns, r.sums = &Connections{tap: r.taps[cfg.Taps]}, true
 	}
 	r.busy = 2 * chunkSize
 	for _, t := range cfg.Trails {
@@ -155,6 +162,10 @@ func Open(cfg Config) (*Recorder, error) {
 
 // Tap returns the tap of the worker with that number, 0 to Config.Taps - 1.
 func (r *Recorder) Tap(worker int) *Tap { return r.taps[worker] }
+
+// Connections takes the packets of connections; nil without Config.Streams. It may be used after Close, which then counts
+// what comes.
+func (r *Recorder) Connections() *Connections { return r.conns }
 
 // Close writes what is left and ends the writer. All workers must have ended. If the disk doesn't answer before ctx
 // ends, Close returns that error, and the writer ends when the disk answers.
@@ -186,6 +197,9 @@ func (r *Recorder) write() {
 		case <-timer.C:
 		case <-r.stop:
 			r.retryAt = time.Time{}
+			if r.conns != nil {
+				r.conns.close()
+			}
 			r.drain()
 			r.finish()
 			return
@@ -243,7 +257,7 @@ func (r *Recorder) refused(err error) {
 
 // put appends whole blocks to the file. If that fails, it removes them again.
 func (r *Recorder) put(blocks []byte) error {
-	if r.ipv6 {
+	if r.sums {
 		completeChecksums(blocks)
 	}
 	if r.file != nil && r.size+int64(len(blocks)) > r.folder.share() {

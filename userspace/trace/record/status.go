@@ -6,15 +6,16 @@ import (
 	"binrepd/userspace/host/folder"
 )
 
-// Status of a Recorder. At rest, the number of datagrams received is Recorded plus Waiting plus the sum of Dropped.
+// Status of a Recorder. At rest, the number of packets that came in, by datagrams and by
+// connections, is Recorded plus Waiting plus the sum of Dropped.
 type Status struct {
 	Dir   string
 	Limit int64 // maximum bytes of all files
-	// Recorded datagrams since the start, and their bytes with all headers.
+	// Recorded packets since the start, and their bytes with all headers.
 	Recorded, Bytes uint64
-	// Waiting datagrams are in the buffers. While the disk fails they wait for it, and are written when it works again.
+	// Waiting packets are in the buffers. While the disk fails they wait for it, and are written when it works again.
 	Waiting uint64
-	// Dropped datagrams, by reason.
+	// Dropped packets, by reason.
 	Dropped map[string]uint64
 	// Files is the number of files, including those of earlier processes, FileBytes their size, and Oldest the start of
 	// the oldest one, or the zero time.

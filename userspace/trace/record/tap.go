@@ -95,12 +95,12 @@ func (t *Tap) Record(batch []packets.Packet) {
 			continue
 		}
 		m := &t.templates[d.Intake]
-		n := m.length(len(d.Payload))
-		if n > len(t.chunk)-t.used && !t.next() {
+		b := t.room(m.length(len(d.Payload)))
+		if b == nil {
+			t.dropFull(1)
 			continue
 		}
-		m.encode(t.chunk[t.used:t.used+n], d)
-		t.used += n
+		m.encode(b, d)
 		t.count++
 		t.kept++
 	}
@@ -115,7 +115,17 @@ func (t *Tap) publish() {
 	}
 }
 
-// next moves on to a free chunk. If there is none, one datagram is dropped. It takes the free chunk with the lowest
+// room returns n bytes for a block, or nil if the buffer is full.
+func (t *Tap) room(n int) []byte {
+	if n > len(t.chunk)-t.used && !t.next() {
+		return nil
+	}
+	b := t.chunk[t.used : t.used+n]
+	t.used += n
+	return b
+}
+
+// next moves on to a free chunk, and returns false if there is none. It takes the free chunk with the lowest
 // number, so that at usual rates the same few chunks are reused and stay in the cache.
 func (t *Tap) next() bool {
 	for i := range t.filled {
@@ -131,16 +141,16 @@ func (t *Tap) next() bool {
 		t.ordered.Store(t.taken)
 		return true
 	}
-	if t.failing.Load() {
-		t.drop(diskError)
-	} else {
-		t.drop(slowDisk)
-	}
 	return false
 }
 
-func (t *Tap) drop(why reason) {
-	t.dropped[why]++
+// dropFull counts packets for which the buffer has no room.
+func (t *Tap) dropFull(packets uint64) {
+	why := slowDisk
+	if t.failing.Load() {
+		why = diskError
+	}
+	t.dropped[why] += packets
 	t.drops[why].Store(t.dropped[why])
 }
 
