@@ -1,7 +1,7 @@
 package capture
 
 import (
-	"bytes"
+	"encoding/binary"
 	"net"
 	"net/netip"
 
@@ -13,159 +13,188 @@ import (
 type decoder struct {
 	link layers.LinkType // of a file with a single link type
 
-	ethernet layers.Ethernet
-	vlan     layers.Dot1Q
-	sll      layers.LinuxSLL
-	sll2     layers.LinuxSLL2
-	loopback layers.Loopback
-	ipv4     layers.IPv4
-	ipv6     layers.IPv6
-	fragment layers.IPv6Fragment
-	udp      layers.UDP
+	ipv4 layers.IPv4
+	udp  layers.UDP
+	tcp  layers.TCP
 
 	parts *reassembly
+	flows *flows
 }
 
-func newDecoder() decoder {
-	return decoder{parts: newReassembly()}
-}
+func newDecoder() decoder { return decoder{parts: newReassembly(), flows: newFlows()} }
 
 // cut records that a layer reported missing bytes.
 type cut bool
 
 func (c *cut) SetTruncated() { *c = true }
 
-// firstLayer returns the layer that frames of this link type start with.
-func firstLayer(link layers.LinkType, data []byte) gopacket.LayerType {
-	switch link {
-	case layers.LinkTypeEthernet:
-		return layers.LayerTypeEthernet
-	case layers.LinkTypeLinuxSLL:
-		return layers.LayerTypeLinuxSLL
-	case layers.LinkTypeLinuxSLL2:
-		return layers.LayerTypeLinuxSLL2
-	case layers.LinkTypeNull, layers.LinkTypeLoop:
-		return layers.LayerTypeLoopback
-	case layers.LinkTypeIPv4:
-		return layers.LayerTypeIPv4
-	case layers.LinkTypeIPv6:
-		return layers.LayerTypeIPv6
-	case layers.LinkTypeRaw, 12, 14: // 12 and 14 are in files from BSD
-		if len(data) > 0 && data[0]>>4 == 6 {
-			return layers.LayerTypeIPv6
-		}
-		return layers.LayerTypeIPv4
-	}
-	return gopacket.LayerTypeZero
-}
+// result is what became of a frame.
+type result uint8
 
-// decode finds the datagram in a frame. It returns false if there is none, or only a fragment.
+const (
+	other result = iota
+	damaged
+	kept     // a fragment, or a segment; what it completes comes later
+	datagram // out has a datagram
+)
+
+// decode finds the datagram in a frame, and tells whether there is one. A segment of TCP goes to the flows.
 func (d *decoder) decode(link layers.LinkType, data []byte, info gopacket.CaptureInfo, out *Datagram, counts *Counts) bool {
-	var truncated cut
-	next := firstLayer(link, data)
-	for {
-		var layer gopacket.DecodingLayer
-		switch next {
-		case layers.LayerTypeEthernet:
-			layer = &d.ethernet
-		case layers.LayerTypeDot1Q:
-			layer = &d.vlan
-		case layers.LayerTypeLinuxSLL:
-			layer = &d.sll
-		case layers.LayerTypeLinuxSLL2:
-			layer = &d.sll2
-		case layers.LayerTypeLoopback:
-			layer = &d.loopback
-		case layers.LayerTypeIPv4:
-			return d.overIPv4(data, info, out, counts)
-		case layers.LayerTypeIPv6:
-			return d.overIPv6(data, info, out, counts)
-		default:
-			counts.Other++
-			return false
-		}
-		if err := layer.DecodeFromBytes(data, &truncated); err != nil || bool(truncated) {
-			counts.Damaged++
-			return false
-		}
-		data, next = layer.LayerPayload(), layer.NextLayerType()
+	f := frame{decoder: d, info: info, out: out, counts: counts}
+	switch f.from(link, data) {
+	case other:
+		counts.Other++
+	case damaged:
+		counts.Damaged++
+	case datagram:
+		return true
 	}
+	return false
 }
 
-func (d *decoder) overIPv4(data []byte, info gopacket.CaptureInfo, out *Datagram, counts *Counts) bool {
-	var truncated cut
-	ip := &d.ipv4
-	if err := ip.DecodeFromBytes(data, &truncated); err != nil || bool(truncated) || ip.Version != 4 {
-		counts.Damaged++
-		return false
+// frame is one frame on its way through the layers.
+type frame struct {
+	*decoder
+	info   gopacket.CaptureInfo
+	out    *Datagram
+	counts *Counts
+	depth  int // IP headers so far
+}
+
+// maxDepth is how many IP headers may be within each other, in tunnels.
+const maxDepth = 4
+
+// ip decodes an IP packet of either version.
+func (f *frame) ip(data []byte) result {
+	if f.depth++; f.depth > maxDepth {
+		return other
 	}
-	if ip.Protocol != layers.IPProtocolUDP {
-		counts.Other++
-		return false
+	switch {
+	case len(data) == 0:
+		return damaged
+	case data[0]>>4 == 4:
+		return f.overIPv4(data)
+	case data[0]>>4 == 6:
+		return f.overIPv6(data)
+	}
+	return damaged
+}
+
+func (f *frame) overIPv4(data []byte) result {
+	var truncated cut
+	ip := &f.ipv4
+	if err := ip.DecodeFromBytes(data, &truncated); err != nil || bool(truncated) {
+		return damaged
 	}
 	if ip.Flags&layers.IPv4MoreFragments != 0 || ip.FragOffset != 0 {
-		counts.Fragments++
+		f.counts.Fragments++
 		part := new(layers.IPv4) // a copy that outlives the frame
-		if err := part.DecodeFromBytes(bytes.Clone(data), &truncated); err != nil {
-			counts.Damaged++
-			return false
+		if err := part.DecodeFromBytes(append([]byte(nil), data...), &truncated); err != nil {
+			return damaged
 		}
-		whole, err := d.parts.overIPv4(part, info.Timestamp)
+		whole, err := f.parts.overIPv4(part, f.info.Timestamp)
 		if err != nil {
-			counts.Damaged++
-			return false
+			return damaged
 		}
 		if whole == nil {
-			return false
+			return kept
 		}
 		ip = whole
 	}
-	return d.overUDP(ip.Payload, ip.SrcIP, ip.DstIP, info, out, counts)
+	return f.transport(ip.Protocol, ip.Payload, ip.SrcIP, ip.DstIP)
 }
 
-func (d *decoder) overIPv6(data []byte, info gopacket.CaptureInfo, out *Datagram, counts *Counts) bool {
-	var truncated cut
-	ip := &d.ipv6
-	if err := ip.DecodeFromBytes(data, &truncated); err != nil || bool(truncated) || ip.Version != 6 {
-		counts.Damaged++
-		return false
+const (
+	ipv6Header     = 40
+	fragmentHeader = 8
+)
+
+// overIPv6 passes over the extension headers. Their lengths: RFC 8200, section 4, and RFC 4302, section 2.2.
+func (f *frame) overIPv6(data []byte) result {
+	if len(data) < ipv6Header {
+		return damaged
 	}
-	payload := ip.Payload
-	if ip.NextHeader == layers.IPProtocolIPv6Fragment {
-		counts.Fragments++
-		if err := d.fragment.DecodeFromBytes(bytes.Clone(payload), &truncated); err != nil {
-			counts.Damaged++
-			return false
+	from, to := net.IP(data[8:24]), net.IP(data[24:40])
+	next, rest := layers.IPProtocol(data[6]), data[ipv6Header:]
+	if n := int(binary.BigEndian.Uint16(data[4:])); n > 0 { // 0: a jumbogram, or the sender's card divides it later
+		if n > len(rest) {
+			return damaged
 		}
-		whole := d.parts.overIPv6(ip, &d.fragment, info.Timestamp)
-		if whole == nil {
-			return false
+		rest = rest[:n]
+	}
+	for {
+		size := 0
+		switch next {
+		case layers.IPProtocolIPv6HopByHop, layers.IPProtocolIPv6Routing, layers.IPProtocolIPv6Destination, 135, 139, 140: // Mobility, HIP, Shim6
+			if len(rest) >= 2 {
+				size = 8 + 8*int(rest[1])
+			}
+		case layers.IPProtocolAH:
+			if len(rest) >= 2 {
+				size = 8 + 4*int(rest[1])
+			}
+		case layers.IPProtocolIPv6Fragment:
+			if len(rest) < fragmentHeader {
+				return damaged
+			}
+			if where := binary.BigEndian.Uint16(rest[2:]); where&0xfff9 == 0 { // the first and the last one
+				size = fragmentHeader
+				break
+			}
+			f.counts.Fragments++
+			var part layers.IPv6Fragment
+			var truncated cut
+			if err := part.DecodeFromBytes(append([]byte(nil), rest...), &truncated); err != nil {
+				return damaged
+			}
+			ip := &layers.IPv6{Version: 6, NextHeader: next, SrcIP: append(net.IP(nil), from...), DstIP: append(net.IP(nil), to...)}
+			whole := f.parts.overIPv6(ip, &part, f.info.Timestamp)
+			if whole == nil {
+				return kept
+			}
+			next, rest = whole.NextHeader, whole.Payload
+			continue
+		default:
+			return f.transport(next, rest, from, to)
 		}
-		ip, payload = whole, whole.Payload
+		if size == 0 || size > len(rest) {
+			return damaged
+		}
+		next, rest = layers.IPProtocol(rest[0]), rest[size:]
 	}
-	if ip.NextHeader != layers.IPProtocolUDP {
-		counts.Other++ // includes other extension headers, which no proxy sends
-		return false
-	}
-	return d.overUDP(payload, ip.SrcIP, ip.DstIP, info, out, counts)
 }
 
-func (d *decoder) overUDP(data []byte, from, to net.IP, info gopacket.CaptureInfo, out *Datagram, counts *Counts) bool {
+// transport decodes what an IP packet carries.
+func (f *frame) transport(protocol layers.IPProtocol, data []byte, from, to net.IP) result {
 	var truncated cut
-	if err := d.udp.DecodeFromBytes(data, &truncated); err != nil || bool(truncated) {
-		counts.Damaged++
-		return false
+	var ports [2]uint16
+	switch protocol {
+	case layers.IPProtocolUDP:
+		if err := f.udp.DecodeFromBytes(data, &truncated); err != nil || bool(truncated) {
+			return damaged
+		}
+		ports = [2]uint16{uint16(f.udp.SrcPort), uint16(f.udp.DstPort)}
+	case layers.IPProtocolTCP:
+		if err := f.tcp.DecodeFromBytes(data, &truncated); err != nil || bool(truncated) {
+			return damaged
+		}
+		ports = [2]uint16{uint16(f.tcp.SrcPort), uint16(f.tcp.DstPort)}
+	case layers.IPProtocolIPv4, layers.IPProtocolIPv6:
+		return f.ip(data)
+	default:
+		return other
 	}
 	source, ok1 := netip.AddrFromSlice(from)
-	destination, ok2 := netip.AddrFromSlice(to)
+	target, ok2 := netip.AddrFromSlice(to)
 	if !ok1 || !ok2 {
-		counts.Damaged++
-		return false
+		return damaged
 	}
-	*out = Datagram{
-		Time: info.Timestamp, Payload: d.udp.Payload,
-		Source:      netip.AddrPortFrom(source, uint16(d.udp.SrcPort)),
-		Destination: netip.AddrPortFrom(destination, uint16(d.udp.DstPort)),
+	s, t := netip.AddrPortFrom(source, ports[0]), netip.AddrPortFrom(target, ports[1])
+	if protocol == layers.IPProtocolTCP {
+		f.counts.Segments++
+		f.flows.add(s, t, &f.tcp, f.info.Timestamp)
+		return kept
 	}
-	return true
+	*f.out = Datagram{Time: f.info.Timestamp, Payload: f.udp.Payload, Source: s, Destination: t}
+	return datagram
 }

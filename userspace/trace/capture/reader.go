@@ -19,10 +19,11 @@ import (
 // readSize is how many bytes are read from a file at once.
 const readSize = 1 << 20
 
-// Datagram is one UDP datagram from a file.
+// Datagram is one UDP datagram from a file, or one packet of generation 2 from a TCP connection.
 type Datagram struct {
-	Time                time.Time // of its last fragment
+	Time                time.Time // of its last fragment or segment
 	Source, Destination netip.AddrPort
+	TCP                 bool // it is a packet of a connection
 	// Payload is a view. It is valid until the next datagram is read.
 	Payload []byte
 }
@@ -31,7 +32,11 @@ type Datagram struct {
 type Counts struct {
 	Frames    uint64
 	Datagrams uint64
-	Other     uint64 // frames with something other than UDP
+	Packets   uint64 // of generation 2, in TCP connections
+	Segments  uint64 // frames with a segment of a TCP connection
+	Gaps      uint64 // places where segments are missing
+	Skipped   uint64 // bytes of connections that are part of no packet, where there were packets before
+	Other     uint64 // frames with something other than UDP and TCP
 	Damaged   uint64 // frames that can't be decoded, or were cut off when captured
 	Fragments uint64 // frames with a fragment of a datagram
 	Torn      int    // files that end within a packet, or with damaged data
@@ -94,8 +99,20 @@ func (r *Reader) Close() error {
 // Next reads the next datagram into d. It returns io.EOF after the last.
 func (r *Reader) Next(d *Datagram) error {
 	for {
+		if r.flows.take(d) {
+			r.Counts.Packets++
+			return nil
+		}
 		if r.frames == nil {
-			if err := r.open(); err != nil {
+			if err := r.open(); errors.Is(err, io.EOF) {
+				r.flows.finish()
+				r.Counts.Gaps, r.Counts.Skipped = r.flows.gaps, r.flows.skipped
+				if r.flows.take(d) {
+					r.Counts.Packets++
+					return nil
+				}
+				return err
+			} else if err != nil {
 				return err
 			}
 			continue
@@ -183,13 +200,13 @@ func (r *Reader) begin(f io.Reader) error {
 		return nil
 	case first&0xffff == gzipMagic:
 		return errors.New("compressed: gunzip it first")
-	case first != 0xa1b2c3d4 && first != 0xd4c3b2a1 && first != 0xa1b23c4d && first != 0x4d3cb2a1:
+	case !isClassic(magic):
 		return errFormat
 	}
-	classic, err := pcapgo.NewReader(b)
+	c, err := newClassic(b)
 	if err != nil {
 		return err
 	}
-	r.frames, r.link = classic, classic.LinkType()
+	r.frames, r.link = c, c.link
 	return nil
 }

@@ -113,8 +113,8 @@ func TestKindsOfFrames(t *testing.T) {
 		return &layers.Ethernet{SrcMAC: mac, DstMAC: mac, EthernetType: kind}
 	}
 	tag := func(kind layers.EthernetType) *layers.Dot1Q { return &layers.Dot1Q{VLANIdentifier: 7, Type: kind} }
-	tcp := *v4
-	tcp.Protocol = layers.IPProtocolTCP
+	icmp := *v4
+	icmp.Protocol = layers.IPProtocolICMPv4
 	sll := append([]byte{0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0}, serialize(t, v4, u4, payload)...)
 	for name, tc := range map[string]struct {
 		link   layers.LinkType
@@ -128,7 +128,7 @@ func TestKindsOfFrames(t *testing.T) {
 				serialize(t, ether(layers.EthernetTypeDot1Q), tag(layers.EthernetTypeIPv6), v6, u6, payload),
 				serialize(t, ether(layers.EthernetTypeQinQ), tag(layers.EthernetTypeDot1Q), tag(layers.EthernetTypeIPv4), v4, u4, payload),
 				serialize(t, ether(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 46))),
-				serialize(t, ether(layers.EthernetTypeIPv4), &tcp, gopacket.Payload(make([]byte, 20))),
+				serialize(t, ether(layers.EthernetTypeIPv4), &icmp, gopacket.Payload(make([]byte, 20))),
 				serialize(t, ether(layers.EthernetTypeIPv4), v4, u4, payload)[:40],
 				{1, 2, 3},
 			},

@@ -43,7 +43,8 @@ const (
 // Begin returns the Connection of a peer. group is the number of an entry of Config.Streams, dialed tells that this side
 // opened the connection, and received is the time in nanoseconds since the Unix epoch.
 func (s *Connections) Begin(group int, remote, local netip.AddrPort, dialed bool, received int64) *Connection {
-	c := &Connection{all: s, ipv6: !remote.Addr().Is4()}
+	// The first number differs between connections, so that no reader takes the SYN of one for that of another again.
+	c := &Connection{all: s, ipv6: !remote.Addr().Is4(), seq: uint32(received)}
 	number := len(s.tap.templates) + group
 	le, be := binary.LittleEndian, binary.BigEndian
 	b := c.head[:]
