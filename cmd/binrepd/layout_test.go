@@ -122,9 +122,13 @@ var imports = map[string][]string{
 	},
 
 	// The history of a call decodes packets. A replay moves the times in them.
-	"userspace/trace/record":  {"userspace/in/packets", "userspace/host/folder"},
-	"userspace/trace/capture": {"userspace/in/packets", "userspace/wire/bin1", "dialog"},
-	"userspace/trace/replay":  {"userspace/trace/capture", "userspace/in/packets", "userspace/wire/bin1", "dialog"},
+	"userspace/trace/record": {"userspace/in/packets", "userspace/host/folder"},
+	"userspace/trace/capture": {
+		"userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin2", "dialog", "dialog/layout",
+	},
+	"userspace/trace/replay": {
+		"userspace/trace/capture", "userspace/in/packets", "userspace/wire/bin1", "userspace/wire/bin2", "dialog", "dialog/layout",
+	},
 
 	"userspace/watch/serving": {},
 	"userspace/watch/tuning":  {"userspace/in/thread"},

@@ -85,7 +85,7 @@ func listRecording(c *cli.Context) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "BEGUN\tSIZE\tFILE")
 	for _, f := range files {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Begun.Local().Format(time.DateTime), humanize.IBytes(uint64(f.Size)), f.Path)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Begun.Local().Format(secondFormat), humanize.IBytes(uint64(f.Size)), f.Path)
 	}
 	return errors.Join(w.Flush(), out.Flush())
 }
@@ -108,7 +108,7 @@ func showCall(c *cli.Context) error {
 	}
 	if len(entries) == 0 {
 		return fmt.Errorf("no packet of a call with Call-ID %s is recorded; the recording begins at %s", escape.String(callID),
-			files[0].Begun.Local().Format(time.DateTime))
+			files[0].Begun.Local().Format(secondFormat))
 	}
 	out := bufio.NewWriter(c.App.Writer)
 	if c.Bool("json") {
@@ -148,14 +148,22 @@ func notRead(n *capture.Counts) string {
 
 // commandWord returns the word of the column COMMAND.
 func commandWord(e *capture.Entry) string {
-	switch e.Verdict {
-	case bin1.Dialog:
+	switch {
+	case e.Good && e.Kind == dialog.Chunk:
+		return "sync"
+	case e.Good:
 		return e.Kind.String()
-	case bin1.OtherCapability:
+	case e.Verdict == bin1.OtherCapability.String():
 		return "other"
 	}
 	return "bad"
 }
+
+// Times are those of this host's zone, which they name.
+const (
+	secondFormat = time.DateTime + " -07:00"
+	microFormat  = "2006-01-02 15:04:05.000000 -07:00"
+)
 
 func printHistory(out io.Writer, entries []capture.Entry) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -163,23 +171,37 @@ func printHistory(out io.Writer, entries []capture.Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		state := "-"
-		if e.Verdict == bin1.Dialog && e.Kind != dialog.Delete {
+		if e.Snapshot() {
 			state = e.Details.State.String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format("2006-01-02 15:04:05.000000"), e.Source, e.Listener,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format(microFormat), sourceOf(e), e.Listener,
 			commandWord(e), state, what(e))
 	}
 	return w.Flush()
+}
+
+// sourceOf returns who sent a packet: of generation 2 with the node, because nodes pass on packets of others.
+func sourceOf(e *capture.Entry) string {
+	if e.Node == 0 {
+		return e.Source.String()
+	}
+	return fmt.Sprintf("%s node %d/%d", e.Source, e.Cluster, e.Node)
 }
 
 // what returns the news of an entry: what it says that the one before did not.
 func what(e *capture.Entry) string {
 	d := &e.Details
 	switch {
-	case e.Verdict != bin1.Dialog:
+	case !e.Good:
 		return fmt.Sprintf("%s, %d bytes", e.Verdict, e.Bytes)
 	case e.Kind == dialog.Delete:
 		return fmt.Sprintf("tags %s, %s", control.Printable(d.FromTag), control.Printable(d.ToTag))
+	case e.Kind == dialog.Value && e.Removed:
+		return fmt.Sprintf("variable %s removed, h_id %d", control.Printable(e.Name), d.HID)
+	case e.Kind == dialog.Value:
+		return fmt.Sprintf("variable %s = \"%s\", h_id %d", control.Printable(e.Name), control.Printable(e.Value), d.HID)
+	case e.Kind == dialog.CSeq:
+		return fmt.Sprintf("CSeq of the leg with tag %s is %s, h_id %d", control.Printable(e.Name), e.Value, d.HID)
 	case e.First:
 		return fmt.Sprintf("%s to %s, tags %s, %s, timeout %s, callee_cseq %s, caller_cseq %s", control.Printable(d.FromURI), control.Printable(d.ToURI),
 			control.Printable(d.FromTag), control.Printable(d.ToTag), clockTime(d.Timeout), control.Printable(d.CalleeCSeq), control.Printable(d.CallerCSeq))
@@ -206,7 +228,7 @@ func clockTime(unix uint32) string {
 	if unix == 0 {
 		return "none"
 	}
-	return time.Unix(int64(unix), 0).Format(time.DateTime)
+	return time.Unix(int64(unix), 0).Format(secondFormat)
 }
 
 // historyLine is an entry in JSON.
@@ -217,6 +239,12 @@ type historyLine struct {
 	Bytes    int                    `json:"bytes"`
 	Command  string                 `json:"command"`
 	Verdict  string                 `json:"verdict"`
+	Layout   string                 `json:"layout,omitempty"`
+	Cluster  int32                  `json:"cluster_id,omitempty"`
+	Node     int32                  `json:"node_id,omitempty"`
+	HID      uint32                 `json:"hash_id,omitempty"`
+	Name     control.Text           `json:"name,omitempty"`
+	Value    *control.Text          `json:"value,omitempty"`
 	FromTag  *control.Text          `json:"caller_tag,omitempty"`
 	ToTag    *control.Text          `json:"callee_tag,omitempty"`
 	FromURI  control.Text           `json:"from_uri,omitempty"`
@@ -240,9 +268,16 @@ func encodeHistory(out io.Writer, entries []capture.Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		line := historyLine{
-			Time: e.Time, Source: e.Source.String(), Listener: e.Listener.String(), Bytes: e.Bytes, Command: commandWord(e), Verdict: e.Verdict.String(),
+			Time: e.Time, Source: e.Source.String(), Listener: e.Listener.String(), Bytes: e.Bytes, Command: commandWord(e), Verdict: e.Verdict,
 		}
-		if d := &e.Details; e.Verdict == bin1.Dialog {
+		line.Cluster, line.Node = e.Cluster, e.Node
+		if e.Node != 0 && e.Good {
+			line.Layout, line.HID, line.Name = e.Layout.String(), e.Details.HID, control.Text(e.Name)
+		}
+		if value := control.Text(e.Value); e.Name != "" && !e.Removed {
+			line.Value = &value
+		}
+		if d := &e.Details; e.Snapshot() || e.Good && e.Kind == dialog.Delete {
 			from, to := control.Text(d.FromTag), control.Text(d.ToTag)
 			line.FromTag, line.ToTag = &from, &to
 			line.FromURI, line.ToURI = control.Text(d.FromURI), control.Text(d.ToURI)

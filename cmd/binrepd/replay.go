@@ -28,11 +28,14 @@ const speedMax = "max"
 
 func replayCommand() *cli.Command {
 	return &cli.Command{
-		Name: "replay", Usage: "send recorded datagrams again", ArgsUsage: "FILE|DIR...",
-		Description: "Reads pcapng and pcap files, those of 'run --record' and of a real network (Ethernet, VLAN, fragments), and sends\n" +
-			"the UDP datagrams in them, good and bad, with the original pauses. A DIR stands for the files of a recording in it,\n" +
-			"oldest first. Dialogs carry absolute times: those of an old recording have passed, and the dialogs expire on arrival\n" +
-			"unless --shift-time moves the times on. Ctrl-C stops it.",
+		Name: "replay", Usage: "send recorded packets again", ArgsUsage: "FILE|DIR...",
+		Description: "Reads pcapng and pcap files, those of 'run --record' and of a real network (Ethernet, VLAN, fragments, TCP), and\n" +
+			"sends the packets in them, good and bad, with the original pauses: UDP datagrams as they are, and packets of\n" +
+			"cluster connections (OpenSIPS 2.4 and later) as appliances pass them on, each in a datagram of its own. Send these\n" +
+			"to a binrepd, not to an OpenSIPS. What nodes say about the cluster itself is left out, and each dialog of a sync is\n" +
+			"sent as an update. Marks that appliances add to events are removed, or receivers would drop what they have seen\n" +
+			"before. A DIR stands for the files of a recording in it, oldest first. Dialogs carry absolute times: those of an old\n" +
+			"recording have passed, and the dialogs expire on arrival unless --shift-time moves the times on. Ctrl-C stops it.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "send to `HOST:PORT`"},
 			&cli.StringFlag{
@@ -42,8 +45,8 @@ func replayCommand() *cli.Command {
 				Name: "shift-time", DisableDefaultText: true,
 				Usage: "move start and timeout of dialogs on by as much as the first datagram is old; checksums are made anew",
 			},
-			&cli.IntFlag{Name: "port", Usage: "only datagrams that were sent to UDP port `N`", DefaultText: "all"},
-			&cli.StringFlag{Name: "from-source", Usage: "only datagrams that came from `SOURCE`, an address or ADDRESS:PORT", DefaultText: "all"},
+			&cli.IntFlag{Name: "port", Usage: "only packets that were sent to UDP or TCP port `N`", DefaultText: "all"},
+			&cli.StringFlag{Name: "from-source", Usage: "only packets that came from `SOURCE`, an address or ADDRESS:PORT", DefaultText: "all"},
 			&cli.StringFlag{Name: "bind", Usage: "send from `ADDRESS[:PORT]` of this host", DefaultText: "the kernel chooses"},
 			jsonFlag("print the summary as one JSON object"),
 		},
@@ -188,6 +191,9 @@ type replaySummary struct {
 	Sent      uint64  `json:"sent"`
 	Bytes     uint64  `json:"bytes"`
 	NotChosen uint64  `json:"not_chosen"`
+	Internal  uint64  `json:"internal"`
+	Chunks    uint64  `json:"sync_dialogs"`
+	Unmarked  uint64  `json:"unmarked"`
 	Failed    uint64  `json:"failed"`
 	Shifted   uint64  `json:"shifted"`
 	ShiftedBy float64 `json:"shifted_by_seconds"`
@@ -195,6 +201,8 @@ type replaySummary struct {
 	Seconds   float64 `json:"seconds"`
 	Frames    uint64  `json:"frames"`
 	Fragments uint64  `json:"fragments"`
+	Segments  uint64  `json:"segments"`
+	Gaps      uint64  `json:"gaps"`
 	Other     uint64  `json:"other_frames"`
 	Damaged   uint64  `json:"damaged_frames"`
 	Torn      int     `json:"torn_files"`
@@ -203,9 +211,9 @@ type replaySummary struct {
 
 func newReplaySummary(to netip.AddrPort, s *replay.Summary, n *capture.Counts, complete bool) *replaySummary {
 	return &replaySummary{
-		To: to.String(), Complete: complete, Sent: s.Sent, Bytes: s.Bytes, NotChosen: s.Left, Failed: s.Failed, Shifted: s.Shifted,
+		To: to.String(), Complete: complete, Sent: s.Sent, Bytes: s.Bytes, NotChosen: s.Left, Failed: s.Failed, Internal: s.Internal, Chunks: s.Chunks, Unmarked: s.Unmarked, Shifted: s.Shifted,
 		ShiftedBy: s.Moved.Seconds(), Recorded: s.Recorded.Seconds(), Seconds: s.Took.Seconds(),
-		Frames: n.Frames, Fragments: n.Fragments, Other: n.Other, Damaged: n.Damaged, Torn: n.Torn, Gone: n.Gone,
+		Frames: n.Frames, Fragments: n.Fragments, Segments: n.Segments, Gaps: n.Gaps, Other: n.Other, Damaged: n.Damaged, Torn: n.Torn, Gone: n.Gone,
 	}
 }
 
@@ -224,8 +232,12 @@ func (s *replaySummary) print(w io.Writer) error {
 	}
 	line(s.Shifted, fmt.Sprintf("of them with times moved on by %s", time.Duration(s.ShiftedBy*float64(time.Second))))
 	line(s.NotChosen, "not chosen by --port or --from-source")
+	line(s.Chunks, "of them dialogs out of syncs, as updates")
+	line(s.Unmarked, "of them without the mark of an appliance")
+	line(s.Internal, "about clusters or between appliances left out")
 	line(s.Failed, "that this host could not send")
-	line(s.Other, "frames with something else than UDP passed over")
+	line(s.Gaps, "gaps in connections, where packets are missing")
+	line(s.Other, "frames with something else than UDP and TCP passed over")
 	line(s.Damaged, "frames passed over that are damaged or were cut when they were captured")
 	line(uint64(s.Torn), "files that end in the middle of a packet, read up to there")
 	line(uint64(s.Gone), "files of the recording that were deleted before their turn came")

@@ -7,11 +7,14 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin2"
 )
 
 const (
@@ -26,16 +29,26 @@ const (
 // ErrTooLong says that a history exceeds these limits. The entries before it are returned.
 var ErrTooLong = errors.New("history: too many datagrams of this call: the later ones are left out")
 
-// Entry is one datagram of a call.
+// Entry is one packet of a call, or one dialog of a sync.
 type Entry struct {
 	Time             time.Time
 	Source, Listener netip.AddrPort
 	Bytes            int
-	// Verdict is bin1.Dialog for a good packet. For other packets only the fields above are set.
-	Verdict bin1.Verdict
+	// Good tells a well-formed packet about a dialog. Verdict is what binrepd says of it: of generation 1 the name of a
+	// bin1.Verdict, of generation 2 that of a bin2.Verdict. For other packets only these and the fields above are set.
+	Good    bool
+	Verdict string
 	Kind    dialog.Kind
-	// Details of a snapshot. For a deletion only the tags are set.
+	// Layout is that of the dialog. Cluster and Node tell who made a packet of generation 2; they are 0 in generation 1.
+	Layout        layout.ID
+	Cluster, Node int32
+	// Details of a snapshot. For a deletion only tags and h_id are set, and for a Value only h_id.
 	Details dialog.Details
+	// More are the fields of a snapshot of generation 2 that Details has no place for; numbers are decimal.
+	More map[layout.Field]string
+	// Name and Value of a Value: the variable, and what it is now. Of a CSeq: the tag of the leg, and the number.
+	Name, Value string
+	Removed     bool // a Value that removes the variable
 	// Changes since the previous snapshot of the same dialog. First is true if there was none.
 	Changes []Change
 	First   bool
@@ -54,77 +67,111 @@ type Change struct {
 // time. A bad packet belongs to the call if its steering key is the Call-ID, or, if it has none, if the Call-ID with
 // its length occurs anywhere in it.
 func History(next func(*Datagram) error, callID []byte) ([]Entry, error) {
-	needle := append(binary.LittleEndian.AppendUint32(nil, uint32(len(callID))), callID...)
-	short := callID[:min(len(callID), packets.MaxSteeringKey)]
-	var list []Entry
+	h := history{callID: callID, nodes: map[netip.Addr]*bin2.Decoder{}}
+	h.needle1 = append(binary.LittleEndian.AppendUint32(nil, uint32(len(callID))), callID...)
+	h.needle2 = append(binary.LittleEndian.AppendUint16(nil, uint16(len(callID))), callID...)
 	var d Datagram
-	var ev dialog.Event
 	var err error
-	kept := 0 // bytes of good packets
-	for {
-		if err = next(&d); err != nil {
-			break
+	for err == nil {
+		if err = next(&d); err == nil {
+			err = h.read(&d)
 		}
-		if key := packets.SteeringKey(d.Payload); key != nil && !bytes.Equal(key, short) {
-			continue
-		}
-		e := Entry{Time: d.Time, Source: d.Source, Listener: d.Destination, Bytes: len(d.Payload)}
-		if e.Verdict = bin1.Decode(d.Payload, &ev); e.Verdict == bin1.Dialog {
-			if is, _ := ev.Key.Part(); !bytes.Equal(is, callID) {
-				continue
-			}
-			if kept += len(d.Payload); kept > maxHistoryBytes {
-				err = ErrTooLong
-				break
-			}
-			e.Kind = ev.Kind
-			if ev.Kind == dialog.Delete {
-				_, rest := ev.Key.Part()
-				from, rest := rest.Part()
-				to, _ := rest.Part()
-				e.Details.FromTag, e.Details.ToTag = string(from), string(to)
-			} else {
-				e.Details = ev.Body.Details()
-			}
-		} else if !bytes.Contains(d.Payload, needle) {
-			continue
-		}
-		if len(list) == MaxHistory {
-			err = ErrTooLong
-			break
-		}
-		list = append(list, e)
 	}
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	slices.SortStableFunc(list, func(a, b Entry) int { return a.Time.Compare(b.Time) })
-	compare(list)
-	return list, err
+	slices.SortStableFunc(h.list, func(a, b Entry) int { return a.Time.Compare(b.Time) })
+	compare(h.list)
+	return h.list, err
+}
+
+// history collects the entries of a call.
+type history struct {
+	callID           []byte
+	needle1, needle2 []byte // the Call-ID behind its length, as it lies in packets of each generation
+	nodes            map[netip.Addr]*bin2.Decoder
+	list             []Entry
+	kept             int // bytes of good packets
+	ev               dialog.Event
+}
+
+// read takes a datagram.
+func (h *history) read(d *Datagram) error {
+	e := Entry{Time: d.Time, Source: d.Source, Listener: d.Destination, Bytes: len(d.Payload)}
+	if d.TCP || bin2.IsPacket(d.Payload) {
+		return h.read2(d, &e)
+	}
+	short := h.callID[:min(len(h.callID), packets.MaxSteeringKey)]
+	if key := packets.SteeringKey(d.Payload); key != nil && !bytes.Equal(key, short) {
+		return nil
+	}
+	verdict := bin1.Decode(d.Payload, &h.ev)
+	e.Verdict = verdict.String()
+	if verdict != bin1.Dialog {
+		if !bytes.Contains(d.Payload, h.needle1) {
+			return nil
+		}
+		return h.add(&e)
+	}
+	if !bytes.Equal(h.ev.CallID(), h.callID) {
+		return nil
+	}
+	e.Good, e.Kind, e.Layout = true, h.ev.Kind, layout.UDP
+	if h.ev.Kind == dialog.Delete {
+		_, rest := h.ev.Key.Part()
+		from, rest := rest.Part()
+		to, _ := rest.Part()
+		e.Details.FromTag, e.Details.ToTag = string(from), string(to)
+	} else {
+		e.Details = h.ev.Body.Details()
+	}
+	return h.add(&e)
+}
+
+// add appends an entry, within the limits.
+func (h *history) add(e *Entry) error {
+	if e.Good {
+		h.kept += e.Bytes
+	}
+	if h.kept > maxHistoryBytes || len(h.list) == MaxHistory {
+		return ErrTooLong
+	}
+	h.list = append(h.list, *e)
+	return nil
 }
 
 // compare fills in the changes. An early dialog without a to-tag counts as the beginning of the answered dialog.
 func compare(list []Entry) {
-	last := map[string]*dialog.Details{}
+	last := map[string]*Entry{}
 	for i := range list {
 		e := &list[i]
-		if e.Verdict != bin1.Dialog || e.Kind == dialog.Delete {
+		if !e.Snapshot() {
 			continue
 		}
-		before := last[e.Details.FromTag+"\x00"+e.Details.ToTag]
+		hid := "" // a looped call of generation 2 has several dialogs with the same tags
+		if e.Layout != layout.UDP {
+			hid = strconv.Itoa(int(e.Details.HID))
+		}
+		before := last[e.Details.FromTag+"\x00"+e.Details.ToTag+"\x00"+hid]
 		if before == nil {
-			before = last[e.Details.FromTag+"\x00"]
+			before = last[e.Details.FromTag+"\x00\x00"+hid]
 		}
 		if before == nil {
 			e.First = true
 		} else {
-			e.Changes = changes(before, &e.Details)
+			e.Changes = changes(before, e)
 		}
-		last[e.Details.FromTag+"\x00"+e.Details.ToTag] = &e.Details
+		last[e.Details.FromTag+"\x00"+e.Details.ToTag+"\x00"+hid] = e
 	}
 }
 
-func changes(was, is *dialog.Details) (list []Change) {
+// Snapshot tells whether the entry has all fields of its dialog.
+func (e *Entry) Snapshot() bool {
+	return e.Good && (e.Kind == dialog.Create || e.Kind == dialog.Update || e.Kind == dialog.Chunk)
+}
+
+func changes(before, now *Entry) (list []Change) {
+	was, is := &before.Details, &now.Details
 	text := func(field, a, b string) {
 		if a != b {
 			list = append(list, Change{Field: field, Was: a, Is: b})
@@ -158,5 +205,8 @@ func changes(was, is *dialog.Details) (list []Change) {
 	number("hash_id", was.HID, is.HID, false)
 	number("caller_generated_cseq", was.CallerGenCSeq, is.CallerGenCSeq, false)
 	number("callee_generated_cseq", was.CalleeGenCSeq, is.CalleeGenCSeq, false)
+	for f := range layout.NumFields {
+		text(f.String(), before.More[f], now.More[f])
+	}
 	return list
 }

@@ -90,7 +90,7 @@ func TestHistory(t *testing.T) {
 		for _, c := range e.Changes {
 			changed = append(changed, c.Field)
 		}
-		if e.Time.UnixMilli() != begin*1000+w.ms || e.Verdict != w.verdict || e.Kind != w.kind || len(changed) != len(w.changed) || e.First != (i == 0) {
+		if e.Time.UnixMilli() != begin*1000+w.ms || e.Verdict != w.verdict.String() || e.Good != (w.verdict == bin1.Dialog) || e.Kind != w.kind || len(changed) != len(w.changed) || e.First != (i == 0) {
 			t.Errorf("entry %d: %+v; want %+v", i, e, w)
 			continue
 		}

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/netip"
 	"time"
 
-	"binrepd/dialog"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/trace/capture"
-	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin2"
 )
 
 const (
@@ -56,6 +56,9 @@ type Summary struct {
 	Sent, Bytes uint64
 	Left        uint64 // not selected
 	Shifted     uint64 // sent with other times
+	Internal    uint64 // left out: what nodes of a cluster, or appliances, say about themselves
+	Chunks      uint64 // dialogs out of syncs, sent as updates
+	Unmarked    uint64 // sent without the mark of the appliance that passed them on
 	Failed      uint64 // could not be sent from this host; the error of Run has the last reason
 	// Recorded is the recorded time between the first and the last datagram sent. Took is the time that sending took.
 	Recorded, Took time.Duration
@@ -66,7 +69,7 @@ type Summary struct {
 // Run sends until the last datagram has been sent or ctx ends. It then returns the error of ctx. If some datagrams
 // could not be sent, it returns an error after the last one.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
-	p := &player{cfg: cfg, begin: time.Now()}
+	p := &player{cfg: cfg, begin: time.Now(), nodes: map[netip.Addr]*bin2.Decoder{}}
 	p.told = p.begin
 	err := p.run(ctx)
 	if err == nil {
@@ -87,6 +90,7 @@ type player struct {
 	first   time.Time // recorded time of the first one sent
 	shift   int64     // seconds
 	waiting []packets.Message
+	nodes   map[netip.Addr]*bin2.Decoder
 	failure error // of the last datagram that failed
 	// pause is the last pause before a retry. paused is the sum of such pauses since the last datagram was sent.
 	pause, paused time.Duration
@@ -119,13 +123,11 @@ func (p *player) run(ctx context.Context) error {
 			return err
 		}
 		p.summary.Recorded = max(p.summary.Recorded, d.Time.Sub(p.first))
-		payload := d.Payload
-		if p.shift != 0 {
-			payload = p.moved(payload)
-		}
-		if p.waiting = append(p.waiting, packets.Message{Payload: payload, To: p.cfg.To}); len(p.waiting) == batch {
-			if err := p.flush(ctx); err != nil {
-				return err
+		for payload := range p.packets(&d) {
+			if p.waiting = append(p.waiting, packets.Message{Payload: payload, To: p.cfg.To}); len(p.waiting) == batch {
+				if err := p.flush(ctx); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -229,24 +231,4 @@ func (p *player) listen(ctx context.Context) error {
 		case <-time.After(answerTime / 10):
 		}
 	}
-}
-
-// moved returns the packet with its times moved forward. It returns other packets than good snapshots unchanged.
-func (p *player) moved(packet []byte) []byte {
-	var ev dialog.Event
-	if bin1.Decode(packet, &ev) != bin1.Dialog || ev.Kind == dialog.Delete {
-		return packet
-	}
-	d := ev.Body.Details()
-	d.Start, d.Timeout = later(d.Start, p.shift), later(d.Timeout, p.shift)
-	p.summary.Shifted++
-	return bin1.Append(nil, ev.Kind, d.AppendPacked(nil))
-}
-
-// later moves a time in Unix seconds. 0 means no time and stays 0.
-func later(unix uint32, seconds int64) uint32 {
-	if unix == 0 {
-		return 0
-	}
-	return uint32(min(max(int64(unix)+seconds, 1), math.MaxUint32))
 }
