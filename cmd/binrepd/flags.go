@@ -193,7 +193,7 @@ func surviveFlags(d *appliance.Config) []cli.Flag {
 			Name: "save-interval", Category: categorySurvive, Value: d.SaveInterval, DefaultText: "30s",
 			Usage: "save the table every `DURATION`",
 		},
-		recordFlag("keep the last datagrams, good and bad, in `DIR`, in files that Wireshark opens; 'binrepd record' and 'binrepd replay' read them. " +
+		recordFlag("keep the last packets, good and bad, those of clusters decrypted, in `DIR`, in files that Wireshark opens; 'binrepd record' and 'binrepd replay' read them. " +
 			"They show who called whom. Not the folder of --state-dir; if that is /var/lib/binrepd, as under systemd, use /var/lib/binrepd/record"),
 		&cli.StringFlag{
 			Name: "record-size", Category: categoryRecord, Value: size(d.RecordSize),

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"binrepd/dialog"
+	"binrepd/dialog/layout"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/trace/capture"
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin2"
 )
 
 // recordPackets records payloads in dir, in a file of its own.
@@ -137,4 +139,43 @@ func longPcap(payloads ...[]byte) []byte {
 		b = append(b, p...)
 	}
 	return b
+}
+
+// TestCallOfCluster: what a node of a cluster said of a call is shown with the node, and times name their zone (fault 32).
+func TestCallOfCluster(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "record")
+	r, err := record.Open(record.Config{Dir: dir, Limit: record.LeastLimit, Streams: []string{"cluster 1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := layout.ValueChange{CallID: []byte("call"), HID: 7, Name: []byte("n\x1b"), Type: layout.Text, Text: []byte("v")}
+	body, fault := m.Append(nil, 4)
+	if fault != layout.NoFault {
+		t.Fatal(fault)
+	}
+	w := bin2.Begin(nil, 4, bin2.Dialogs.String(), 5)
+	w.Raw(body)
+	packet, err := w.EndTrailer(bin2.Trailer{Cluster: 1, Source: 2, Destination: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	c := r.Connections().Begin(0, netip.MustParseAddrPort("192.0.2.7:40000"), netip.MustParseAddrPort("192.0.2.8:5566"), false, now.UnixNano())
+	c.Record(packet, now.UnixNano())
+	c.End(now.UnixNano())
+	if err := r.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := call("record", "call", "call", "--record", dir)
+	_, line, _ := strings.Cut(stdout, "\n")
+	want := now.Format("2006-01-02 15:04:05.000000 -07:00") + `  192.0.2.7:40000 node 1/2  192.0.2.8:5566  value    -      variable n\x1b = "v", h_id 7` + "\n"
+	if status != 0 || stderr != "" || line != want {
+		t.Errorf("%d\n%s%s, want\n%s", status, stdout, stderr, want)
+	}
+	status, stdout, _ = call("record", "call", "call", "--record", dir, "--json")
+	for _, part := range []string{`"command":"value"`, `"cluster_id":1`, `"node_id":2`, `"hash_id":7`, `"name":"n\\x1b"`, `"value":"v"`} {
+		if status != 0 || !strings.Contains(stdout, part) {
+			t.Errorf("%d %s: no %s", status, stdout, part)
+		}
+	}
 }

@@ -325,7 +325,8 @@ end
 
 local TYPES = { ["1"] = "string", ["2"] = "integer" } -- of values in typed lists
 
-local function add_pairs(item, range, kind, typed)
+-- add_pairs shows a list. second: of generation 2, where OpenSIPS is not known to read one wrongly.
+local function add_pairs(item, range, kind, typed, second)
   local list = range:raw()
   local whole = pairs_of(list, typed, function(name, hash, value, bar)
     local n, v = unescape(list:sub(name, hash - 1)), unescape(list:sub(value, bar - 1))
@@ -338,15 +339,15 @@ local function add_pairs(item, range, kind, typed)
     pair:add(F["dialog." .. kind .. ".value"], range(value - 1, bar - value), shown(v))
   end)
   if not whole then item:add_proto_expert_info(E.bad_pairs) end
-  if misread(list) then item:add_proto_expert_info(E.misread_pairs) end
+  if not second and misread(list) then item:add_proto_expert_info(E.misread_pairs) end
 end
 
 -- The walk over the fields --------------------------------------------------------------------------------------------
 
 -- decorate adds the meaning of a field to its item.
 local function decorate(name, item, range, value, typed, flags)
-  if name == "dialog.vars" then add_pairs(item, range, "var", typed)
-  elseif name == "dialog.profiles" then add_pairs(item, range, "profile", typed)
+  if name == "dialog.vars" then add_pairs(item, range, "var", typed, flags)
+  elseif name == "dialog.profiles" then add_pairs(item, range, "profile", typed, flags)
   elseif name == "dialog.caller_route_set" or name == "dialog.callee_route_set" then
     local _, routes = value:gsub("<", "")
     if routes > 0 then item:append_text(" (" .. routes .. " routes)") end

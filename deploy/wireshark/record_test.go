@@ -16,6 +16,7 @@ import (
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/wire/bin1"
+	"binrepd/userspace/wire/bin2"
 )
 
 // TestRecording opens files of the flight recorder, over IPv4 and IPv6, with good and broken packets. Every packet is
@@ -88,4 +89,59 @@ func suspicious(t *testing.T, file string) string {
 		t.Fatalf("tshark: %v", err)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// TestRecordedConnections opens a recording of connections, over IPv4 and IPv6, accepted and dialled: tshark shows every
+// packet, those longer than a segment as well, and finds nothing remarkable about TCP.
+func TestRecordedConnections(t *testing.T) {
+	tooltest.Require(t, "tshark")
+	dir := t.TempDir()
+	r, err := record.Open(record.Config{
+		Dir: dir, Limit: record.LeastLimit, Streams: []string{"cluster 1", "cluster 2"}, Application: "test", Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ping := bin2.Ping{From: bin2.From{Cluster: 1, Source: 2}}
+	short, err := ping.Append(nil, bin2.Dialect{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := bin2.Begin(nil, 1, "test", 1)
+	w.Raw(make([]byte, bin2.MaxSize-100))
+	long, err := w.EndTrailer(bin2.Trailer{Cluster: 1, Source: 2, Destination: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := int64(1_700_000_000_123_456_789)
+	for i, addr := range []string{"198.51.100.7:40000", "[2001:db8::99]:5566"} {
+		local := []string{"192.0.2.1:5566", "[2001:db8::1]:40001"}[i]
+		c := r.Connections().Begin(i, netip.MustParseAddrPort(addr), netip.MustParseAddrPort(local), i == 1, at)
+		c.Record(slices.Concat(short, short, long, short), at+1)
+		c.Record(long, at+2)
+		c.End(at + 3)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := r.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	files, err := record.Files(dir)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	got := dissect(t, files[0].Path)
+	if len(got) != 10 {
+		t.Fatalf("%d packets are shown, want 10", len(got))
+	}
+	for i := range got {
+		compare2(t, [][]byte{short, short, long, short, long}[i%5], &got[i])
+	}
+	cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-X", "lua_script:binrepd.lua", "-r", files[0].Path,
+		"-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-Y",
+		`tcp.analysis.flags || ip.checksum.status == "Bad" || tcp.checksum.status == "Bad" || _ws.malformed || !tcp`)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=") // no personal settings
+	if out, err := cmd.Output(); err != nil || len(out) > 0 {
+		t.Errorf("%v, remarkable:\n%s", err, out)
+	}
 }

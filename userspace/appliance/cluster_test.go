@@ -1,7 +1,10 @@
 package appliance
 
 import (
+	"errors"
+	"io"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +13,10 @@ import (
 	"binrepd/userspace/cluster/member/membertest"
 	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/in/stream"
+	"binrepd/userspace/trace/capture"
+	"binrepd/userspace/trace/record"
 	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin2"
 )
 
 // awaitStatus waits until the status is as wanted.
@@ -92,5 +98,43 @@ func TestClusterIncomplete(t *testing.T) {
 	s := awaitStatus(t, r, "incomplete", func(s *control.Status) bool { return s.Word == control.Incomplete })
 	if s.Word.ExitStatus() != 5 || !strings.Contains(s.Reason, "cluster 1: the sync failed after 1 dialogs of node 1") {
 		t.Errorf("%s: %s", s.Word, s.Reason)
+	}
+}
+
+// TestClusterIsRecorded: the recording has what a node sent, in the same number as the connections brought, and the
+// reader of recordings finds the packets.
+func TestClusterIsRecorded(t *testing.T) {
+	node := startModel(t, membertest.Donor{Chunks: [][]byte{[]byte("x"), []byte("y")}})
+	c := clusterConfig(t, node)
+	c.Listen, c.Record, c.RecordSize = nil, filepath.Join(t.TempDir(), "record"), record.LeastLimit
+	r := start(t, c)
+	awaitStatus(t, r, "first sync", func(s *control.Status) bool { return s.Clusters[0].Sync.Done > 0 })
+	node.Stop()
+	s := awaitStatus(t, r, "the end of the connections, and the account of the recorder", func(s *control.Status) bool {
+		return s.Word == control.Stale && s.Record.Waiting == 0 && s.Record.Recorded == s.Clusters[0].Stream.Totals.Read.Packets
+	})
+	if s.Record.Recorded < 4 {
+		t.Errorf("%+v", s.Record)
+	}
+	files, err := record.Files(c.Record)
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	reader := capture.NewReader(files[0].Path)
+	defer reader.Close()
+	kinds := map[bin2.Kind]int{}
+	n := uint64(0)
+	var d capture.Datagram
+	for err = reader.Next(&d); err == nil; err = reader.Next(&d) {
+		p, bad := bin2.Parse(d.Payload)
+		if bad != nil || !d.TCP || d.Source.Addr() != netip.MustParseAddr("127.0.0.31") || d.Destination.Addr() != netip.MustParseAddr("127.0.0.33") {
+			t.Errorf("%+v: %v", d, bad)
+		}
+		kind, _, _ := bin2.KindOf(p, 0)
+		kinds[kind]++
+		n++
+	}
+	if !errors.Is(err, io.EOF) || n != s.Record.Recorded || kinds[bin2.KindPong] == 0 || kinds[bin2.KindSyncEnd] == 0 || reader.Counts.Gaps != 0 {
+		t.Errorf("%d packets of %d, %v: %v, %+v", n, s.Record.Recorded, kinds, err, reader.Counts)
 	}
 }
