@@ -139,7 +139,7 @@ var printed = map[string]string{
 	"top":                        `READY`,
 	"sync --to 10.0.0.3:5556":    `50 dialogs`,
 	// What the run with --record before has left: the calls of the proxy are the same every time.
-	"record call CALLID --record /var/lib/binrepd/record":                       `(?m)^\S+ \S+ +10\.0\.0\.1:5555 +10\.0\.0\.2:5556 +create `,
+	"record call CALLID --record /var/lib/binrepd/record":                       `(?m)^\S+ \S+ [+-]\d\d:\d\d +10\.0\.0\.1:5555 +10\.0\.0\.2:5556 +create `,
 	"replay /var/lib/binrepd/record --to 10.0.0.3:5556 --speed 10 --shift-time": `^\d{2,} datagrams sent to 10\.0\.0\.3:5556: `,
 }
 

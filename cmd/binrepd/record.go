@@ -143,6 +143,7 @@ func notRead(n *capture.Counts) string {
 	part(uint64(n.Gone), "files deleted while they were read")
 	part(uint64(n.Torn), "files that end in the middle of a packet")
 	part(n.Damaged, "damaged packets")
+	part(n.Gaps, "gaps in connections of clusters")
 	return strings.Join(parts, ", ")
 }
 

@@ -1,6 +1,6 @@
--- Shows packets of OpenSIPS's Binary Internal Interface (BIN) in Wireshark and tshark, every field by name: those over UDP
--- (first generation: OpenSIPS 1.10, 1.11, 2.1), and those of clusters (second generation: OpenSIPS 2.4 and later) over TCP,
--- and over UDP between binrepd appliances. Of TLS connections Wireshark sees only what it can decrypt.
+-- Shows packets of OpenSIPS's Binary Internal Interface (BIN) in Wireshark and tshark, every field by name: those over
+-- UDP (first generation: OpenSIPS 1.10, 1.11, 2.1), and those of clusters (second generation: OpenSIPS 2.4 and later)
+-- over TCP, and over UDP between binrepd appliances. Of TLS connections Wireshark sees only what it can decrypt.
 --
 --   try it      tshark -X lua_script:binrepd.lua -r FILE -Y bin -V
 --   install it  copy it to the folder of personal Lua plugins (Wireshark: Help, About, Folders)
@@ -288,8 +288,9 @@ bin.experts = experts
 
 -- Lists of variables and profiles -------------------------------------------------------------------------------------
 
--- pairs_of walks list, name#value|, or name#type#value| if typed, with a backslash before each \ # or | that belongs to a name or value. It calls visit with the
--- offsets of name, of the "#" behind it, of value and of the closing bar, and returns true if all of list is well-formed.
+-- pairs_of walks list, name#value|, or name#type#value| if typed, with a backslash before each \ # or | that belongs to
+-- a name or value. It calls visit with the offsets of name, of the "#" behind it, of value and of the closing bar, and
+-- returns true if all of list is well-formed.
 local function pairs_of(list, typed, visit)
   local from, hash, i, name = 1, nil, 1, nil
   while i <= #list do
@@ -736,8 +737,8 @@ local function capabilities(r, tree, seq)
   r:done()
 end
 
--- Only one of the two forms consumes the body, but for one node without capabilities. Then the time decides: a node's id is
--- a small number.
+-- Only one of the two forms consumes the body, but for one node without capabilities. Then the time decides: a node's
+-- id is a small number.
 function CLUSTER.CAP_UPDATE(r, tree)
   local with = try(capabilities, reader(r.tvb, r.at, r.stop), nil, true)
   local without = try(capabilities, reader(r.tvb, r.at, r.stop), nil, false)
@@ -770,7 +771,8 @@ function CLUSTER.SHTAG_ACTIVE(r, tree) return r:str(tree, "cluster.tag") end
 
 local CHUNK = "\xb5\x4a\x05\x06" -- 101010101 in front of each chunk
 
--- unsized returns where a dialog of sync version 1, which has no sizes, ends: where a layout ends and a chunk or nothing follows.
+-- unsized returns where a dialog of sync version 1, which has no sizes, ends: where a layout ends and a chunk or nothing
+-- follows.
 local function unsized(r)
   for _, layout in ipairs(LAYOUTS[1]) do
     local one = reader(r.tvb, r.at, r.stop)

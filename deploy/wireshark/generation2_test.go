@@ -198,7 +198,8 @@ func TestLayouts(t *testing.T) {
 		if fault != layout.NoFault {
 			t.Fatal(fault)
 		}
-		packets = append(packets, dialogPacket(t, id.Version(), 1, body), dialogPacket(t, id.Version(), 2, body))
+		longer := append(slices.Clone(body), 0)
+		packets = append(packets, dialogPacket(t, id.Version(), 1, body), dialogPacket(t, id.Version(), 2, body), dialogPacket(t, id.Version(), 1, longer))
 		chunks, _ := layout.AppendSync(nil, 3, []byte(bin2.Dialogs.String()), id.Version())
 		for range 2 {
 			chunks = layout.AppendChunk(chunks, 3, body)

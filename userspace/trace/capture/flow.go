@@ -32,8 +32,7 @@ type flows struct {
 	swept time.Time
 	ready []Datagram // complete packets that nobody has taken yet; the first of them are taken
 	taken int
-	// gaps counts missing pieces, and skipped the bytes that are part of no packet, of connections in which packets were
-	// found.
+	// gaps counts missing pieces, and skipped the bytes that are part of no packet, in connections that had packets before.
 	gaps, skipped uint64
 }
 
@@ -151,7 +150,9 @@ func (fs *flows) catchUp(name endpoints, f *flow) {
 // jump gives up what is missing before the first segment that waits.
 func (fs *flows) jump(name endpoints, f *flow) {
 	f.restart(fs, f.waiting[0].seq)
-	fs.gaps++
+	if f.found {
+		fs.gaps++
+	}
 	fs.catchUp(name, f)
 }
 

@@ -34,7 +34,7 @@ type Counts struct {
 	Datagrams uint64
 	Packets   uint64 // of generation 2, in TCP connections
 	Segments  uint64 // frames with a segment of a TCP connection
-	Gaps      uint64 // places where segments are missing
+	Gaps      uint64 // places in connections with packets where segments are missing
 	Skipped   uint64 // bytes of connections that are part of no packet, where there were packets before
 	Other     uint64 // frames with something other than UDP and TCP
 	Damaged   uint64 // frames that can't be decoded, or were cut off when captured

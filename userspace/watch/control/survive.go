@@ -55,14 +55,14 @@ type KeptCapability struct {
 	Why  string `json:"why"`
 }
 
-// RecordStatus is the state of the recording of datagrams. At rest, the datagrams that the workers have seen since the
-// start = recorded + waiting + every reason of dropped.
+// RecordStatus is the state of the recording of packets. At rest, the datagrams that the workers have seen since the start,
+// and the packets that connections of clusters have brought = recorded + waiting + every reason of dropped.
 type RecordStatus struct {
 	Dir      string `json:"dir"`
 	Limit    uint64 `json:"limit"`    // maximum bytes of all files
-	Recorded uint64 `json:"recorded"` // datagrams
+	Recorded uint64 `json:"recorded"` // packets
 	Bytes    uint64 `json:"bytes"`    // of these, with headers
-	// Waiting datagrams are in the recorder's buffers. While the disk fails they wait for it.
+	// Waiting packets are in the recorder's buffers. While the disk fails they wait for it.
 	Waiting   uint64            `json:"waiting"`
 	Dropped   map[string]uint64 `json:"dropped"`
 	Files     int               `json:"files"` // includes those of earlier processes
