@@ -97,7 +97,7 @@ func TestRecordedConnections(t *testing.T) {
 	tooltest.Require(t, "tshark")
 	dir := t.TempDir()
 	r, err := record.Open(record.Config{
-		Dir: dir, Limit: record.LeastLimit, Streams: []string{"cluster 1", "cluster 2"}, Application: "test", Log: slog.New(slog.DiscardHandler),
+		Dir: dir, Limit: 64 << 20, Streams: []string{"cluster 1", "cluster 2"}, Application: "test", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
