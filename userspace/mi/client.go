@@ -14,6 +14,7 @@ type Error struct {
 	Code    int
 	Message string
 	Data    string
+	empty   bool // the answer was empty: see isEmpty
 }
 
 func (e *Error) Error() string {
@@ -45,8 +46,11 @@ const codeNoMethod = -32601
 // ErrUnsendable tells that an argument can't be sent in this dialect, such as a comma over the HTTP of 1.11 to 2.4.
 var ErrUnsendable = errors.New("the proxy's management interface can't take this argument")
 
-// errAmbiguous is an empty answer of HTTP in 1.11 and 2.1: done, an empty list and "not found" all look like that.
-var errAmbiguous = &Error{Code: 404, Message: "nothing (an empty answer)"}
+// isEmpty reports an empty answer of HTTP in 1.11 and 2.1: done, an empty list and "not found" all look like that.
+func isEmpty(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused) && refused.empty
+}
 
 // Dialect is the form of requests and answers.
 type Dialect uint8
@@ -148,7 +152,7 @@ func (c *Client) Call(ctx context.Context, command string, params ...Param) (*No
 // parseOldJSON reads an answer of HTTP in 1.11 to 2.4.
 func parseOldJSON(answer []byte) (*Node, error) {
 	if len(answer) == 0 {
-		return nil, errAmbiguous
+		return nil, &Error{Code: 404, Message: "nothing (an empty answer)", empty: true}
 	}
 	root, err := decodeJSON(answer)
 	if err != nil {

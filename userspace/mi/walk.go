@@ -2,7 +2,6 @@ package mi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -56,7 +55,7 @@ type dialogPage struct {
 
 func (c *Client) dialogPage(ctx context.Context, command string, index, size int) (p dialogPage, err error) {
 	n, err := c.Call(ctx, command, number("index", index), number("counter", size))
-	if errors.Is(err, errAmbiguous) && c.dialect == OldJSON {
+	if isEmpty(err) {
 		return p, nil // an empty list of 1.11 and 2.1
 	}
 	if NotFound(err) && c.dialect != RPC {
