@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -177,5 +178,15 @@ func (t *Table) Scan(cur *Cursor, fn func(*View)) (more bool) {
 			return
 		}
 		fn(&s.view)
+	})
+}
+
+// Disown gives the number to as Event.Origin of the last change to the next entries whose origin is among those. Steps and cursor are as
+// in Scan. Messages that wait for their dialog are entries, too.
+func (t *Table) Disown(cur *Cursor, among func(origin uint16) bool, to uint16) (more bool) {
+	return t.shards.Scan(cur, func(_ *Shard, e store.Entry) {
+		if e := entry(e); among(e.origin()) {
+			binary.LittleEndian.PutUint16(e[atOrigin:], to)
+		}
 	})
 }

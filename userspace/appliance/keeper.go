@@ -75,7 +75,7 @@ func (k *keeper) close() error {
 }
 
 // restore loads the newest good file and returns when it was made, the zero time if there is none.
-func (k *keeper) restore(ctx context.Context, number func(packets.Sender, bool) uint16) (time.Time, error) {
+func (k *keeper) restore(ctx context.Context, number func(packets.Sender) uint16) (time.Time, error) {
 	for _, generation := range k.newestFirst() {
 		s, err := savefile.Load(ctx, savefile.LoadConfig{
 			Table: k.table, Path: k.file(generation), Steering: k.steering, Origin: number,

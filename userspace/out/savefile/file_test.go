@@ -71,7 +71,7 @@ func origin(n uint16) packets.Sender {
 func (a *appliance) load(path string) (savefile.LoadSummary, error) {
 	return savefile.Load(context.Background(), savefile.LoadConfig{
 		Table: a.table, Path: path,
-		Origin: func(e packets.Sender, _ bool) uint16 {
+		Origin: func(e packets.Sender) uint16 {
 			switch e {
 			case origin(1):
 				return 1

@@ -60,7 +60,7 @@ func TestEveryLayoutIsSaved(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(t.Context(), LoadConfig{Table: tables[1], Path: path, Origin: func(s packets.Sender, _ bool) uint16 {
+	if _, err := Load(t.Context(), LoadConfig{Table: tables[1], Path: path, Origin: func(s packets.Sender) uint16 {
 		if s.Cluster != 65535 || s.Endpoint != (packets.Endpoint{}) {
 			t.Fatalf("source %+v", s)
 		}

@@ -44,7 +44,7 @@ func TestGoldenFiles(t *testing.T) {
 		a := newAppliance(t)
 		s, err := savefile.Load(t.Context(), savefile.LoadConfig{
 			Table: a.table, Path: path,
-			Origin: func(e packets.Sender, _ bool) uint16 {
+			Origin: func(e packets.Sender) uint16 {
 				return uint16(max(0, slices.Index(goldenSources[:], e.AddrPort())))
 			},
 		})

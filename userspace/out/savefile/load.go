@@ -16,8 +16,8 @@ type LoadConfig struct {
 	Path  string
 	// Steering is the one by which the engine chooses shards.
 	Steering packets.Steering
-	// Origin numbers a source, that of a live dialog or of another; nil: sources are lost.
-	Origin func(s packets.Sender, live bool) uint16
+	// Origin numbers a source; nil: sources are lost.
+	Origin func(s packets.Sender) uint16
 }
 
 // LoadSummary tells what was loaded.
@@ -122,7 +122,7 @@ func (l *loader) read(s *section) {
 			ev.Kind, ev.State, ev.Start = dialog.Update, dialog.Ended, r.start
 		}
 		if l.cfg.Origin != nil && r.origin != (packets.Sender{}) {
-			ev.Origin = l.cfg.Origin(r.origin, ev.State.Live())
+			ev.Origin = l.cfg.Origin(r.origin)
 		}
 		ev.Hash = l.cfg.Steering.CallID(ev.CallID())
 		shard := l.cfg.Table.ShardOf(ev.Hash)

@@ -10,7 +10,7 @@ import (
 func (e *Engine) Arrived(from packets.Sender) (count arrival.Count, ok bool) {
 	n, known := e.origins.find(from)
 	if !known {
-		return count, len(e.origins.senders()) < MaxOrigins
+		return count, e.origins.hasRoom()
 	}
 	e.mu.Lock()
 	workers := e.workers

@@ -17,7 +17,7 @@
 // Packets come in by intakes: listen addresses, clusters, a log. Each intake has an account, and the account adds up: packets received
 // = one verdict or one outcome each. A test checks it after every run.
 //
-// Three more goroutines work in the background. One expires what is due, once a second. One takes memory ahead of need. One writes the
-// notices that workers left, so that a blocked log never reaches a worker. Progress shows a worker that is stuck, and expiry that
+// Four more goroutines work in the background. One expires what is due, once a second. One takes memory ahead of need. One writes the
+// notices that workers left, so that a blocked log never reaches a worker. One makes room in the register of sources (room.go). Progress shows a worker that is stuck, and expiry that
 // waits for a lock.
 package engine

@@ -76,6 +76,7 @@ type Recorder interface {
 type Engine struct {
 	cfg     Config
 	origins *origins
+	room    roomRules
 	notices notices
 	seen    seen
 	clock   *clock
@@ -120,6 +121,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Log = slog.Default()
 	}
 	e := &Engine{cfg: cfg, origins: newOrigins(), started: cfg.Now(), clock: newClock(cfg.Now, cfg.Elapsed), syncs: map[int32]uint8{}}
+	e.room = roomRules{silentFor, numberRest}
 	for i, in := range cfg.Intakes {
 		e.kinds[i] = in.Kind
 	}
@@ -152,6 +154,7 @@ func (e *Engine) Run(ctx context.Context, inputs []Input) error {
 	background.Go(func() { e.expireUntil(done) })
 	background.Go(func() { e.prepareUntil(done) })
 	background.Go(func() { e.noticeUntil(done) })
+	background.Go(func() { e.roomUntil(done) })
 
 	errs := make([]error, len(workers))
 	var wg sync.WaitGroup

@@ -176,7 +176,7 @@ func (w *worker) chunks(now int64) {
 				continue
 			}
 			ev.Hash, ev.Since = w.engine.cfg.Steering.CallID(ev.CallID()), since
-			ev.Origin = w.senders.origin(&d.Sender)
+			ev.Origin = w.senders.origin(&d.Sender, d.Received)
 			w.chunk(d, ev, now)
 			c.Chunks[ev.Outcome]++
 		}

@@ -51,15 +51,13 @@ func TestCapabilityNamesAreBounded(t *testing.T) {
 	}
 }
 
-// TestRestoredOriginIsMissed: a source that owned live dialogs in a file counts as heard when they were loaded, until it is heard in truth;
-// one that owned other records doesn't.
-func TestRestoredOriginIsMissed(t *testing.T) {
+// TestOriginOfFileIsNotMissed: a source that is known only from a file was never heard (fault 25).
+func TestOriginOfFileIsNotMissed(t *testing.T) {
 	r := newRig(t, 1, nil)
-	alive, dead, ended := "192.0.2.1:5555", "192.0.2.2:5555", "192.0.2.3:5555"
+	alive, dead := "192.0.2.1:5555", "192.0.2.2:5555"
 	for _, at := range []string{alive, dead} {
-		r.OriginNumber(packets.Sender{Endpoint: packets.EndpointOf(netip.MustParseAddrPort(at))}, true)
+		r.OriginNumber(packets.Sender{Endpoint: packets.EndpointOf(netip.MustParseAddrPort(at))})
 	}
-	r.OriginNumber(packets.Sender{Endpoint: packets.EndpointOf(netip.MustParseAddrPort(ended))}, false)
 	r.start(t)
 	proxy := bin1test.NewProxy(5, bin1test.Realistic(testNow, 1))
 	d := from(alive, 0, proxy.AppendPacket(nil, 0, bin1test.Create))
@@ -69,13 +67,58 @@ func TestRestoredOriginIsMissed(t *testing.T) {
 	for _, src := range r.finish(t).Sources {
 		got[src.Sender.String()] = src
 	}
-	if last := got[alive].Last.UnixNano(); last != d.Received {
-		t.Errorf("the one that sends was heard at %d, want %d", last, d.Received)
+	if s := got[alive]; s.Last.UnixNano() != d.Received || s.Applied != 1 || s.Created != 1 {
+		t.Errorf("the one that sends: %+v", s)
 	}
-	if s := got[dead]; s.Last.IsZero() || s.Events != 0 {
-		t.Errorf("the one with live dialogs that sends nothing: %+v", s)
+	if s, ok := got[dead]; !ok || !s.Last.IsZero() {
+		t.Errorf("the one that sends nothing: %+v", s)
 	}
-	if s, ok := got[ended]; !ok || !s.Last.IsZero() {
-		t.Errorf("the one without live dialogs: %+v", s)
+}
+
+// TestForget: a forgotten source is out of the list until it sends again, and the sums stay (fault 25).
+func TestForget(t *testing.T) {
+	r := newRig(t, 1, nil)
+	r.start(t)
+	proxy := bin1test.NewProxy(5, bin1test.Realistic(testNow, 9))
+	const stray, steady = "192.0.2.1:5555", "192.0.2.2:5555"
+	feed := func(at string, call uint64) {
+		before := total(r.Sources()).Events
+		r.sources[0].Feed(from(at, 0, proxy.AppendPacket(nil, call, bin1test.Create)))
+		await(t, "the event", func() bool { return total(r.Sources()).Events == before+1 })
 	}
+	names := func() (list []string) {
+		for _, s := range r.Sources() {
+			list = append(list, fmt.Sprintf("%s %d", s.Sender, s.Events))
+		}
+		return list
+	}
+	feed(stray, 0)
+	feed(steady, 1)
+	is := func(s packets.Sender) bool { return s.String() == stray }
+	if n := r.Forget(is); n != 1 {
+		t.Errorf("forgot %d", n)
+	}
+	if n := r.Forget(is); n != 0 {
+		t.Errorf("forgot %d that were forgotten", n)
+	}
+	other := packets.Sender{}.String()
+	if got, want := fmt.Sprint(names()), fmt.Sprintf("[%s 1 %s 1]", other, steady); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	feed(stray, 2)
+	if got, want := fmt.Sprint(names()), fmt.Sprintf("[%s 1 %s 1 %s 1]", other, stray, steady); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if sum := total(r.finish(t).Sources); sum.Events != 3 || sum.Applied != 3 {
+		t.Errorf("sum: %+v", sum)
+	}
+}
+
+func total(list []SourceStatus) (sum SourceStatus) {
+	for _, s := range list {
+		sum.Events += s.Events
+		sum.Applied += s.Applied
+		sum.Rejected += s.Rejected
+	}
+	return sum
 }

@@ -37,8 +37,9 @@ type SourceStatus struct {
 	Sender   packets.Sender
 	Events   uint64 // good packets, of any capability
 	Rejected uint64 // refused ones
-	// Last is the receive time of the last good packet. A source that has sent none, but owned live dialogs in a file that was loaded,
-	// counts as heard when they were loaded: it is missed from then on.
+	// Applied is how many of Events changed the table. Created and Ended are parts of it: creations and deletions.
+	Applied, Created, Ended uint64
+	// Last is the receive time of the last good packet. It is zero for a source that is known only from a file.
 	Last time.Time
 	// Skew is how far the source's clock is ahead of ours, by its recent creations, in whole seconds; nil if there was none.
 	Skew *time.Duration
@@ -105,41 +106,79 @@ func (e *Engine) Sender(number uint16) packets.Sender {
 }
 
 // OriginNumber returns the number of a source. It gives it one if there is room, and returns OtherOrigin otherwise. It is for dialogs from
-// a file, which an earlier process received; live tells whether the dialog is a live one.
-func (e *Engine) OriginNumber(from packets.Sender, live bool) uint16 {
-	n := e.origins.number(from)
-	if r := &e.origins.restored[n]; live && n != OtherOrigin && r.Load() == 0 {
-		r.Store(e.cfg.Now().UnixNano())
+// a file, which an earlier process received. The number may be used for a minute.
+func (e *Engine) OriginNumber(from packets.Sender) uint16 {
+	return e.origins.number(from, e.cfg.Now().UnixNano(), true)
+}
+
+// Forget takes the sources that match out of the list of sources until they send a good packet again, and returns how many these are.
+// Their dialogs stay theirs. What they sent counts for "other" from now on.
+func (e *Engine) Forget(match func(packets.Sender) bool) (n int) {
+	e.mu.Lock()
+	workers := e.workers
+	e.mu.Unlock()
+	o := e.origins
+	o.looking.Lock()
+	defer o.looking.Unlock()
+	for number, sender := range o.senders() {
+		if number == OtherOrigin || sender == (packets.Sender{}) || o.struck[number] || !match(sender) {
+			continue
+		}
+		if sum, h := sumOf(workers, number), &o.hidden[number]; !h.on || h.events != sum.events {
+			h.on, h.senderSum = true, sum
+			n++
+		}
 	}
 	return n
 }
 
+// Sources returns what Status has about sources.
+func (e *Engine) Sources() []SourceStatus {
+	e.mu.Lock()
+	workers := e.workers
+	e.mu.Unlock()
+	return e.sources(workers)
+}
+
 func (e *Engine) sources(workers []*worker) []SourceStatus {
-	var list []SourceStatus
-	for n, sender := range e.origins.senders() {
-		s := SourceStatus{Sender: sender}
-		last, skew := int64(0), int64(noSkew)
-		for _, w := range workers {
-			if c := w.senders.counts[n].Load(); c != nil {
-				s.Events += c.events.Load()
-				s.Rejected += c.rejected.Load()
-				last = max(last, c.last.Load())
-				skew = max(skew, c.skew.estimate())
-			}
+	o := e.origins
+	o.looking.Lock()
+	defer o.looking.Unlock()
+	list := make([]SourceStatus, 1, len(o.senders()))
+	rest := sumOf(workers, OtherOrigin)
+	rest.add(&o.gone)
+	for n, sender := range o.senders() {
+		if n == OtherOrigin || sender == (packets.Sender{}) {
+			continue
 		}
-		if skew != noSkew && n != OtherOrigin {
-			ahead := time.Duration(skew) * time.Second
-			s.Skew = &ahead
+		sum, h := sumOf(workers, n), &o.hidden[n]
+		if o.struck[n] || h.on && sum.events == h.events {
+			rest.add(&sum)
+			rest.last = max(rest.last, sum.last)
+			continue
 		}
-		if last == 0 {
-			last = e.origins.restored[n].Load()
-		}
-		if last > 0 {
-			s.Last = time.Unix(0, last)
-		}
-		if n != OtherOrigin || s.Events > 0 || s.Rejected > 0 {
-			list = append(list, s)
-		}
+		sum.subtract(&h.senderSum)
+		rest.add(&h.senderSum)
+		list = append(list, sum.status(sender))
 	}
+	if rest.events == 0 && rest.rejected == 0 {
+		return list[1:]
+	}
+	rest.skew = noSkew
+	list[0] = rest.status(packets.Sender{})
 	return list
+}
+
+func (s *senderSum) status(from packets.Sender) SourceStatus {
+	out := SourceStatus{
+		Sender: from, Events: s.events, Rejected: s.rejected, Applied: s.applied, Created: s.created, Ended: s.ended,
+	}
+	if s.last > 0 {
+		out.Last = time.Unix(0, s.last)
+	}
+	if s.skew != noSkew {
+		ahead := time.Duration(s.skew) * time.Second
+		out.Skew = &ahead
+	}
+	return out
 }

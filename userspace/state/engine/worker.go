@@ -75,6 +75,7 @@ func (w *worker) run() error {
 			return err
 		}
 		w.steps.begin()
+		w.senders.refresh()
 		if w.input.Recorder != nil {
 			w.input.Recorder.Record(w.batch.Packets)
 		}
@@ -113,11 +114,11 @@ func (w *worker) decode() {
 		if w.verdicts[i] != isEvent {
 			continue
 		}
-		ev.Origin = w.senders.origin(&d.Sender)
+		ev.Origin = w.senders.origin(&d.Sender, d.Received)
 		w.senders.good(ev.Origin, d.Received)
 		if ev.Peer == 0 && w.engine.kinds[d.Intake%packets.MaxIntakes] == packets.Listener {
 			// A sync sends no stamps; live changes of another appliance have one.
-			w.senders.plain(w.senders.endpoint(ev.Origin, &d.Sender), d.Payload)
+			w.senders.plain(w.senders.endpoint(ev.Origin, &d.Sender, d.Received), d.Payload)
 		}
 		if ev.Kind == dialog.Create {
 			w.senders.began(ev.Origin, ev.Start, d.Received)
@@ -217,6 +218,9 @@ func (w *worker) account() {
 		if v == isEvent {
 			ev := &w.events[i]
 			c.Outcomes[ev.Kind][ev.Outcome]++
+			if ev.Changed() {
+				w.senders.changed(ev.Origin, ev.Kind)
+			}
 			// What waited for this process, in inherited rings or in the sockets, says nothing about its speed.
 			if d.Received >= w.begun {
 				w.count.latency.Observe(applied - d.Received)
@@ -247,14 +251,14 @@ func (w *worker) reject(v verdict, d *packets.Packet) {
 			}
 			return
 		}
-		w.senders.good(w.senders.origin(&d.Sender), d.Received)
+		w.senders.good(w.senders.origin(&d.Sender, d.Received), d.Received)
 		return
 	case isChunks:
-		w.senders.good(w.senders.origin(&d.Sender), d.Received)
+		w.senders.good(w.senders.origin(&d.Sender, d.Received), d.Received)
 		return
 	case verdictOf2(bin2.OtherPacket):
 		w.count.capabilities.add(bin2.Packet(d.Payload).Name())
-		w.senders.good(w.senders.origin(&d.Sender), d.Received)
+		w.senders.good(w.senders.origin(&d.Sender, d.Received), d.Received)
 		return
 	}
 	w.senders.bad(d.Sender)
