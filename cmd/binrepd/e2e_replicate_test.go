@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"binrepd/bpf/bpftest"
+	"binrepd/userspace/state/engine"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
@@ -158,12 +159,42 @@ func TestStatusCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := conn.Write(bin1test.NewProxy(1, bin1test.Options{Now: nowUnix()}).Next(nil)); err != nil {
-		t.Fatal(err)
+	proxy := bin1test.NewProxy(1, bin1test.Options{Now: nowUnix()})
+	for call := range uint64(engine.CountsFrom) {
+		if _, err := conn.Write(proxy.AppendPacket(nil, call, bin1test.Create)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	d.await("the source to become stale", func() bool { return d.status().Word == control.Stale })
 	if word, status := check(); !strings.HasPrefix(word, "STALE: ") || status != 3 {
 		t.Errorf("%s, status %d", word, status)
+	}
+	source := conn.LocalAddr().String()
+	sources := func(args ...string) string {
+		t.Helper()
+		out, errors, status := command(t, nil, append(append([]string{"sources"}, args...), "--control", d.socket)...)
+		if status != 0 {
+			t.Errorf("sources %v: status %d, %s", args, status, errors)
+		}
+		return out
+	}
+	if out := sources("list"); !strings.Contains(out, source) || !strings.Contains(out, "yes") {
+		t.Errorf("sources list: %s", out)
+	}
+	if out := sources("forget", source); strings.Contains(out, source) {
+		t.Errorf("sources forget: %s", out)
+	}
+	if word, status := check(); strings.HasPrefix(word, "STALE") || status != 0 {
+		t.Errorf("forgotten: %s, status %d", word, status)
+	}
+	if out := sources("expect", "192.0.2.99", "--json"); !strings.Contains(out, `"expected":true`) {
+		t.Errorf("sources expect: %s", out)
+	}
+	if word, status := check(); !strings.HasPrefix(word, "STALE: source 192.0.2.99") || status != 3 {
+		t.Errorf("expected: %s, status %d", word, status)
+	}
+	if _, _, status := command(t, nil, "sources", "forget", "192.0.2.77", "--control", d.socket); status == 0 {
+		t.Error("forgot a source that was never there")
 	}
 	d.stop()
 	if word, status := check(); word != "" || status != exitFailed {

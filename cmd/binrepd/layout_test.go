@@ -139,6 +139,10 @@ var imports = map[string][]string{
 		"dialog", "dialog/escape", "dialog/layout",
 		"userspace/cluster/member", "userspace/cluster/membership",
 	},
+	// Which sources count is a matter of the status, as are the counters of the engine.
+	"userspace/watch/sources": {"userspace/watch/control", "userspace/state/engine"},
+	// What a restart of a proxy leaves is found in the table.
+	"userspace/watch/restarts": {"userspace/state/engine", "userspace/in/packets", "dialog", "dialog/layout"},
 	// Metrics, top and the page read what status shows, so that all of them tell the same.
 	"userspace/watch/telemetry": {
 		"userspace/watch/control", "userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2",
@@ -157,7 +161,7 @@ var imports = map[string][]string{
 		"userspace/in/stream", "userspace/cluster/member",
 		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
 		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
-		"userspace/watch/links", "userspace/watch/tuning",
+		"userspace/watch/links", "userspace/watch/restarts", "userspace/watch/sources", "userspace/watch/tuning",
 		"userspace/wire/arrival",
 	},
 

@@ -83,6 +83,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			allowCommand(),
 			reloadCommand(),
 			backupsCommand(),
+			sourcesCommand(),
 			outlivesOutput(syncCommand()),
 			outlivesOutput(saveCommand()),
 			outlivesOutput(loadCommand()),

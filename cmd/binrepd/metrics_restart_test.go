@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"binrepd/userspace/state/engine"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/wire/bin1/bin1test"
 )
@@ -18,8 +19,11 @@ func TestRestartRemembersDeadProxy(t *testing.T) {
 	d := startDaemon(t, nil, args...)
 	from := func(seed uint64, conn net.Conn) {
 		t.Helper()
-		if _, err := conn.Write(bin1test.NewProxy(seed, bin1test.Realistic(nowUnix(), 10)).Next(nil)); err != nil {
-			t.Fatal(err)
+		proxy := bin1test.NewProxy(seed, bin1test.Realistic(nowUnix(), 10))
+		for call := range uint64(engine.CountsFrom) {
+			if _, err := conn.Write(proxy.AppendPacket(nil, call, bin1test.Create)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	var proxies [2]net.Conn
@@ -32,7 +36,7 @@ func TestRestartRemembersDeadProxy(t *testing.T) {
 		proxies[i] = conn
 		from(uint64(90+i), conn)
 	}
-	d.await("both", func() bool { return len(d.status().Sources) == 2 && d.status().Dialogs == 2 })
+	d.await("both", func() bool { return len(d.status().Sources) == 2 && d.status().Dialogs == 2*engine.CountsFrom })
 	d.stop()
 
 	d = startDaemon(t, nil, args...)

@@ -24,7 +24,7 @@ func statusCommand() *cli.Command {
 		Description: "The word in the first line is the state:\n" +
 			"READY   sources send, and nothing was lost within a minute\n" +
 			"IDLE    no source has been seen yet\n" +
-			"STALE   a source that had been sending has been silent for run's --stale-after, or a node of a cluster is down\n" +
+			"STALE   a source that counts (see binrepd sources) was silent for run's --stale-after, or a node of a cluster is down\n" +
 			"LOSING  something was lost within the last minute\n" +
 			"INCOMPLETE  dialogs of a cluster are missing, because no sync could be completed\n" +
 			"After it, \"but\" lists everything else that is wrong, such as an interface without link or a save that fails.",
@@ -165,18 +165,7 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	printRefusals(out, s)
 	if len(s.Sources) > 0 {
 		fmt.Fprintln(out)
-		fmt.Fprintln(w, "SOURCE\tEVENTS\tPER SECOND\tREJECTED\tCLOCK\tLAST EVENT")
-		for _, src := range s.Sources {
-			clock := "-"
-			if src.Skew != nil {
-				clock = fmt.Sprintf("%+.0fs", *src.Skew)
-			}
-			last := "never"
-			if !src.Last.IsZero() {
-				last = span(src.Last, now) + " ago"
-			}
-			fmt.Fprintf(w, "%s\t%d\t%.1f\t%d\t%s\t%s\n", src.Address, src.Events, src.Rate, src.Rejected, clock, last)
-		}
+		sourceRows(w, s.Sources, now, false)
 	}
 	if err := w.Flush(); err != nil {
 		return err

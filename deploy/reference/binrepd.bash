@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd cluster' | 'binrepd cluster list' | 'binrepd cluster capabilities' | 'binrepd cluster tags' | 'binrepd cluster sync' | 'binrepd profiles' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd backups' | 'binrepd backups list' | 'binrepd backups add' | 'binrepd backups remove' | 'binrepd backups pause' | 'binrepd backups resume' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd cluster' | 'binrepd cluster list' | 'binrepd cluster capabilities' | 'binrepd cluster tags' | 'binrepd cluster sync' | 'binrepd profiles' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd backups' | 'binrepd backups list' | 'binrepd backups add' | 'binrepd backups remove' | 'binrepd backups pause' | 'binrepd backups resume' | 'binrepd sources' | 'binrepd sources list' | 'binrepd sources forget' | 'binrepd sources expect' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -241,6 +241,15 @@ _binrepd() {
 	'binrepd backups resume --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
+	'binrepd sources list --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd sources forget --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd sources expect --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	'binrepd sync --ends')
 		return ;;
 	'binrepd sync --passes')
@@ -336,7 +345,7 @@ _binrepd() {
 	esac
 	case $command in
 	'binrepd')
-		commands='run status top dialogs cluster profiles allow reload backups sync save load record replay doctor bench unpin version'
+		commands='run status top dialogs cluster profiles allow reload backups sources sync save load record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
 		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --cluster --cluster-fixed --cluster-listen --cluster-peer --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --coalesce --cpus --ring-size --rings --spin --xdp --help' ;;
@@ -391,6 +400,15 @@ _binrepd() {
 	'binrepd backups pause')
 		flags='--json --control --help' ;;
 	'binrepd backups resume')
+		flags='--json --control --help' ;;
+	'binrepd sources')
+		commands='list forget expect'
+		flags='--help' ;;
+	'binrepd sources list')
+		flags='--json --control --help' ;;
+	'binrepd sources forget')
+		flags='--json --control --help' ;;
+	'binrepd sources expect')
 		flags='--json --control --help' ;;
 	'binrepd sync')
 		flags='--clear-bye-on-timeout --dry-run --ends --json --passes --rate --replace --rewrite-socket --to --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;

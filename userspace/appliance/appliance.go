@@ -21,6 +21,8 @@ import (
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/watch/links"
+	"binrepd/userspace/watch/restarts"
+	"binrepd/userspace/watch/sources"
 	"binrepd/userspace/watch/statuspage"
 	"binrepd/userspace/watch/telemetry"
 )
@@ -36,6 +38,8 @@ type Appliance struct {
 	engine    *engine.Engine
 	history   control.History
 	links     links.Watcher
+	sources   sources.Book
+	restarts  restarts.Watch
 	trend     statuspage.Trend // the last minutes, for the page
 	health    telemetry.Health
 	metrics   *telemetry.Server // nil without a metrics address

@@ -201,7 +201,13 @@ func (a *Appliance) clusterStatus(s *control.Status, e *engine.Status) (refused 
 		for _, n := range st.Nodes {
 			node := control.ClusterNode{NodeStatus: n}
 			if src := sources[packets.Sender{Cluster: uint16(m.Cluster()), Node: uint32(n.Node)}]; src != nil {
-				node.Source(control.NewSource(*src))
+				known := control.NewSource(*src)
+				node.Source(known)
+				for k := range s.Sources {
+					if s.Sources[k].Address == known.Address {
+						s.Sources[k].Restarts = n.Restarts
+					}
+				}
 			}
 			node.Layouts(m.Cluster(), e.Nodes)
 			c.Nodes = append(c.Nodes, node)

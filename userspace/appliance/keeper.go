@@ -16,6 +16,7 @@ import (
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/savefile"
 	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/sources"
 )
 
 // keeper keeps the table on disk, in two files. Each save replaces the older one, so that the newer one remains if a save
@@ -33,6 +34,8 @@ type keeper struct {
 	// consumed returns how many records of the rings the table includes. mark notes that number for one of the two files.
 	consumed func() uint64
 	mark     func(generation int, saved time.Time, consumed uint64) error
+
+	sources *sources.Book // nil: what it knows is not kept
 
 	saving sync.Mutex // one save at a time
 	next   int        // the generation to write
@@ -57,6 +60,11 @@ func (k *keeper) open() error {
 	}
 	k.lock = f
 	k.status.Dir = k.dir
+	if k.sources != nil {
+		if err := k.sources.Open(k.dir); err != nil {
+			k.log.Warn("which sources are expected is not known", "error", err)
+		}
+	}
 	// Remove what a killed process had begun.
 	begun, _ := filepath.Glob(filepath.Join(k.dir, ".table-*.saved.*.tmp"))
 	for _, path := range begun {
@@ -158,6 +166,11 @@ func (k *keeper) save(ctx context.Context) {
 	created := time.Now()
 	if err := k.mark(k.next, created, k.consumed()); err != nil {
 		k.log.Warn("the number of events lost by a crash will not be known", "error", err)
+	}
+	if k.sources != nil {
+		if err := k.sources.Save(); err != nil {
+			k.log.Warn("which sources count can't be saved", "error", err)
+		}
 	}
 	s, err := savefile.Save(ctx, savefile.SaveConfig{
 		Table: k.table, Path: k.file(k.next), Everything: true, Origin: k.origin, Created: created,

@@ -53,6 +53,7 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 	var watching sync.WaitGroup
 	watching.Go(func() { a.watch(answering) })
 	watching.Go(func() { a.watchLinks(answering) })
+	watching.Go(func() { a.watchRestarts(answering) })
 	watching.Go(func() { a.answerQuestions(answering) })
 	watching.Go(func() { a.serveMetrics(answering) })
 	watching.Go(func() { // ends before the shutdown, which leaves rings that stay pinned unread
@@ -107,7 +108,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 	}
 	s, err := control.Listen(a.config.Control, control.Backend{
 		Status: a.Status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sender: a.engine.Sender, Sync: a.Sync,
-		Backups: a.Backups, ChangeBackups: a.ChangeBackups,
+		Backups: a.Backups, ChangeBackups: a.ChangeBackups, ChangeSources: a.ChangeSources,
 		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
 		Reload:      a.Reload,
 		SyncCluster: a.SyncCluster, Profiles: a.Profiles, Doubts: a.Doubts,

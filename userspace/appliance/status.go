@@ -65,8 +65,13 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 		s.Listeners[i] = l
 	}
 	for _, src := range e.Sources {
-		s.Sources = append(s.Sources, control.NewSource(src))
+		out := control.NewSource(src)
+		if r, ok := a.restarts.Of(src.Sender); ok {
+			out.Restarts, out.Restarted = r.Count, r.Before
+		}
+		s.Sources = append(s.Sources, out)
 	}
+	s.Sources = a.sources.Complete(s.Sources)
 	refused := a.clusterStatus(&s, e)
 	for i := range s.Clusters {
 		seen += s.Clusters[i].Account.Seen

@@ -166,7 +166,7 @@ func (a *Appliance) openKeeper() (*keeper, error) {
 		return nil, nil
 	}
 	k := &keeper{
-		dir: a.config.StateDir, every: a.config.SaveInterval, log: a.log, table: a.table,
+		dir: a.config.StateDir, every: a.config.SaveInterval, log: a.log, table: a.table, sources: &a.sources,
 		origin: a.engine.Sender, steering: a.steering,
 		consumed: a.input.consumed,
 		mark: func(generation int, saved time.Time, consumed uint64) error {

@@ -78,6 +78,9 @@ func (j *Journal) logSources(now time.Time, s *Status, log *slog.Logger) {
 	changes := 0
 	for i := range s.Sources {
 		src := &s.Sources[i]
+		if !src.Counts { // a stray datagram is no news
+			continue
+		}
 		sends := src.Events > 0 && (j.StaleAfter == 0 || now.Sub(src.Last) < j.StaleAfter)
 		before, known := j.sources[src.Address]
 		if sends == before && known || !known && !sends {

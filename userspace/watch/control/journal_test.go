@@ -73,7 +73,7 @@ func TestJournalOfManySources(t *testing.T) {
 	for round := range 5 {
 		s := &Status{Word: Ready}
 		for i := range 1000 {
-			s.Sources = append(s.Sources, SourceStatus{Address: string(rune('a'+round)) + time.Duration(i).String(), Events: 1})
+			s.Sources = append(s.Sources, SourceStatus{Address: string(rune('a'+round)) + time.Duration(i).String(), Events: 1, Counts: true})
 		}
 		out.Reset()
 		j.Sample(time.Unix(testNow+int64(round), 0), s, log)

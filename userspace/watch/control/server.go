@@ -48,6 +48,8 @@ type Backend struct {
 	// Backups returns the backups, and ChangeBackups changes one. If the request is wrong, the error is a *RequestError.
 	Backups       func() BackupList
 	ChangeBackups func(context.Context, BackupRequest) (BackupList, error)
+	// ChangeSources forgets or expects sources. If the request is wrong, the error is a *RequestError.
+	ChangeSources func(context.Context, SourceRequest) (SourceList, error)
 	// Save writes the table to a file. Load applies a file. Folder is where members of the socket's group may let it do
 	// that. Root and the user of the appliance may name any file. Empty: members of the group may not.
 	Folder string
@@ -109,6 +111,8 @@ func (b *Backend) routes(path string) http.Handler {
 	mux.HandleFunc("GET /v1/allow", b.allowed)
 	mux.HandleFunc("GET /v1/backups", b.backups)
 	slow("POST /v1/backups", changing(path, call(b.ChangeBackups)))
+	mux.HandleFunc("GET /v1/sources", b.sources)
+	slow("POST /v1/sources", changing(path, call(b.ChangeSources)))
 	slow("POST /v1/allow", changing(path, call(b.Allow)))
 	slow("POST /v1/sync", changing(path, b.sync))
 	slow("POST /v1/save", changing(path, call(inFolder(b.Folder, b.Save))))

@@ -208,11 +208,20 @@ type ListenerStatus struct {
 
 // SourceStatus is the state of one source.
 type SourceStatus struct {
-	Address  string    `json:"address"`
-	Events   uint64    `json:"events"`
-	Rejected uint64    `json:"rejected"`
-	Last     time.Time `json:"last"`
-	Rate     float64   `json:"rate"` // events a second, over the last ten seconds
+	Address  string `json:"address"`
+	Events   uint64 `json:"events"`
+	Applied  uint64 `json:"applied"` // events that changed the table
+	Rejected uint64 `json:"rejected"`
+	// Counts tells whether silence of the source makes the word STALE (package sources). A node of a cluster always counts.
+	// Expected: an operator said so.
+	Counts   bool      `json:"counts"`
+	Expected bool      `json:"expected"`
+	Last     time.Time `json:"last"` // zero if it was never heard
+	// Restarts is how often the source was restarted, as far as binrepd noticed. Restarted is between its last event before
+	// the last restart and the first one after it; zero if there was none, and for a node.
+	Restarts  int       `json:"restarts"`
+	Restarted time.Time `json:"restarted,omitzero"`
+	Rate      float64   `json:"rate"` // events a second, over the last ten seconds
 	// Skew is how many seconds the source's clock is ahead of ours, measured by its recent creations. It is null if
 	// there were none.
 	Skew *float64 `json:"clock_skew_seconds"`
@@ -273,7 +282,11 @@ type DestinationStatus struct {
 
 // NewSource renders the engine's state of a source.
 func NewSource(s engine.SourceStatus) SourceStatus {
-	out := SourceStatus{Address: senderName(s.Sender), Events: s.Events, Rejected: s.Rejected, Last: s.Last, node: s.Sender.Node != 0 && s.Sender.Port == 0}
+	node := s.Sender.Node != 0 && s.Sender.Port == 0
+	out := SourceStatus{
+		Address: senderName(s.Sender), Events: s.Events, Applied: s.Applied, Rejected: s.Rejected, Last: s.Last,
+		node: node, Counts: node,
+	}
 	if s.Skew != nil {
 		ahead := s.Skew.Seconds()
 		out.Skew = &ahead

@@ -14,7 +14,7 @@ type Word string
 const (
 	Ready  Word = "READY"  // sources send, and nothing is lost
 	Idle   Word = "IDLE"   // no source has been seen yet
-	Stale  Word = "STALE"  // a source that had been sending is silent
+	Stale  Word = "STALE"  // a source that counts is silent
 	Losing Word = "LOSING" // something was lost within the last minute, other than by the limit on a source
 	// Incomplete: dialogs of a cluster are missing, because no sync could be completed.
 	Incomplete Word = "INCOMPLETE"
@@ -41,7 +41,7 @@ const (
 	// rateWindow is the time over which rates are averaged.
 	rateWindow = 10 * time.Second
 	// retired is how long a source must be silent to count as taken out of service. It no longer makes the word STALE
-	// then.
+	// then, unless it is expected.
 	retired = 24 * time.Hour
 	// rateLimited is a reason of loss that doesn't affect the word. The limit protects all sources from one of them,
 	// and anybody can exceed it, from any address. If this changed the word, a stranger could take the replica out of
@@ -130,8 +130,12 @@ func (h *History) word(now time.Time, s *Status) (Word, string) {
 		if cluster != Ready {
 			return cluster, why
 		}
-		if silent := now.Sub(s.Started); h.StaleAfter > 0 && len(s.Sources) > 0 && s.Dialogs > 0 && silent >= h.StaleAfter {
+		silent := now.Sub(s.Started)
+		if h.StaleAfter > 0 && silent >= h.StaleAfter && len(s.Sources) > 0 && s.Dialogs > 0 && s.restored() {
 			return Stale, fmt.Sprintf("no source has been heard for %s, since the start", silent.Truncate(time.Second))
+		}
+		if missing := h.missing(now, s); missing != "" {
+			return Stale, missing
 		}
 		return Idle, "no source has been seen yet"
 	}
@@ -150,17 +154,40 @@ func (h *History) word(now time.Time, s *Status) (Word, string) {
 	if cluster != Ready {
 		return cluster, why
 	}
-	if h.StaleAfter > 0 {
-		for _, src := range s.Sources {
-			if src.node { // judged with its cluster
-				continue
-			}
-			if silent := now.Sub(src.Last); !src.Last.IsZero() && silent >= h.StaleAfter && silent < retired {
-				return Stale, fmt.Sprintf("source %s has been silent for %s", src.Address, silent.Truncate(time.Second))
-			}
-		}
+	if missing := h.missing(now, s); missing != "" {
+		return Stale, missing
 	}
 	return Ready, ""
+}
+
+// restored reports whether the table is one that an earlier process of this appliance had received.
+func (s *Status) restored() bool { return s.State != nil && !s.State.Restored.IsZero() }
+
+// missing says which source that counts is silent; "" if none is. After a start each has StaleAfter to send something.
+func (h *History) missing(now time.Time, s *Status) string {
+	if h.StaleAfter <= 0 {
+		return ""
+	}
+	for i := range s.Sources {
+		src := &s.Sources[i]
+		if !src.Counts || src.node { // a node is judged with its cluster
+			continue
+		}
+		heard := src.Last
+		if s.Started.After(heard) {
+			heard = s.Started
+		}
+		if now.Sub(heard) < h.StaleAfter {
+			continue
+		}
+		switch silent := now.Sub(src.Last); {
+		case src.Last.IsZero():
+			return fmt.Sprintf("source %s, which is expected, has never been heard", src.Address)
+		case src.Expected || silent < retired:
+			return fmt.Sprintf("source %s has been silent for %s", src.Address, silent.Truncate(time.Second))
+		}
+	}
+	return ""
 }
 
 // heard reports whether any source has sent a good packet. Sources that sent only refused packets, or that are known

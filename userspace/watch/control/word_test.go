@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// statusWith is a status with one source, last heard at that time.
+// statusWith is a status with one source that counts, last heard at that time.
 func statusWith(events uint64, last time.Time) *Status {
-	return &Status{Sources: []SourceStatus{{Address: "192.0.2.1:5555", Events: events, Last: last}}}
+	return &Status{Sources: []SourceStatus{{Address: "192.0.2.1:5555", Events: events, Last: last, Counts: events > 0}}}
 }
 
 // TestWordAtStart: losses before the first sample count.
@@ -43,10 +43,28 @@ func TestWord(t *testing.T) {
 	limited.Lost = map[string]uint64{"rate_limited": 99, "socket_buffer": 0}
 	// A restart has restored the dialogs of two sources, and only one of them has been heard since.
 	restored := statusWith(1, at(100))
-	restored.Sources = append(restored.Sources, SourceStatus{Address: "192.0.2.2:5555", Last: at(40)})
+	restored.Sources = append(restored.Sources, SourceStatus{Address: "192.0.2.2:5555", Last: at(40), Counts: true})
+	// What fault 25 was about: a stray datagram, and sources that are known only from a file.
+	stray := statusWith(1, at(100))
+	stray.Sources = append(stray.Sources, SourceStatus{Address: "192.0.2.2:5555", Events: 1, Last: at(1)})
+	fromFile := statusWith(1, at(100))
+	fromFile.Sources = append(fromFile.Sources, SourceStatus{Address: "192.0.2.2:5555"})
+	expected := statusWith(1, at(100))
+	expected.Started = at(40)
+	expected.Sources = append(expected.Sources, SourceStatus{Address: "192.0.2.2:5555", Counts: true, Expected: true})
+	started := statusWith(1, at(100))
+	started.Started = at(41)
+	started.Sources = append(started.Sources, SourceStatus{Address: "192.0.2.2:5555", Counts: true, Last: at(-500)},
+		SourceStatus{Address: "192.0.2.3:5555", Counts: true, Expected: true})
+	alone := &Status{Started: at(40), Sources: expected.Sources[1:]}
+	retiredButExpected := statusWith(1, at(-100_000))
+	retiredButExpected.Sources[0].Expected = true
 
 	loaded := statusWith(0, time.Time{})
 	loaded.Started, loaded.Dialogs = at(40), 7
+	restoredOnly := statusWith(0, time.Time{})
+	restoredOnly.Started, restoredOnly.Dialogs = at(40), 7
+	restoredOnly.State = &StateStatus{Restored: at(30)}
 
 	for _, test := range []struct {
 		name   string
@@ -58,7 +76,14 @@ func TestWord(t *testing.T) {
 	}{
 		{"no source", &Status{}, &Status{}, time.Minute, Idle, 0},
 		{"only garbage", &Status{}, statusWith(0, time.Time{}), time.Minute, Idle, 0},
-		{"loaded, and no source sends", &Status{}, loaded, time.Minute, Stale, 3},
+		{"loaded, and no source sends", &Status{}, loaded, time.Minute, Idle, 0},
+		{"restored, and no source sends", &Status{}, restoredOnly, time.Minute, Stale, 3},
+		{"a stray datagram", &Status{}, stray, time.Minute, Ready, 0},
+		{"a source of a file", &Status{}, fromFile, time.Minute, Ready, 0},
+		{"expected and never heard", &Status{}, expected, time.Minute, Stale, 3},
+		{"expected and never heard, alone", &Status{}, alone, time.Minute, Stale, 3},
+		{"just started, and others are not heard yet", &Status{}, started, time.Minute, Ready, 0},
+		{"silent for a day, and expected", &Status{}, retiredButExpected, time.Minute, Stale, 3},
 		{"sending", statusWith(1, at(0)), statusWith(2, at(99)), time.Minute, Ready, 0},
 		{"silent, not for long", statusWith(1, at(41)), statusWith(1, at(41)), time.Minute, Ready, 0},
 		{"silent for long", statusWith(1, at(40)), statusWith(1, at(40)), time.Minute, Stale, 3},

@@ -49,6 +49,7 @@ func healthy(seconds int) control.Status {
 	ahead := 0.0
 	for i := range 3 {
 		s.Sources = append(s.Sources, control.SourceStatus{
+			Counts:  true,
 			Address: fmt.Sprintf("10.99.0.%d:5555", i+1), Events: n * uint64(300*(i+1)), Rate: float64(300 * (i + 1)), Last: at, Skew: &ahead,
 		})
 	}

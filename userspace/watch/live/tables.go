@@ -68,7 +68,7 @@ func sourcesTable() table {
 						return "never", Faint
 					}
 					style := Plain
-					if d.at.Sub(last) > quiet {
+					if source(d, row).Counts && d.at.Sub(last) > quiet {
 						style = Warning
 					}
 					return span(last, d.at) + " ago", style

@@ -113,6 +113,7 @@ func busyFrom(now time.Time, last int) *appliance {
 	}
 	for i := range 24 {
 		src := control.SourceStatus{
+			Counts:  true,
 			Address: fmt.Sprintf("10.0.%d.%d:5555", i/8, 11+i%8), Events: uint64(52_000_000 - 1_900_000*i), Rate: 210.4 - 8*float64(i),
 			Last: now.Add(-time.Duration(i*i) * 40 * time.Millisecond), Skew: skew(float64(i%3) - 1),
 		}

@@ -82,7 +82,7 @@ func fixtureStatus(account control.Account) control.Status {
 		}},
 		Clusters: []control.ClusterStatus{clusterFixture()},
 		Sources: []control.SourceStatus{
-			{Address: "10.0.0.1:5555", Events: 4000, Rejected: 9, Last: fixedTime.Add(-time.Second), Skew: &skew},
+			{Address: "10.0.0.1:5555", Events: 4000, Rejected: 9, Last: fixedTime.Add(-time.Second), Skew: &skew, Counts: true, Restarts: 2},
 			{Address: "10.0.0.9:5555"}, // known from a saved table
 		},
 		Destinations: []control.DestinationStatus{{
@@ -108,7 +108,7 @@ func fixtureStatus(account control.Account) control.Status {
 	// More sources than have their own series.
 	for i := range ownSeries {
 		s.Sources = append(s.Sources, control.SourceStatus{
-			Address: fmt.Sprintf("10.1.%d.%d:5555", i/256, i%256), Events: 2, Rejected: 1, Last: fixedTime.Add(-time.Duration(i) * time.Minute),
+			Address: fmt.Sprintf("10.1.%d.%d:5555", i/256, i%256), Events: 2, Rejected: 1, Last: fixedTime.Add(-time.Duration(i) * time.Minute), Counts: true,
 		})
 	}
 	return s

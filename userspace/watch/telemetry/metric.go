@@ -86,6 +86,7 @@ const (
 	sources
 	sourceEvents
 	sourceRejected
+	sourceRestarts
 	sourceLast
 	sourceSkew
 
@@ -201,7 +202,8 @@ var metrics = [...]metric{
 	sourceEvents: {"source_events_total", counter, "source",
 		"Good packets of a source, of any capability. The first 128 sources have their own series, the rest is \"other\"."},
 	sourceRejected: {"source_rejected_total", counter, "source", "Packets of a source that were refused."},
-	sourceLast:     {"source_last_event_timestamp_seconds", gauge, "source", "When the last good packet of a source was received. If there was none: when its live dialogs were restored. Absent without either."},
+	sourceRestarts: {"source_restarts_total", counter, "source", "Restarts of a source that were noticed. Its calls from before are ghosts."},
+	sourceLast:     {"source_last_event_timestamp_seconds", gauge, "source", "When the last good packet of a source was received. Absent if the source was never heard, or doesn't count yet: only a source with 10 events that changed the table, or one that is expected, is missed when it is silent."},
 	sourceSkew:     {"source_clock_skew_seconds", gauge, "source", "How far a source's clock is ahead of ours, measured by its recent creations. Absent if there were none."},
 
 	destinationState:     {"destination_state", gauge, "destination state", "1 for the state of a backup (resolving, up, refused, unreachable), 0 for the other states."},

@@ -176,9 +176,7 @@ func (s *scrape) bySource() {
 		}
 		rest.Events += src.Events
 		rest.Rejected += src.Rejected
-		if src.Last.After(rest.Last) {
-			rest.Last = src.Last
-		}
+		rest.Restarts += src.Restarts
 	}
 	s.send(sources, float64(n))
 	s.source(&rest)
@@ -187,7 +185,10 @@ func (s *scrape) bySource() {
 func (s *scrape) source(src *control.SourceStatus) {
 	s.count(sourceEvents, src.Events, src.Address)
 	s.count(sourceRejected, src.Rejected, src.Address)
-	s.moment(sourceLast, src.Last, src.Address)
+	s.count(sourceRestarts, uint64(src.Restarts), src.Address)
+	if src.Counts {
+		s.moment(sourceLast, src.Last, src.Address)
+	}
 	if src.Skew != nil {
 		s.send(sourceSkew, *src.Skew, src.Address)
 	}

@@ -7,14 +7,14 @@ class Tables {
   constructor() {
     this.all = false;
     const ago = (t) => (never(t) ? 'never' : span((this.now - Date.parse(t)) / 1000) + ' ago');
-    const silent = (src) => this.staleAfter > 0 && !never(src.last) && this.now - Date.parse(src.last) >= this.staleAfter * 1000;
+    const silent = (src) => src.counts && this.staleAfter > 0 && !never(src.last) && this.now - Date.parse(src.last) >= this.staleAfter * 1000;
     const address = {name: 'Address', text: (s) => s.address, order: (s) => s.address, kind: 'address'};
     const perSecond = {name: 'Per second', text: (s) => rate(s.rate), order: (s) => s.rate, kind: 'number'};
     this.sources = new Table(byId('sources-table'), 'Sources', [
       address,
       perSecond,
       {name: 'Events', text: (s) => count(s.events), order: (s) => s.events, kind: 'number'},
-      {name: 'Last event', text: (s) => ago(s.last), order: (s) => (never(s.last) ? 0 : Date.parse(s.last)), kind: 'number', mark: (s) => (silent(s) ? 'warn' : '')},
+      {name: 'Last event', text: (s) => ago(s.last) + (s.restarted ? ', restarted ' + ago(s.restarted) : ''), order: (s) => (never(s.last) ? 0 : Date.parse(s.last)), kind: 'number', mark: (s) => (silent(s) ? 'warn' : '')},
       {
         name: 'Clock', text: (s) => (s.clock_skew_seconds === null ? '–' : skew(s.clock_skew_seconds)), kind: 'number',
         order: (s) => Math.abs(s.clock_skew_seconds ?? -1), mark: (s) => (Math.abs(s.clock_skew_seconds ?? 0) >= 5 ? 'warn' : ''),

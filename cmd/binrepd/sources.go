@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"binrepd/userspace/state/engine"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/watch/sources"
+)
+
+func sourcesCommand() *cli.Command {
+	jsonList := func() cli.Flag { return jsonFlag("print {\"sources\": [...]}") }
+	change := func(do, usage string) *cli.Command {
+		return outlivesOutput(&cli.Command{
+			Name: do, Usage: usage, ArgsUsage: "ADDRESS[:PORT]", Flags: []cli.Flag{jsonList(), controlFlag()},
+			Action: func(c *cli.Context) error {
+				if c.NArg() != 1 {
+					return usageErrorf("%s takes one source: see %[1]s --help", c.Command.HelpName)
+				}
+				name, err := sources.Parse(c.Args().First())
+				if err != nil {
+					return usageErrorf("%w", err)
+				}
+				list, err := control.NewClient(c.String("control")).ChangeSources(c.Context, control.SourceRequest{Do: do, Address: name})
+				if err != nil {
+					return err
+				}
+				return printSourceList(c, list)
+			},
+		})
+	}
+	return &cli.Command{
+		Name: "sources", Usage: "show the sources of events, and say which of them must not be silent",
+		Description: fmt.Sprintf("A source counts once %d of its events have changed the table. When one that counts has been silent for\n"+
+			"--stale-after of run, the state is STALE. A source that is known only from a saved table doesn't count.\n"+
+			"ADDRESS without a port stands for every source of that host.", engine.CountsFrom),
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "list the sources and how they stand", Flags: []cli.Flag{jsonList(), controlFlag()},
+				Before: noArguments,
+				Action: func(c *cli.Context) error {
+					list, err := control.NewClient(c.String("control")).Sources(c.Context)
+					if err != nil {
+						return err
+					}
+					return printSourceList(c, list)
+				},
+			},
+			change(control.SourceForget, "take a source off the list until it sends again; it is not missed, and not expected any more"),
+			change(control.SourceExpect, "make a source count at once, even if it never sent anything; "+
+				"--state-dir of run keeps that over a restart"),
+		},
+	}
+}
+
+func printSourceList(c *cli.Context, list control.SourceList) error {
+	if c.Bool("json") {
+		return json.NewEncoder(c.App.Writer).Encode(list)
+	}
+	if len(list.Sources) == 0 {
+		fmt.Fprintln(c.App.Writer, "none")
+		return nil
+	}
+	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	sourceRows(w, list.Sources, time.Now(), true)
+	return w.Flush()
+}
+
+// sourceRows writes a table of sources, with a column that tells whether they count if counting is set.
+func sourceRows(w io.Writer, list []control.SourceStatus, now time.Time, counting bool) {
+	title := "SOURCE\tEVENTS\tPER SECOND\tREJECTED\tCLOCK\tLAST EVENT"
+	if counting {
+		title += "\tCOUNTS"
+	}
+	fmt.Fprintln(w, title)
+	for _, src := range list {
+		clock := "-"
+		if src.Skew != nil {
+			clock = fmt.Sprintf("%+.0fs", *src.Skew)
+		}
+		last := "never"
+		if !src.Last.IsZero() {
+			last = span(src.Last, now) + " ago"
+		}
+		if !src.Restarted.IsZero() {
+			last += ", restarted " + span(src.Restarted, now) + " ago"
+		}
+		if counting {
+			last += "\t" + counts(&src)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%.1f\t%d\t%s\t%s\n", src.Address, src.Events, src.Rate, src.Rejected, clock, last)
+	}
+}
+
+// counts tells in a word whether a source counts.
+func counts(src *control.SourceStatus) string {
+	switch {
+	case src.Expected:
+		return "expected"
+	case src.Counts:
+		return "yes"
+	}
+	return "no"
+}
