@@ -77,3 +77,22 @@ func (w *Writer) EndTrailer(t Trailer) ([]byte, error) {
 	w.Int(t.Destination)
 	return w.End()
 }
+
+// BeginSync starts a packet SYNC as Sync.Append writes it; its chunks follow by Chunk or Raw, and EndTrailer.
+func BeginSync(b []byte, version int16, d Dialect, capability string, dataVersion int32) Writer {
+	w := beginExtra(b, version, KindSync, d.Numbering)
+	w.Text(capability)
+	if version > 1 {
+		w.Int(dataVersion)
+	}
+	return w
+}
+
+// Chunk appends one chunk of a Sync, in the form of the sync version.
+func (w *Writer) Chunk(data []byte, version int16) {
+	if version > 1 {
+		w.Int(int32(len(data)))
+	}
+	w.Int(ChunkMarker)
+	w.Raw(data)
+}
