@@ -117,6 +117,7 @@ func printClusters(out io.Writer, list []control.ClusterStatus, now time.Time) e
 			text += fmt.Sprintf(" (%s), %s ago", s.Sync.Last.Reason, span(s.Sync.Last.Ended, now))
 		}
 		fmt.Fprintf(w, "sync: %s\n", control.Printable(text))
+		fmt.Fprintf(w, "donor: %s\n", control.Printable(donorText(&s.Donor)))
 		if refused := nonZero(s.Refused); refused != "" {
 			fmt.Fprintf(w, "refused: %s\n", refused)
 		}
@@ -131,6 +132,31 @@ func printClusters(out io.Writer, list []control.ClusterStatus, now time.Time) e
 		}
 	}
 	return w.Flush()
+}
+
+// donorText says whether nodes may ask for all dialogs, why, and how it went.
+func donorText(d *member.DonorStatus) string {
+	text := "not announced"
+	if d.Announce {
+		text = "announced"
+	}
+	text = fmt.Sprintf("%s (%s): %s", text, d.Mode, d.Why)
+	for _, r := range d.Running {
+		text += fmt.Sprintf("; sending to node %d, %d dialogs so far", r.Node, r.Dialogs)
+	}
+	if len(d.Owed) > 0 {
+		text += fmt.Sprintf("; nodes %v wait", d.Owed)
+	}
+	if l := &d.Last; l.Node != 0 {
+		text += fmt.Sprintf("; last to node %d, %d dialogs", l.Node, l.Dialogs)
+		if l.Failed != "" {
+			text += ", broken off: " + l.Failed
+		}
+		if n := l.Refused(); n > 0 {
+			text += fmt.Sprintf(", %d held back %v", n, l.Sockets)
+		}
+	}
+	return text
 }
 
 func printNode(w io.Writer, n *control.ClusterNode, now time.Time) {

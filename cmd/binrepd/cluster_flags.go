@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"binrepd/userspace/cluster/donor"
 	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/in/stream"
 )
@@ -40,6 +41,20 @@ func clusterFlags() []cli.Flag {
 		&cli.BoolFlag{
 			Name: "cluster-fixed", Category: categoryCluster, DisableDefaultText: true,
 			Usage: "learn no nodes: refuse all but those of --cluster-peer. For clusters whose proxies have db_mode 1",
+		},
+		&cli.StringSliceFlag{
+			Name: "donor", Category: categoryCluster, DefaultText: "auto",
+			Usage: "give all dialogs to nodes that ask for them, `[CLUSTER/]MODE`: auto while the table is known to be complete; never; or " +
+				"seed: this table is the truth once it was filled, even if events were missed",
+		},
+		&cli.IntFlag{
+			Name: "donor-rate", Category: categoryCluster, Value: donor.DefaultRate,
+			Usage: "send at most `N` packets a second, of one dialog each, to a node that asked; 0: no limit, which OpenSIPS 4.0 doesn't bear",
+		},
+		&cli.StringSliceFlag{
+			Name: "donor-rewrite", Category: categoryCluster,
+			Usage: "replace a socket in the dialogs for a node that asked, `[CLUSTER/]NODE=OLD=NEW`, such as 2=udp:10.0.0.1:5060=udp:10.0.0.2:5060 or, " +
+				"by the tag of a socket, 2=udp:edge=udp:core; repeat for more",
 		},
 		&cli.StringFlag{
 			Name: "tls-cert", Category: categoryCluster,
@@ -83,18 +98,24 @@ func parseClusters(c *cli.Context, o *options) error {
 	for _, flag := range [...]struct {
 		name string
 		take func(m *member.Config, value string) error
-	}{{"node", takeNode}, {"cluster-listen", takeListen}, {"cluster-peer", takePeer}, {"tls-peer", takePin}} {
+	}{{"node", takeNode}, {"cluster-listen", takeListen}, {"cluster-peer", takePeer}, {"tls-peer", takePin},
+		{"donor", takeDonor}, {"donor-rewrite", takeRewrite}} {
 		if err := eachCluster(c, flag.name, o.Clusters, flag.take); err != nil {
 			return err
 		}
 	}
 	for i := range o.Clusters {
 		switch m := &o.Clusters[i]; {
+		case c.Int("donor-rate") < 0:
+			return fmt.Errorf("--donor-rate %d: below 0", c.Int("donor-rate"))
 		case m.Node == 0:
 			return fmt.Errorf("--node: say which node of cluster %d this is, such as --node 3", m.Cluster)
 		case !m.Listen.Addr.IsValid():
 			return fmt.Errorf("--cluster-listen: say where nodes of cluster %d reach this one, such as --cluster-listen bin:10.0.0.3:5566", m.Cluster)
 		}
+	}
+	for i := range o.Clusters {
+		o.Clusters[i].Donor.Rate = c.Int("donor-rate")
 	}
 	for _, name := range [...]string{"tls-cert", "tls-key", "tls-ca", "tls-no-verify", "cluster-fixed"} {
 		if text := c.String(name); text != "" && text != "false" && len(o.Clusters) == 0 {
@@ -137,6 +158,34 @@ func takeNode(m *member.Config, value string) (err error) {
 	}
 	m.Node, err = parseNode(value)
 	return err
+}
+
+func takeDonor(m *member.Config, value string) (err error) {
+	m.Donor.Mode, err = donor.ParseMode(value)
+	return err
+}
+
+func takeRewrite(m *member.Config, value string) error {
+	id, rule, ok := strings.Cut(value, "=")
+	node, err := parseNode(id)
+	if !ok || err != nil {
+		return errors.New("not NODE=OLD=NEW with a node id, such as 2=udp:10.0.0.1:5060=udp:10.0.0.2:5060")
+	}
+	from, to, err := donor.ParseRewrite(rule)
+	if err != nil {
+		return err
+	}
+	if m.Donor.Rewrites == nil {
+		m.Donor.Rewrites = map[int32]donor.Rewrites{}
+	}
+	if m.Donor.Rewrites[node] == nil {
+		m.Donor.Rewrites[node] = donor.Rewrites{}
+	}
+	if _, twice := m.Donor.Rewrites[node][from]; twice {
+		return fmt.Errorf("there is already a rule for %s", from)
+	}
+	m.Donor.Rewrites[node][from] = to
+	return nil
 }
 
 func parseNode(value string) (int32, error) {

@@ -117,8 +117,14 @@ var imports = map[string][]string{
 	"userspace/out/savefile": {"userspace/in/packets", "userspace/wire/bin1", "userspace/out/snapshot", "dialog", "dialog/layout"},
 
 	"userspace/cluster/membership": {"userspace/wire/bin2"},
+	// An answer to a node walks the table, follows the journal of changes, and is paced. It sends nothing itself.
+	"userspace/cluster/donor": {
+		"userspace/changes", "userspace/out/pace", "userspace/out/shield", "userspace/out/snapshot", "userspace/wire/bin2", "dialog",
+		"dialog/layout",
+	},
 	"userspace/cluster/member": {
-		"userspace/cluster/membership", "userspace/in/packets", "userspace/in/stream", "userspace/wire/bin2", "dialog", "dialog/layout",
+		"userspace/cluster/donor", "userspace/cluster/membership", "userspace/in/packets", "userspace/in/stream", "userspace/wire/bin2", "dialog",
+		"dialog/layout",
 	},
 
 	// The history of a call decodes packets. A replay moves the times in them.

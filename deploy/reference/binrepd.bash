@@ -30,6 +30,12 @@ _binrepd() {
 		return ;;
 	'binrepd run --cluster-peer')
 		return ;;
+	'binrepd run --donor')
+		return ;;
+	'binrepd run --donor-rate')
+		return ;;
+	'binrepd run --donor-rewrite')
+		return ;;
 	'binrepd run --node')
 		return ;;
 	'binrepd run --tls-ca')
@@ -348,7 +354,7 @@ _binrepd() {
 		commands='run status top dialogs cluster profiles allow reload backups sources sync save load record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --cluster --cluster-fixed --cluster-listen --cluster-peer --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --coalesce --cpus --ring-size --rings --spin --xdp --help' ;;
+		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --cluster --cluster-fixed --cluster-listen --cluster-peer --donor --donor-rate --donor-rewrite --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --coalesce --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --strict --control --help' ;;
 	'binrepd top')

@@ -111,6 +111,8 @@ func (a *Appliance) joinClusters(ctx context.Context) error {
 		c.Intake = uint8(len(a.config.Listen) + i)
 		c.Admit = a.input.gate.Admit
 		c.Record = a.recordedConnection(i)
+		counts := a.table.Counts()
+		c.Donor.Store, c.Donor.Restored = store{a}, counts.Live() > 0
 		m, err := member.Open(ctx, c)
 		if err != nil {
 			for _, m := range members {

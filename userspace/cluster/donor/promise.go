@@ -114,8 +114,15 @@ func (p *Promise) Down(id int32) {
 	p.of(id).up = false
 }
 
-// Broke tells that packets of a node may be missing: a connection ended, or the node takes a link for new. closed tells
-// that the node itself closed the connection, as one that dies does.
+// Missed tells that packets of a node may be missing: the node takes a link for new. After a break that is no news.
+func (p *Promise) Missed(id int32, why string) {
+	if n := p.of(id); !n.broken {
+		p.Broke(id, why, false)
+	}
+}
+
+// Broke tells that a connection of a node ended, with which packets may be lost. closed tells that the node itself closed
+// it, as one that dies does.
 func (p *Promise) Broke(id int32, why string, closed bool) {
 	n := p.of(id)
 	switch {

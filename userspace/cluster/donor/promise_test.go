@@ -21,7 +21,7 @@ type proxy struct {
 // something that somebody else has.
 func TestPromiseProperty(t *testing.T) {
 	announced := 0
-	for seed := range uint64(3000) {
+	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		p := donor.NewPromise(donor.Auto, rng.IntN(2) == 0)
 		now := began()

@@ -1,6 +1,7 @@
 package donor_test
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -14,7 +15,11 @@ func TestRestarts(t *testing.T) {
 		t.Run(r.Name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, r, 7)
-			for i := range 100 {
+			restarts := 8
+			if os.Getenv("BINREPD_CHAOS") == "1" {
+				restarts = 100
+			}
+			for i := range restarts {
 				// The links change: now this node is behind, now the requester.
 				w.lateHere = time.Duration(1+w.rng.IntN(800)) * time.Millisecond
 				w.lateThem = time.Duration(1+w.rng.IntN(200)) * time.Millisecond
@@ -49,7 +54,7 @@ func TestWeaknesses(t *testing.T) {
 	ghosts, different := map[bool]int{}, map[bool]int{}
 	for _, plain := range [...]bool{true, false} {
 		w := newWorld(t, donortest.Releases()[4], 3)
-		for range 20 {
+		for range 5 {
 			w.lateHere, w.lateThem = 400*time.Millisecond, 2*time.Millisecond
 			w.load(4*time.Second, 100)
 			w.pass(time.Second)

@@ -369,14 +369,6 @@ func (r *Run) hold(reason Reason, sockets [2][]byte) {
 	}
 }
 
-// refused is the number of dialogs that the requester lacks because they were held back.
-func (s *Summary) refused() (n int) {
-	for _, reason := range [...]Reason{NoSocket, SocketTag, SocketProtocol, TooLong, Malformed} {
-		n += s.held[reason]
-	}
-	return n
-}
-
 // end sends SYNC_END. An answer without any dialog has none: if the table is empty, it would end all calls of a requester
 // that has some.
 func (r *Run) end() error {

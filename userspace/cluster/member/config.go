@@ -71,6 +71,7 @@ type Config struct {
 	Record func(*stream.Conn) stream.Recording
 	// Filler is told of syncs; it may be nil.
 	Filler Filler
+	Donor  DonorConfig
 	// Judge finds calls that nodes have dropped silently; nil: none are looked for.
 	Judge Judge
 	Log   *slog.Logger // nil: slog.Default

@@ -10,8 +10,9 @@
 // more goroutine waits for what is due: pings, answers with a delay, the next step of a sync. Packets are sent after
 // the mutex is released.
 //
-// The Member announces the capability dialog-dlg-repl with the state "not synced", always: a node that announces
-// complete data is asked for them, and one that then has none empties the asker (spec bin-tcp, 3.6).
+// The Member announces the capability dialog-dlg-repl as synced only while package donor says that the table is complete.
+// It answers the nodes that then ask, each in a goroutine of its own. A request that can't be answered waits: an answer
+// without data would empty the asker (spec bin-tcp, 3.6).
 //
 // # First fill
 //

@@ -13,12 +13,17 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 		e := &out.Events[i]
 		switch e.Kind {
 		case membership.LinkUp:
+			m.donation.promise.Up(now, e.Node)
 			m.rouse() // the node may be a donor
 		case membership.LinkLost, membership.LinkDown:
+			m.donation.promise.Down(e.Node)
 			m.donorGone(now, e.Node, "the link to it was lost")
 		case membership.Gap:
+			m.donation.promise.Missed(e.Node, e.Cause.String())
 			m.gapLocked(now, fmt.Sprintf("node %d: %s", e.Node, e.Cause))
 		case membership.NewLife:
+			m.donation.promise.Restarted(now, e.Node)
+			m.forgetLocked(e.Node, "the node was restarted")
 			m.donorGone(now, e.Node, "it was restarted")
 			m.gapLocked(now, fmt.Sprintf("node %d was restarted", e.Node))
 			m.doubtLocked(now, e.Node)
@@ -27,6 +32,8 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 				m.dialLocked(e.Node, u)
 			}
 		case membership.NodeRemoved:
+			m.donation.promise.Removed(e.Node)
+			m.forgetLocked(e.Node, "the node was removed")
 			m.donorGone(now, e.Node, "it was removed from the cluster")
 			m.hangUpLocked(e.Node)
 			m.profiles.forget(e.Node)
@@ -44,6 +51,9 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 		case membership.SyncRequested:
 			m.answerLocked(now, e, out)
 		}
+	}
+	if len(out.Events) > 0 {
+		m.rouse() // the waiting goroutine decides what to announce
 	}
 }
 
@@ -70,12 +80,11 @@ func (m *Member) hangUpLocked(id int32) {
 	delete(m.nodes, id)
 }
 
-// answerLocked answers a sync request. We never announce complete data, so only a node that remembers an earlier life of
-// this one can ask. Of dialogs an answer without data would make it end its own, and no answer leaves it as it is (spec
-// bin-tcp, 3.5 and 3.6); other modules do nothing at the end of a sync, but wait for it.
+// answerLocked takes a sync request. Of dialogs an answer without data would make the node end its own (spec bin-tcp,
+// 3.5 and 3.6); other modules do nothing at the end of a sync, but wait for it.
 func (m *Member) answerLocked(now time.Time, e *membership.Event, out *membership.Output) {
 	if e.Text == Capability {
-		m.counts.refused++
+		m.requestLocked(now, e)
 		return
 	}
 	if m.machine.EmptySync(now, e.Node, e.Text, e.Version, out) == nil {
@@ -113,7 +122,7 @@ func (m *Member) logEvent(e *membership.Event) {
 		log.Warn("two nodes claim a sharing tag", "tag", e.Text, "other", e.Other)
 	case membership.SyncRequested:
 		if e.Text == Capability {
-			log.Warn("a node asks for dialogs, which are never announced here: not answered", "capability", e.Text)
+			log.Info("a node asks for all dialogs", "sync_version", e.Version)
 		} else {
 			log.Info("answered a sync request with no data", "capability", e.Text)
 		}

@@ -17,6 +17,9 @@ type fill struct {
 	due    time.Time // not before
 	from   int32     // only this node; 0: any
 
+	// force asks a node that is up where none announces complete data: a seed fills its table before it announces it.
+	force bool
+
 	run      run
 	ended    *SyncResult // the sync that has just ended, and that nobody was told of
 	last     SyncResult  // zero: none yet
@@ -151,6 +154,9 @@ func (f *fill) choose(donors, up []int32) int32 {
 			return f.from
 		}
 		f.from = 0 // it went down meanwhile: any other will do
+	}
+	if f.force && len(donors) == 0 {
+		donors = up
 	}
 	if len(donors) == 0 {
 		return 0

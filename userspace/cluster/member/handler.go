@@ -80,6 +80,9 @@ func (m *Member) Packet(c *stream.Conn, payload []byte) stream.Verdict {
 		m.belongsLocked(c, x, o.Via)
 	}
 	verdict := m.verdictLocked(c, x, p, &o)
+	if o.Via == o.Source {
+		m.donation.promise.Heard(x.last, o.Source)
+	}
 	m.eventsLocked(x.last, &x.out)
 	m.plan()
 	m.mu.Unlock()
@@ -147,7 +150,9 @@ func (m *Member) Gap(c *stream.Conn, g stream.Gap) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.gapLocked(time.Now(), fmt.Sprintf("%d packets were dropped here", g.Packets))
+	why := fmt.Sprintf("%d packets were dropped here", g.Packets)
+	m.donation.promise.Lost(why)
+	m.gapLocked(time.Now(), why)
 }
 
 // Disconnected implements stream.Handler.
@@ -175,6 +180,7 @@ func (m *Member) Disconnected(c *stream.Conn, reason stream.Reason, err error) {
 	case reason == stream.Closed, reason == stream.Stopped, reason == stream.Idle:
 	case reason == stream.PeerClosed && now.Sub(x.last) >= idleEnd:
 	default:
+		m.donation.promise.Broke(x.node, "a connection of it ended: "+reason.String(), reason == stream.PeerClosed)
 		m.gapLocked(now, fmt.Sprintf("a connection of node %d ended: %s", x.node, reason))
 	}
 	m.plan()

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"binrepd/userspace/cluster/donor"
 	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/stream"
@@ -34,6 +35,7 @@ type Member struct {
 	delayed   []delayed // packets with a time, soonest first
 	planned   time.Time // when the waiting goroutine wakes up
 	fill      fill
+	donation  donation
 	counts    counts
 	doubts    doubts
 	stopped   bool
@@ -73,6 +75,8 @@ func Open(ctx context.Context, cfg Config) (*Member, error) {
 		nodes: map[int32]*node{}, conns: map[uint64]*stream.Conn{},
 	}
 	m.fill.times = cfg.Times
+	m.donation.init(time.Now(), &cfg.Donor)
+	m.fill.force = m.donation.promise.Mode() == donor.Seed
 	var err error
 	if m.stream, err = stream.New(stream.Config{
 		Limits: cfg.Limits, Handler: m, Hash: cfg.Hash, Admit: m.admit, TLS: cfg.TLS, VerifyPeer: m.verifyPeer,

@@ -13,6 +13,7 @@ type Status struct {
 	membership.Status
 	Nodes []NodeStatus `json:"Nodes"`
 	Sync  SyncStatus   `json:"sync"`
+	Donor DonorStatus  `json:"donor"`
 	// Refused counts packets that are refused here, by reason: those of the machine, and others.
 	Refused map[string]uint64 `json:"refused"`
 	// NotSent counts packets for nodes to which there was no connection.
@@ -91,8 +92,8 @@ func (m *Member) Status() Status {
 	connections := m.stream.Status()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := Status{Status: m.machine.Status(), Sync: m.fill.status(time.Now()), NotSent: m.counts.notSent, Gaps: m.counts.gaps, Answered: m.counts.answered,
-		Stream: connections, Refused: map[string]uint64{}, Doubts: m.doubts.list(), SuspectsRemoved: m.doubts.removed}
+	s := Status{Status: m.machine.Status(), Sync: m.fill.status(time.Now()), Donor: m.donation.status(), NotSent: m.counts.notSent, Gaps: m.counts.gaps,
+		Answered: m.counts.answered, Stream: connections, Refused: map[string]uint64{}, Doubts: m.doubts.list(), SuspectsRemoved: m.doubts.removed}
 	for _, n := range s.Status.Nodes {
 		ns := NodeStatus{NodeStatus: n}
 		if known := m.nodes[n.Node]; known != nil {

@@ -23,6 +23,12 @@ func (m *Member) syncStep(now time.Time) {
 		if slices.Contains(donors, run.donor) { // what a node says that isn't synced proves nothing
 			m.doubts.asked(run.donor)
 		}
+		if m.fill.force || slices.Contains(donors, run.donor) {
+			m.donation.promise.SyncBegan()
+		}
+	}
+	if ended != nil && ended.Complete {
+		m.donation.promise.SyncDone(ended.Donor, ended.Chunks, m.heldLocked(), m.linkedLocked())
 	}
 	m.mu.Unlock()
 	if ended != nil {
@@ -73,8 +79,8 @@ func (m *Member) donorsLocked() []int32 {
 
 // upLocked returns the nodes that are up.
 func (m *Member) upLocked() (up []int32) {
-	if m.fill.from == 0 {
-		return nil // only a sync by hand needs it
+	if m.fill.from == 0 && !m.fill.force {
+		return nil // only a sync by hand, or of a seed, needs it
 	}
 	for _, n := range m.machine.Status().Nodes {
 		if n.LinkState == membership.Up {

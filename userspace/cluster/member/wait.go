@@ -44,6 +44,8 @@ func (m *Member) wait() {
 		}
 		m.syncStep(now)
 		m.lookForSuspects(now)
+		m.decide(now)
+		m.serveDue(now)
 		m.mu.Lock()
 		m.planned = m.nextLocked(now)
 		pause := time.Until(m.planned)
@@ -74,6 +76,9 @@ func (m *Member) nextLocked(now time.Time) time.Time {
 	sooner(m.machine.Next())
 	sooner(m.fill.next())
 	sooner(m.doubts.next())
+	if m.donation.decision.Announce {
+		sooner(m.donation.desk.Wake())
+	}
 	if len(m.delayed) > 0 {
 		sooner(m.delayed[0].at)
 	}

@@ -176,3 +176,7 @@ func (o *outbox) waiting() (packets, bytes uint64) {
 	defer o.mu.Unlock()
 	return uint64(o.packets), uint64(len(o.pending) + o.writing)
 }
+
+// Waiting returns how many packets and bytes wait in the outgoing queue. A caller that has much to send looks at it, so
+// that the queue is never full.
+func (c *Conn) Waiting() (packets, bytes uint64) { return c.out.waiting() }

@@ -87,6 +87,14 @@ func (s *Status) Total() (sum Account) {
 	return sum
 }
 
+// Nodes returns those that send dialogs of generation 2.
+func (e *Engine) Nodes() []NodeStatus {
+	e.mu.Lock()
+	workers := e.workers
+	e.mu.Unlock()
+	return nodesOf(workers)
+}
+
 // Origin returns the address of the source with that number in the register; the zero value for OtherOrigin, and for a node.
 func (e *Engine) Origin(number uint16) netip.AddrPort {
 	list := e.origins.senders()

@@ -28,6 +28,8 @@ type Config struct {
 	Synced bool
 	Donor  Donor
 	Old    bool // speak as 2.4.11 does
+	// Packets is called with every packet that is delivered to the node: what others send of a sync, and live packets.
+	Packets func(p bin2.Packet)
 	// Quick shortens the times of pings, for tests of nodes that go away.
 	Quick bool
 }
@@ -179,6 +181,16 @@ func (n *Node) Send(to int32, packet []byte) error {
 	return c.send(packet)
 }
 
+// AskSync asks a node for all data of a capability.
+func (n *Node) AskSync(to int32, capability string, version int16) error {
+	m := bin2.SyncRequest{Trailer: bin2.Trailer{Cluster: n.cfg.Cluster, Source: n.cfg.ID, Destination: to}, Version: version, Capability: []byte(capability)}
+	b, err := m.Append(nil, n.dialect())
+	if err != nil {
+		return err
+	}
+	return n.Send(to, b)
+}
+
 // SendDialog sends a packet of the dialog module with that type and body.
 func (n *Node) SendDialog(to int32, kind int32, version int16, body []byte) error {
 	w := bin2.Begin(nil, version, Dialogs, kind)
@@ -282,6 +294,9 @@ func (n *Node) receive(c *conn, p bin2.Packet) {
 		n.byNode[o.Via] = c
 	}
 	n.mu.Unlock()
+	if o.Verdict == membership.Deliver && n.cfg.Packets != nil {
+		n.cfg.Packets(p)
+	}
 	n.perform(&out)
 	n.rouse()
 }

@@ -1,0 +1,131 @@
+package appliance
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"binrepd/dialog/layout"
+	"binrepd/dialog/layout/layouttest"
+	"binrepd/userspace/cluster/donor"
+	"binrepd/userspace/cluster/member/membertest"
+	"binrepd/userspace/cluster/membership"
+	"binrepd/userspace/watch/control"
+	"binrepd/userspace/wire/bin2"
+)
+
+// answers collects what a model node got of a sync.
+type answers struct {
+	mu     sync.Mutex
+	chunks int
+	totals []int32
+}
+
+func (a *answers) take(p bin2.Packet) {
+	kind, _, err := bin2.KindOf(p, 0)
+	if err != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var end bin2.SyncEnd
+	switch kind {
+	case bin2.KindSync:
+		a.chunks++
+	case bin2.KindSyncEnd:
+		if end.Decode(p) == nil && string(end.Capability) == membertest.Dialogs {
+			a.totals = append(a.totals, end.Total)
+		}
+	}
+}
+
+func (a *answers) got() (chunks int, totals []int32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.chunks, a.totals
+}
+
+// liveDialogs returns calls that are in progress.
+func liveDialogs(n int) (list [][]byte) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var v layout.View
+	for len(list) < n {
+		b := layouttest.Dialog(rng, layout.Bin4Typed)
+		if layout.Parse(layout.Bin4Typed, b, &v) != layout.NoFault || len(v.Bytes(layout.CallerSocket)) == 0 || len(v.Bytes(layout.CalleeSocket)) == 0 {
+			continue
+		}
+		v.SetNumber(layout.State, 4)
+		v.SetNumber(layout.Start, uint32(time.Now().Unix()))
+		v.SetNumber(layout.Timeout, uint32(time.Now().Add(time.Hour).Unix()))
+		list = append(list, b)
+	}
+	return list
+}
+
+// restarted starts node 1 at the port of an earlier life. It isn't synced.
+func restarted(t *testing.T, port uint16, a *answers) *membertest.Node {
+	t.Helper()
+	return membertest.Start(t, membertest.Config{
+		Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Port: port, Learn: true, Quick: true, Packets: a.take,
+	})
+}
+
+func askSync(t *testing.T, n *membertest.Node, capability string) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); n.AskSync(3, capability, 3) != nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no way to the appliance")
+		}
+	}
+}
+
+// TestDonor: the only proxy restarts, and takes all its calls back from the appliance, which asked it for them before.
+func TestDonor(t *testing.T) {
+	calls := liveDialogs(50)
+	node := startModel(t, membertest.Donor{Chunks: calls})
+	r := start(t, clusterConfig(t, node))
+	s := awaitStatus(t, r, "announced", func(s *control.Status) bool { return len(s.Clusters) == 1 && s.Clusters[0].Donor.Announce })
+	want := int(s.Dialogs)
+	port := node.Port()
+	node.Stop()
+	awaitStatus(t, r, "withdrawn", func(s *control.Status) bool { return !s.Clusters[0].Donor.Announce })
+	var a answers
+	node = restarted(t, port, &a)
+	awaitStatus(t, r, "announced to the new life", func(s *control.Status) bool {
+		return s.Clusters[0].Donor.Announce && s.Clusters[0].Nodes[0].Restarts == 1 && node.Sees(3) == membership.Up
+	})
+	askSync(t, node, membertest.Dialogs)
+	askSync(t, node, membertest.Dialogs) // the second one joins
+	awaitStatus(t, r, "answered", func(s *control.Status) bool { return s.Clusters[0].Donor.Completed == 1 })
+	if chunks, totals := a.got(); chunks != want || len(totals) != 1 || int(totals[0]) != want {
+		t.Errorf("%d chunks, totals %v, want %d", chunks, totals, want)
+	}
+}
+
+// TestEmptyDonor is experiment E6 of the specification: an appliance that has no dialogs joins, and a node that has some
+// asks it. It gets no answer, with which it would end its calls; a request for contacts is answered with no data.
+func TestEmptyDonor(t *testing.T) {
+	for _, mode := range [...]string{"auto", "seed"} {
+		var a answers
+		node := membertest.Start(t, membertest.Config{
+			Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Learn: true, Quick: true, Packets: a.take, Donor: membertest.Donor{Silent: true},
+		})
+		c := clusterConfig(t, node)
+		if mode == "seed" {
+			c.Clusters[0].Donor.Mode = donor.Seed
+		}
+		r := start(t, c)
+		awaitStatus(t, r, "up", func(s *control.Status) bool {
+			return len(s.Clusters) == 1 && s.Clusters[0].Nodes[0].LinkState == membership.Up && node.Sees(3) == membership.Up
+		})
+		askSync(t, node, membertest.Dialogs)
+		askSync(t, node, "usrloc-contact-repl")
+		s := awaitStatus(t, r, "both requests", func(s *control.Status) bool { return s.Clusters[0].Answered == 1 && len(s.Clusters[0].Donor.Owed) == 1 })
+		if chunks, totals := a.got(); chunks > 0 || len(totals) > 0 || s.Clusters[0].Donor.Announce || s.Clusters[0].Donor.Why == "" {
+			t.Errorf("%s: %d chunks, totals %v, %+v", mode, chunks, totals, s.Clusters[0].Donor)
+		}
+		node.Stop()
+	}
+}
