@@ -164,7 +164,7 @@ var imports = map[string][]string{
 	"userspace/appliance": {
 		"bpf", "dialog", "userspace/host/folder", "userspace/host/hostport", "userspace/host/neighbour",
 		"userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/gate", "userspace/in/thread",
-		"userspace/in/stream", "userspace/cluster/member",
+		"userspace/in/stream", "userspace/cluster/member", "userspace/cluster/donor", "userspace/wire/bin2", "dialog/layout",
 		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
 		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
 		"userspace/watch/links", "userspace/watch/restarts", "userspace/watch/sources", "userspace/watch/tuning",

@@ -1,7 +1,6 @@
 package membertest
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -168,48 +167,6 @@ func (n *Node) SetSynced(synced bool) {
 	n.machine.SetCapability(time.Now(), Dialogs, synced, &out)
 	n.mu.Unlock()
 	n.perform(&out)
-}
-
-// Send sends a packet to a node, as it is.
-func (n *Node) Send(to int32, packet []byte) error {
-	n.mu.Lock()
-	c := n.byNode[to]
-	n.mu.Unlock()
-	if c == nil {
-		return errors.New("no connection")
-	}
-	return c.send(packet)
-}
-
-// AskSync asks a node for all data of a capability.
-func (n *Node) AskSync(to int32, capability string, version int16) error {
-	m := bin2.SyncRequest{Trailer: bin2.Trailer{Cluster: n.cfg.Cluster, Source: n.cfg.ID, Destination: to}, Version: version, Capability: []byte(capability)}
-	b, err := m.Append(nil, n.dialect())
-	if err != nil {
-		return err
-	}
-	return n.Send(to, b)
-}
-
-// SendDialog sends a packet of the dialog module with that type and body.
-func (n *Node) SendDialog(to int32, kind int32, version int16, body []byte) error {
-	w := bin2.Begin(nil, version, Dialogs, kind)
-	w.Raw(body)
-	b, err := w.EndTrailer(bin2.Trailer{Cluster: n.cfg.Cluster, Source: n.cfg.ID, Destination: to})
-	if err != nil {
-		return err
-	}
-	return n.Send(to, b)
-}
-
-// Claim says that the node is active for a sharing tag.
-func (n *Node) Claim(to int32, tag string) error {
-	m := bin2.TagActive{Trailer: bin2.Trailer{Cluster: n.cfg.Cluster, Source: n.cfg.ID, Destination: to}, Tag: []byte(tag)}
-	b, err := m.Append(nil, n.dialect())
-	if err != nil {
-		return err
-	}
-	return n.Send(to, b)
 }
 
 func (n *Node) dialect() bin2.Dialect {
