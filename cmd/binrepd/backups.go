@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,7 +15,7 @@ import (
 func backupsCommand() *cli.Command {
 	change := func(do, usage string, flags ...cli.Flag) *cli.Command {
 		return outlivesOutput(&cli.Command{
-			Name: do, Usage: usage, ArgsUsage: "HOST:PORT", Flags: append(flags, jsonFlag("print {\"backups\": [...]}"), controlFlag()),
+			Name: do, Usage: usage, ArgsUsage: "HOST:PORT", Flags: append(flags, jsonFlag("print {\"backups\": [...]}"), wideFlag(), controlFlag()),
 			Action: func(c *cli.Context) error {
 				if c.NArg() != 1 {
 					return usageErrorf("%s takes one backup: see %[1]s --help", c.Command.HelpName)
@@ -39,7 +38,7 @@ func backupsCommand() *cli.Command {
 			"A backup that is added gets what happens from now on: fill it with binrepd sync.",
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "list the backups and how they stand", Flags: []cli.Flag{jsonFlag("print {\"backups\": [...]}"), controlFlag()},
+				Name: "list", Usage: "list the backups and how they stand", Flags: []cli.Flag{jsonFlag("print {\"backups\": [...]}"), wideFlag(), controlFlag()},
 				Before: noArguments,
 				Action: func(c *cli.Context) error {
 					list, err := control.NewClient(c.String("control")).Backups(c.Context)
@@ -86,7 +85,5 @@ func printBackupList(c *cli.Context, list control.BackupList) error {
 		fmt.Fprintln(c.App.Writer, "none")
 		return nil
 	}
-	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
-	backupRows(w, list.Backups, time.Now())
-	return w.Flush()
+	return backupRows(newSheet(c), list.Backups, time.Now())
 }

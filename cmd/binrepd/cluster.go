@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -26,17 +24,17 @@ func clusterCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the other nodes of each cluster, with the state of the links",
-				Flags:  []cli.Flag{only(), jsonFlag("print one JSON object with the keys of OpenSIPS's clusterer_list, and more"), controlFlag()},
+				Flags:  []cli.Flag{only(), jsonFlag("print one JSON object with the keys of OpenSIPS's clusterer_list, and more"), wideFlag(), controlFlag()},
 				Before: noArguments, Action: listNodes,
 			},
 			{
 				Name: "capabilities", Usage: "list what this node and the others replicate, and whether their data are complete",
-				Flags:  []cli.Flag{only(), jsonFlag("print one JSON object with the keys of OpenSIPS's clusterer_list_cap, and more"), controlFlag()},
+				Flags:  []cli.Flag{only(), jsonFlag("print one JSON object with the keys of OpenSIPS's clusterer_list_cap, and more"), wideFlag(), controlFlag()},
 				Before: noArguments, Action: listCapabilities,
 			},
 			{
 				Name: "tags", Usage: "list the sharing tags, with the node that is active for each",
-				Flags:  []cli.Flag{only(), jsonFlag("print one JSON array with the keys of OpenSIPS's clusterer_list_shtags, and more"), controlFlag()},
+				Flags:  []cli.Flag{only(), jsonFlag("print one JSON array with the keys of OpenSIPS's clusterer_list_shtags, and more"), wideFlag(), controlFlag()},
 				Before: noArguments, Action: listTags,
 			},
 			{
@@ -91,24 +89,23 @@ func listNodes(c *cli.Context) error {
 		}
 		return printJSON(c, nil, all)
 	}
-	return printClusters(c.App.Writer, list, time.Now())
+	return printClusters(newSheet(c), list, time.Now())
 }
 
 // printClusters writes each cluster with its nodes, for people.
-func printClusters(out io.Writer, list []control.ClusterStatus, now time.Time) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+func printClusters(out sheet, list []control.ClusterStatus, now time.Time) error {
 	for i := range list {
 		s := &list[i]
 		if i > 0 {
-			fmt.Fprintln(w)
+			fmt.Fprintln(out.out)
 		}
 		state := ""
 		if s.State != "enabled" {
 			state = ", " + s.State
 		}
-		fmt.Fprintf(w, "cluster %d: this is node %d, %s%s\n", s.Cluster, s.Node, s.URL, state)
+		out.line("cluster %d: this is node %d, %s%s", s.Cluster, s.Node, s.URL, state)
 		if s.OwnIDFrom.IsValid() {
-			fmt.Fprintf(w, "%s used the id of this node %s ago: give one of the two another id\n", s.OwnIDFrom, span(s.OwnIDAt, now))
+			out.line("%s used the id of this node %s ago: give one of the two another id", s.OwnIDFrom, span(s.OwnIDAt, now))
 		}
 		text := s.Sync.Text
 		if s.Sync.Incomplete != "" {
@@ -116,22 +113,28 @@ func printClusters(out io.Writer, list []control.ClusterStatus, now time.Time) e
 		} else if s.Sync.State == member.SyncIdle && !s.Sync.Last.Ended.IsZero() {
 			text += fmt.Sprintf(" (%s), %s ago", s.Sync.Last.Reason, span(s.Sync.Last.Ended, now))
 		}
-		fmt.Fprintf(w, "sync: %s\n", control.Printable(text))
-		fmt.Fprintf(w, "donor: %s\n", control.Printable(donorText(&s.Donor)))
+		out.line("sync: %s", control.Printable(text))
+		out.line("donor: %s", control.Printable(donorText(&s.Donor)))
 		if refused := nonZero(s.Refused); refused != "" {
-			fmt.Fprintf(w, "refused: %s\n", refused)
+			out.line("refused: %s", refused)
 		}
-		fmt.Fprintln(w, "NODE\tURL\tLINK\tSINCE\tRELEASES\tLAYOUT\tCONNECTIONS\tEVENTS\tPER SECOND\tREJECTED\tCLOCK\tLAST EVENT")
+		g := out.grid(heading{name: "NODE"}, heading{name: "URL", least: 16}, heading{name: "LINK"}, heading{name: "SINCE", spare: 1},
+			heading{name: "RELEASES", least: 8, spare: 3},
+			heading{name: "LAYOUT", least: 8, spare: 6}, heading{name: "CONNECTIONS", spare: 5}, heading{name: "EVENTS"},
+			heading{name: "PER SECOND", spare: 2}, heading{name: "REJECTED"}, heading{name: "CLOCK", spare: 4}, heading{name: "LAST EVENT"})
 		for k := range s.Nodes {
-			printNode(w, &s.Nodes[k], now)
+			addNode(g, &s.Nodes[k], now)
+		}
+		if err := g.flush(); err != nil {
+			return err
 		}
 		for k := range s.Nodes {
 			if n := &s.Nodes[k]; n.Dialing != "" && n.LinkState != membership.Up {
-				fmt.Fprintf(w, "node %d: %s\n", n.Node, control.Printable(n.Dialing))
+				out.line("node %d: %s", n.Node, control.Printable(n.Dialing))
 			}
 		}
 	}
-	return w.Flush()
+	return nil
 }
 
 // donorText says whether nodes may ask for all dialogs, why, and how it went.
@@ -159,14 +162,8 @@ func donorText(d *member.DonorStatus) string {
 	return text
 }
 
-func printNode(w io.Writer, n *control.ClusterNode, now time.Time) {
-	clock, last, link := "-", "never", string(n.LinkState)
-	if n.Skew != nil {
-		clock = fmt.Sprintf("%+.0fs", *n.Skew)
-	}
-	if !n.Last.IsZero() {
-		last = span(n.Last, now) + " ago"
-	}
+func addNode(g *grid, n *control.ClusterNode, now time.Time) {
+	link := string(n.LinkState)
 	if n.State != "enabled" {
 		link = n.State
 	}
@@ -177,8 +174,8 @@ func printNode(w io.Writer, n *control.ClusterNode, now time.Time) {
 			layout += " (or another)"
 		}
 	}
-	fmt.Fprintf(w, "%d\t%s\t%s\t%s ago\t%s\t%s\t%d\t%d\t%.1f\t%d\t%s\t%s\n", n.Node, control.Printable(n.URL), link, span(n.LinkSince, now), n.Releases, layout,
-		n.Connections, n.Events, n.Rate, n.Rejected, clock, last)
+	g.row(n.Node, control.Printable(n.URL), link, span(n.LinkSince, now)+" ago", n.Releases, control.Printable(layout), n.Connections, n.Events,
+		fmt.Sprintf("%.1f", n.Rate), n.Rejected, clockText(n.Skew), lastText(n.Last, now))
 }
 
 // clusterCapabilities is the answer of clusterer_list_cap for one cluster, and the same of each other node.
@@ -210,20 +207,20 @@ func listCapabilities(c *cli.Context) error {
 	if c.Bool("json") {
 		return printJSON(c, nil, all)
 	}
-	w, now := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0), time.Now()
-	fmt.Fprintln(w, "CLUSTER\tNODE\tCAPABILITY\tSTATE\tSINCE")
+	g, now := newSheet(c).grid(heading{name: "CLUSTER"}, heading{name: "NODE"}, heading{name: "CAPABILITY", least: 16}, heading{name: "STATE"},
+		heading{name: "SINCE"}), time.Now()
 	for i, caps := range all.Clusters {
-		row := func(node string, list []membership.CapabilityStatus) {
+		add := func(node string, list []membership.CapabilityStatus) {
 			for _, one := range list {
-				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s ago\n", caps.Cluster, node, control.Printable(one.Name), one.State, span(one.Since, now))
+				g.row(caps.Cluster, node, control.Printable(one.Name), one.State, span(one.Since, now)+" ago")
 			}
 		}
-		row(fmt.Sprintf("%d (this)", list[i].Node), caps.Capabilities)
+		add(fmt.Sprintf("%d (this)", list[i].Node), caps.Capabilities)
 		for _, n := range caps.Nodes {
-			row(fmt.Sprint(n.Node), n.Capabilities)
+			add(fmt.Sprint(n.Node), n.Capabilities)
 		}
 	}
-	return w.Flush()
+	return g.flush()
 }
 
 func listTags(c *cli.Context) error {
@@ -238,13 +235,13 @@ func listTags(c *cli.Context) error {
 	if c.Bool("json") {
 		return printJSON(c, nil, tags)
 	}
-	return printTags(c.App.Writer, tags, time.Now())
+	return printTags(newSheet(c), tags, time.Now())
 }
 
 // printTags writes sharing tags for people. This node is never active for one.
-func printTags(out io.Writer, tags []membership.TagStatus, now time.Time) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TAG\tCLUSTER\tACTIVE NODE\tSINCE\tBEFORE\tCONFLICTS")
+func printTags(out sheet, tags []membership.TagStatus, now time.Time) error {
+	g := out.grid(heading{name: "TAG", least: 12}, heading{name: "CLUSTER"}, heading{name: "ACTIVE NODE"}, heading{name: "SINCE"},
+		heading{name: "BEFORE", spare: 1}, heading{name: "CONFLICTS", least: 9})
 	for i := range tags {
 		t := &tags[i]
 		before, conflicts := "-", "none"
@@ -254,9 +251,9 @@ func printTags(out io.Writer, tags []membership.TagStatus, now time.Time) error 
 		if t.Conflicts > 0 {
 			conflicts = fmt.Sprintf("%d, the last one %s ago", t.Conflicts, span(t.LastConflict, now))
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s ago\t%s\t%s\n", control.Printable(t.Tag), t.Cluster, t.Active, span(t.Since, now), before, conflicts)
+		g.row(control.Printable(t.Tag), t.Cluster, t.Active, span(t.Since, now)+" ago", before, conflicts)
 	}
-	return w.Flush()
+	return g.flush()
 }
 
 func syncCluster(c *cli.Context) error {

@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -30,7 +28,7 @@ func dialogsCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the live dialogs, or those that the flags choose",
-				Flags: append(filterFlags(), limitFlag(), jsonFlag("print one JSON object a line, with the keys of OpenSIPS's dlg_list"), controlFlag()),
+				Flags: append(filterFlags(), limitFlag(), jsonFlag("print one JSON object a line, with the keys of OpenSIPS's dlg_list"), wideFlag(), controlFlag()),
 				Action: func(c *cli.Context) error {
 					if err := noArguments(c); err != nil {
 						return err
@@ -46,7 +44,7 @@ func dialogsCommand() *cli.Command {
 			{
 				Name: "get", Usage: "show every dialog, early ones too, of one Call-ID", ArgsUsage: "CALLID",
 				Description: escapesText,
-				Flags:       []cli.Flag{jsonFlag("print one JSON object a line, with the keys of OpenSIPS's dlg_list"), controlFlag()},
+				Flags:       []cli.Flag{jsonFlag("print one JSON object a line, with the keys of OpenSIPS's dlg_list"), wideFlag(), controlFlag()},
 				Action:      getDialog,
 			},
 			{
@@ -172,7 +170,7 @@ func listDialogs(c *cli.Context, f control.Filter) (n int, err error) {
 			return out.WriteByte('\n')
 		})
 	} else {
-		n, err = tableOfDialogs(c.Context, client, f, out)
+		n, err = tableOfDialogs(c.Context, client, f, newSheet(c).to(out))
 	}
 	return n, errors.Join(err, out.Flush())
 }
@@ -180,30 +178,31 @@ func listDialogs(c *cli.Context, f control.Filter) (n int, err error) {
 // tableRows is how many rows share one set of column widths: a list may be too long to keep for measuring.
 const tableRows = 500
 
-func tableOfDialogs(ctx context.Context, client *control.Client, f control.Filter, out io.Writer) (n int, err error) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+func tableOfDialogs(ctx context.Context, client *control.Client, f control.Filter, out sheet) (n int, err error) {
+	g := out.grid(heading{name: "CALL-ID", least: 24}, heading{name: "STATE"}, heading{name: "AGE"}, heading{name: "LEFT"},
+		heading{name: "FROM", least: 10}, heading{name: "TO", least: 10})
 	now := time.Now()
 	err = client.Dialogs(ctx, f, func(line []byte) error {
 		var d control.Dialog
 		if err := json.Unmarshal(line, &d); err != nil {
 			return fmt.Errorf("list: %w", err)
 		}
-		if n == 0 {
-			fmt.Fprintln(w, "CALL-ID\tSTATE\tAGE\tLEFT\tFROM\tTO")
-		}
 		n++
 		age := "-"
 		if d.Start != 0 {
 			age = span(time.Unix(int64(d.Start), 0), now)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", control.Printable(string(d.CallID)), dialog.State(d.State), age,
-			span(now, time.Unix(int64(d.Timeout), 0)), control.Printable(string(d.FromURI)), control.Printable(string(d.ToURI)))
+		g.row(control.Printable(string(d.CallID)), dialog.State(d.State), age, span(now, time.Unix(int64(d.Timeout), 0)),
+			control.Printable(string(d.FromURI)), control.Printable(string(d.ToURI)))
 		if n%tableRows == 0 {
-			return w.Flush()
+			return g.flush()
 		}
 		return nil
 	})
-	return n, errors.Join(err, w.Flush())
+	if n%tableRows > 0 {
+		err = errors.Join(err, g.flush())
+	}
+	return n, err
 }
 
 // span renders the time between two moments to the second, and in days where it is long; "0s" where it is over.

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -35,7 +34,7 @@ func ghostsCommand() *cli.Command {
 			"long call looks the same: read the list before you use --remove.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "times", Value: defaultTimes, Usage: "suspect a dialog that is silent for `N` times the median length of an ended call"},
-			&cli.DurationFlag{Name: "silent", DefaultText: "by --times", Usage: "suspect a dialog that is silent for longer than this, such as 2h"},
+			&cli.DurationFlag{Name: "silent", DefaultText: "by --times", Usage: "suspect a dialog that is silent for longer than `DURATION`, such as 2h"},
 			&cli.StringFlag{Name: "origin", Usage: "only dialogs of this source, `HOST[:PORT]`"},
 			&cli.StringFlag{
 				Name: "before", Usage: "suspect a dialog that had no packet since `TIME`, such as 2026-11-28T03:00:00Z: the restart of the proxy that --origin names",
@@ -44,7 +43,7 @@ func ghostsCommand() *cli.Command {
 				Name: "remove", DisableDefaultText: true,
 				Usage: "end them, here and at the backups; without this flag nothing changes",
 			},
-			jsonFlag("print one JSON object a line, the last one with the sums"), controlFlag(),
+			jsonFlag("print one JSON object a line, the last one with the sums"), wideFlag(), controlFlag(),
 		},
 		Before: noArguments,
 		Action: showGhosts,
@@ -59,30 +58,30 @@ func showGhosts(c *cli.Context) error {
 	if c.Bool("remove") {
 		outliveOutput(c)
 	}
-	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	g := newSheet(c).grid(heading{name: "CALL-ID", least: 20}, heading{name: "STATE"}, heading{name: "AGE"}, heading{name: "SILENT"},
+		heading{name: "LEFT", spare: 1}, heading{name: "SOURCE", least: 13}, heading{name: "WHY"})
 	out := json.NewEncoder(c.App.Writer)
 	now := time.Now()
 	rows := 0
-	s, err := control.NewClient(c.String("control")).Ghosts(c.Context, query, c.Bool("remove"), func(g *control.Ghost) error {
+	s, err := control.NewClient(c.String("control")).Ghosts(c.Context, query, c.Bool("remove"), func(d *control.Ghost) error {
 		if c.Bool("json") {
-			return out.Encode(g)
+			return out.Encode(d)
 		}
-		if rows == 0 {
-			fmt.Fprintln(w, "CALL-ID\tSTATE\tAGE\tSILENT\tLEFT\tSOURCE\tWHY")
-		}
-		why := strings.Join(g.Reasons, ", ")
-		if g.Removed {
+		why := strings.Join(d.Reasons, ", ")
+		if d.Removed {
 			why += "; removed"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", control.Printable(string(g.CallID)), dialog.State(g.State),
-			span(time.Unix(int64(g.Start), 0), now), span(time.Unix(int64(g.Updated), 0), now),
-			span(now, time.Unix(int64(g.Timeout), 0)), g.Origin, why)
+		g.row(control.Printable(string(d.CallID)), dialog.State(d.State), span(time.Unix(int64(d.Start), 0), now),
+			span(time.Unix(int64(d.Updated), 0), now), span(now, time.Unix(int64(d.Timeout), 0)), d.Origin, why)
 		if rows++; rows%tableRows == 0 {
-			return w.Flush()
+			return g.flush()
 		}
 		return nil
 	})
-	if err = errors.Join(err, w.Flush()); err != nil {
+	if !c.Bool("json") && rows > 0 {
+		err = errors.Join(err, g.flush())
+	}
+	if err != nil {
 		return err
 	}
 	if c.Bool("json") {

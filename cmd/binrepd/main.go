@@ -25,6 +25,9 @@ const (
 const argsKey = "args"
 
 func main() {
+	for _, text := range unknownVariables(newApp(io.Discard, io.Discard), os.Environ()) {
+		fmt.Fprintf(os.Stderr, "binrepd: warning: %s\n", text)
+	}
 	os.Exit(run(os.Args, os.Stdout, os.Stderr))
 }
 
@@ -35,9 +38,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	app := newApp(stdout, stderr)
+	out := &keptError{Writer: stdout}
+	app := newApp(out, stderr)
 	app.Metadata = map[string]any{argsKey: args}
 	err := app.RunContext(ctx, flagsFirst(app.Commands, args))
+	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
+		err = fmt.Errorf("output: %w", out.err) // once, however many writes failed
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -45,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return int(status)
 	}
 	if m := unknownTopic.FindStringSubmatch(err.Error()); m != nil {
-		err = usageErrorf("no command %q: binrepd --help lists them", m[1])
+		err = unknownCommand(m[1], "binrepd", app.Commands)
 	}
 	fmt.Fprintf(stderr, "binrepd: %s\n", control.OneLine(err))
 	var coder cli.ExitCoder
@@ -95,20 +102,23 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			versionCommand(),
 		},
 	}
+	width, _ := terminalWidth(stdout)
 	for _, c := range app.Commands {
 		prefix := c.Name + "-"
 		if c.Name == "run" {
 			prefix = ""
 		}
-		prepare([]*cli.Command{c}, prefix)
+		prepare([]*cli.Command{c}, prefix, app.Name, width)
 	}
+	app.CustomAppHelpTemplate = helpTemplate(app.Name, app.Usage, "", "", app.Commands, app.Flags, width)
 	return app
 }
 
 // prepare sets up commands, at any depth: wrong usage is reported the same way everywhere, and each flag gets its
 // environment variable. Variables of run have the names of the flags. Those of other commands begin with the name of the
-// command, so that a setting of the daemon doesn't change what a command does.
-func prepare(commands []*cli.Command, prefix string) {
+// command, so that a setting of the daemon doesn't change what a command does. parent is the command before these, and
+// width that of the help.
+func prepare(commands []*cli.Command, prefix, parent string, width int) {
 	for _, c := range commands {
 		c.OnUsageError = onUsageError
 		for _, f := range c.Flags {
@@ -117,7 +127,8 @@ func prepare(commands []*cli.Command, prefix string) {
 		if len(c.Subcommands) > 0 && c.Action == nil {
 			c.Action = needsCommand
 		}
-		prepare(c.Subcommands, prefix)
+		prepare(c.Subcommands, prefix, parent+" "+c.Name, width)
+		c.CustomHelpTemplate = helpTemplate(parent+" "+c.Name, c.Usage, c.ArgsUsage, c.Description, c.Subcommands, c.Flags, width)
 	}
 }
 
@@ -128,7 +139,11 @@ func needsCommand(c *cli.Context) error {
 	}
 	self := c.Command.HelpName
 	if name := c.Args().First(); name != "" {
-		return usageErrorf("no command %q: %s --help lists them", name, self)
+		commands := c.Command.Subcommands
+		if len(commands) == 0 {
+			commands = c.App.Commands
+		}
+		return unknownCommand(name, self, commands)
 	}
 	return usageErrorf("which command? %s --help lists them", self)
 }

@@ -20,6 +20,7 @@ const asProgram = "BINREPD_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		_ = os.Unsetenv(asProgram) // binrepd reports variables that it doesn't know
 		main()
 	}
 	if len(os.Args) > 1 && os.Args[1] == opensipstest.Argument {
@@ -63,7 +64,11 @@ func call(args ...string) (status int, stdout, stderr string) {
 func TestWrongUsage(t *testing.T) {
 	checkUsage(t, []usageTest{
 		{"", "which command?"},
-		{"walk", `no command "walk"`},
+		{"walk", `no command "walk": binrepd --help lists them`},
+		{"stauts", `no command "stauts", did you mean status? binrepd --help lists them`},
+		{"dialogs lits", `no command "lits", did you mean list? binrepd dialogs --help lists them`},
+		{"dialogs list --jsno", `no flag --jsno, did you mean --json? See binrepd dialogs list --help`},
+		{"help stauts", `did you mean status?`},
 		{"help walk", "walk"},
 		{"--verbose", "no flag --verbose"},
 		{"version please", `no argument "please"`},
@@ -146,9 +151,10 @@ func TestHelp(t *testing.T) {
 		for _, c := range commands {
 			here := append(path[:len(path):len(path)], c.Name)
 			status, stdout, stderr := call(append(here, "--help")...)
-			if status != exitDone || stderr != "" || !strings.Contains(stdout, c.Usage) {
+			if status != exitDone || stderr != "" || !strings.Contains(strings.Join(strings.Fields(stdout), " "), c.Usage) {
 				t.Errorf("%v --help: exit status %d, %s", here, status, stderr)
 			}
+			lines(t, bytes.NewBufferString(stdout), 80) // no word is broken at 80 columns (fault 32)
 			for _, f := range c.Flags {
 				doc, ok := f.(cli.DocGenerationFlag)
 				if !ok || doc.GetUsage() == "" || len(doc.GetEnvVars()) != 1 {

@@ -28,7 +28,7 @@ func parse(t *testing.T, args ...string) (o options, err error) {
 			return err
 		},
 	}}
-	prepare(app.Commands, "")
+	prepare(app.Commands, "", "binrepd", plainWidth)
 	if runErr := app.RunContext(t.Context(), append([]string{"binrepd", "run"}, args...)); runErr != nil && err == nil {
 		err = runErr
 	}

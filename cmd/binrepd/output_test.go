@@ -26,7 +26,7 @@ func TestStatusPrintsErrorsOfSending(t *testing.T) {
 		d.Sockets = map[string]uint64{"s": 1}
 		test.change(&d)
 		var out bytes.Buffer
-		if err := printBackups(&out, &control.Status{Destinations: []control.DestinationStatus{d}}, time.Now()); err != nil {
+		if err := printBackups(sheet{out: &out}, &control.Status{Destinations: []control.DestinationStatus{d}}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		var got []string

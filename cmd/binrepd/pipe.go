@@ -33,7 +33,7 @@ func outlivesOutput(cmd *cli.Command) *cli.Command {
 // ignoreClosed returns a writer to w that reports success when w is a closed pipe. A terminal is returned as it is: it is
 // no pipe, and progress bars must recognise it.
 func ignoreClosed(w io.Writer) io.Writer {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := fileOf(w); f != nil && term.IsTerminal(int(f.Fd())) {
 		return w
 	}
 	return closedIgnored{w}
@@ -46,6 +46,34 @@ func (i closedIgnored) Write(p []byte) (int, error) {
 		return n, err
 	}
 	return len(p), nil
+}
+
+// keptError is standard output. It keeps the first error of writing, such as that of a full disk, so that no command has
+// to ask each write for its error. After an error it writes nothing more. A closed pipe is no error: either SIGPIPE ends
+// the process, or the command outlives its output.
+type keptError struct {
+	io.Writer
+	err error
+}
+
+func (k *keptError) Write(p []byte) (int, error) {
+	if k.err != nil {
+		return 0, k.err
+	}
+	n, err := k.Writer.Write(p)
+	if err != nil && !errors.Is(err, syscall.EPIPE) {
+		k.err = err
+	}
+	return n, err
+}
+
+// fileOf returns the file that w writes to, or nil.
+func fileOf(w io.Writer) *os.File {
+	if k, ok := w.(*keptError); ok {
+		w = k.Writer
+	}
+	f, _ := w.(*os.File)
+	return f
 }
 
 // lossyLog writes log lines and counts those that could not be written. A lost log never stops the daemon.

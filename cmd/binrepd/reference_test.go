@@ -132,7 +132,7 @@ func parsed(t *testing.T) (o options) {
 		return err
 	}
 	app := &cli.App{Commands: []*cli.Command{c}, ExitErrHandler: func(*cli.Context, error) {}}
-	prepare(app.Commands, "")
+	prepare(app.Commands, "", "binrepd", plainWidth)
 	if err := app.Run([]string{"binrepd", "run", "--listen", "10.0.0.2:5556"}); err != nil {
 		t.Fatal(err)
 	}

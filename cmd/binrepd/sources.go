@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -18,7 +16,7 @@ func sourcesCommand() *cli.Command {
 	jsonList := func() cli.Flag { return jsonFlag("print {\"sources\": [...]}") }
 	change := func(do, usage string) *cli.Command {
 		return outlivesOutput(&cli.Command{
-			Name: do, Usage: usage, ArgsUsage: "ADDRESS[:PORT]", Flags: []cli.Flag{jsonList(), controlFlag()},
+			Name: do, Usage: usage, ArgsUsage: "ADDRESS[:PORT]", Flags: []cli.Flag{jsonList(), wideFlag(), controlFlag()},
 			Action: func(c *cli.Context) error {
 				if c.NArg() != 1 {
 					return usageErrorf("%s takes one source: see %[1]s --help", c.Command.HelpName)
@@ -42,7 +40,7 @@ func sourcesCommand() *cli.Command {
 			"ADDRESS without a port stands for every source of that host.", engine.CountsFrom),
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "list the sources and how they stand", Flags: []cli.Flag{jsonList(), controlFlag()},
+				Name: "list", Usage: "list the sources and how they stand", Flags: []cli.Flag{jsonList(), wideFlag(), controlFlag()},
 				Before: noArguments,
 				Action: func(c *cli.Context) error {
 					list, err := control.NewClient(c.String("control")).Sources(c.Context)
@@ -67,35 +65,29 @@ func printSourceList(c *cli.Context, list control.SourceList) error {
 		fmt.Fprintln(c.App.Writer, "none")
 		return nil
 	}
-	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
-	sourceRows(w, list.Sources, time.Now(), true)
-	return w.Flush()
+	return sourceRows(newSheet(c), list.Sources, time.Now(), true)
 }
 
-// sourceRows writes a table of sources, with a column that tells whether they count if counting is set.
-func sourceRows(w io.Writer, list []control.SourceStatus, now time.Time, counting bool) {
-	title := "SOURCE\tEVENTS\tPER SECOND\tREJECTED\tCLOCK\tLAST EVENT"
+// sourceRows writes a table of sources, in the order of bySourceTrouble, with a column that tells whether they count if
+// counting is set.
+func sourceRows(out sheet, list []control.SourceStatus, now time.Time, counting bool) error {
+	columns := []heading{{name: "SOURCE", least: 15}, {name: "EVENTS"}, {name: "PER SECOND"}, {name: "REJECTED"}, {name: "CLOCK", spare: 1}, {name: "LAST EVENT"}}
 	if counting {
-		title += "\tCOUNTS"
+		columns = append(columns, heading{name: "COUNTS"})
 	}
-	fmt.Fprintln(w, title)
-	for _, src := range list {
-		clock := "-"
-		if src.Skew != nil {
-			clock = fmt.Sprintf("%+.0fs", *src.Skew)
-		}
-		last := "never"
-		if !src.Last.IsZero() {
-			last = span(src.Last, now) + " ago"
-		}
+	g := out.grid(columns...)
+	for _, src := range bySourceTrouble(list) {
+		last := lastText(src.Last, now)
 		if !src.Restarted.IsZero() {
 			last += ", restarted " + span(src.Restarted, now) + " ago"
 		}
+		values := []any{src.Address, src.Events, fmt.Sprintf("%.1f", src.Rate), src.Rejected, clockText(src.Skew), last}
 		if counting {
-			last += "\t" + counts(&src)
+			values = append(values, counts(&src))
 		}
-		fmt.Fprintf(w, "%s\t%d\t%.1f\t%d\t%s\t%s\n", src.Address, src.Events, src.Rate, src.Rejected, clock, last)
+		g.row(values...)
 	}
+	return g.flush()
 }
 
 // counts tells in a word whether a source counts.

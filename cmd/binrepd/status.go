@@ -3,11 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -38,7 +36,7 @@ func statusCommand() *cli.Command {
 				Name: "strict", DisableDefaultText: true,
 				Usage: "with --check: exit with 6 for READY and IDLE if there are problems",
 			},
-			controlFlag(),
+			wideFlag(), controlFlag(),
 		},
 		Action: showStatus,
 	}
@@ -64,15 +62,13 @@ func showStatus(c *cli.Context) error {
 		out.SetIndent("", "  ")
 		return out.Encode(s)
 	}
-	return printStatus(c.App.Writer, &s, time.Now())
+	return printStatus(newSheet(c), &s, time.Now())
 }
 
 // printStatus writes the status for people: what the appliance holds, what it received, what became of it, its sources.
-func printStatus(out io.Writer, s *control.Status, now time.Time) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
-	}
+func printStatus(out sheet, s *control.Status, now time.Time) error {
+	top := &pairs{}
+	row := top.add
 	word := string(s.Word)
 	if s.Reason != "" {
 		word += ": " + s.Reason
@@ -91,24 +87,8 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 		mode += " (" + s.FallbackReason + ")"
 	}
 	row("mode", "%s", mode)
-	for _, i := range s.Interfaces {
-		text := i.Mode
-		if i.Link != "" {
-			text += ", link " + i.Link
-		}
-		if i.Lost > 0 {
-			text += fmt.Sprintf(", %d lost", i.Lost)
-		}
-		if i.Dropped+i.Missed > 0 {
-			text += fmt.Sprintf(" (rx_dropped %d, rx_missed %d)", i.Dropped, i.Missed)
-		}
-		if queues := nonZero(i.Queues); queues != "" {
-			text += "; of its queues: " + queues
-		}
-		if i.Reason != "" {
-			text += "; " + i.Reason
-		}
-		row("interface "+i.Name, "%s", text)
+	for i := range s.Interfaces {
+		row("interface "+s.Interfaces[i].Name, "%s", interfaceText(&s.Interfaces[i]))
 	}
 	row("dialogs", "%d live: %d confirmed, %d answered; %d early, %d remembered as ended",
 		s.Dialogs, s.Confirmed, s.Answered, s.Early, s.Tombstones)
@@ -133,22 +113,21 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	recordRows(row, s, now)
 	row("latency", "%s in the last %s", s.LatencyRecent, seconds(s.LatencyWindow))
 	row("", "%s since the start", s.Latency)
-	if err := w.Flush(); err != nil {
-		return err
-	}
+	out.pairs(top)
 	printAccount(out, &s.Account)
+	fmt.Fprintln(out.out)
 	for _, l := range s.Listeners {
-		fmt.Fprintf(out, "\nlistener %s: %d through XDP, %d through the socket, %d lost", l.Address, l.Steered, l.Socket, sum(l.Lost))
+		text := fmt.Sprintf("listener %s: %d through XDP, %d through the socket, %d lost", l.Address, l.Steered, l.Socket, sum(l.Lost))
 		if passed := nonZero(l.Passed); passed != "" {
-			fmt.Fprintf(out, "; frames left to the kernel: %s", passed)
+			text += "; frames left to the kernel: " + passed
 		}
+		out.line("%s", text)
 		if l.Hint != "" {
-			fmt.Fprintf(out, "\n  %s", l.Hint)
+			out.wrap("  ", "  ", strings.Fields(l.Hint))
 		}
 	}
-	fmt.Fprintln(out)
 	if len(s.Clusters) > 0 {
-		fmt.Fprintln(out)
+		fmt.Fprintln(out.out)
 		if err := printClusters(out, s.Clusters, now); err != nil {
 			return err
 		}
@@ -164,17 +143,37 @@ func printStatus(out io.Writer, s *control.Status, now time.Time) error {
 	}
 	printRefusals(out, s)
 	if len(s.Sources) > 0 {
-		fmt.Fprintln(out)
-		sourceRows(w, s.Sources, now, false)
-	}
-	if err := w.Flush(); err != nil {
-		return err
+		fmt.Fprintln(out.out)
+		if err := sourceRows(out, s.Sources, now, false); err != nil {
+			return err
+		}
 	}
 	return printBackups(out, s, now)
 }
 
+// interfaceText says how XDP is attached to an interface, and what was lost there.
+func interfaceText(i *control.InterfaceStatus) string {
+	text := i.Mode
+	if i.Link != "" {
+		text += ", link " + i.Link
+	}
+	if i.Lost > 0 {
+		text += fmt.Sprintf(", %d lost", i.Lost)
+	}
+	if i.Dropped+i.Missed > 0 {
+		text += fmt.Sprintf(" (rx_dropped %d, rx_missed %d)", i.Dropped, i.Missed)
+	}
+	if queues := nonZero(i.Queues); queues != "" {
+		text += "; of its queues: " + queues
+	}
+	if i.Reason != "" {
+		text += "; " + i.Reason
+	}
+	return text
+}
+
 // printRefusals writes the allowed sources, and those that were refused most.
-func printRefusals(out io.Writer, s *control.Status) {
+func printRefusals(out sheet, s *control.Status) {
 	from := "everyone"
 	if len(s.Allow) > 0 {
 		from = strings.Join(s.Allow[:min(len(s.Allow), 8)], ", ")
@@ -185,7 +184,7 @@ func printRefusals(out io.Writer, s *control.Status) {
 	if s.SourceRate > 0 {
 		from += fmt.Sprintf(", at most %d a second from each address", s.SourceRate)
 	}
-	fmt.Fprintf(out, "packets are taken from %s\n", from)
+	out.line("packets are taken from %s", from)
 	for _, list := range []struct {
 		name    string
 		sources []control.RefusedSource
@@ -195,72 +194,90 @@ func printRefusals(out io.Writer, s *control.Status) {
 			parts = append(parts, fmt.Sprintf("%s (%d)", src.Address, src.Datagrams))
 		}
 		if len(parts) > 0 {
-			fmt.Fprintln(out, list.name+strings.Join(parts, ", "))
+			out.line("%s%s", list.name, strings.Join(parts, ", "))
 		}
 	}
 }
 
 // printBackups writes the state of the backups, and the running syncs.
-func printBackups(out io.Writer, s *control.Status, now time.Time) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+func printBackups(out sheet, s *control.Status, now time.Time) error {
 	if len(s.Destinations) > 0 {
-		fmt.Fprintf(w, "\nhanded on: %d creates, %d updates, %d deletes\n", s.CreateSent, s.UpdateSent, s.DeleteSent)
-		backupRows(w, s.Destinations, now)
-		for _, d := range s.Destinations {
+		fmt.Fprintln(out.out)
+		out.line("handed on: %d creates, %d updates, %d deletes", s.CreateSent, s.UpdateSent, s.DeleteSent)
+		if err := backupRows(out, s.Destinations, now); err != nil {
+			return err
+		}
+		for i := range s.Destinations {
+			d := &s.Destinations[i]
 			if d.NeedsSync != "" {
-				fmt.Fprintf(w, "%s %s, needs a sync: binrepd sync --to %[1]s\n", d.Address, d.NeedsSync)
+				why := words(fmt.Sprintf("%s %s, needs a sync:", d.Address, d.NeedsSync))
+				out.wrap("", "  ", append(why, "binrepd sync --to "+d.Address)) // in one piece, to be copied
 			}
 			if held := nonZero(d.Held); held != "" {
-				fmt.Fprintf(w, "held back from %s: %s\n", d.Address, held)
+				out.line("held back from %s: %s", d.Address, held)
 			}
-			if errs := sendErrors(&d); errs != "" {
-				fmt.Fprintf(w, "errors of sending to %s: %s\n", d.Address, errs)
+			if errs := sendErrors(d); errs != "" {
+				out.line("errors of sending to %s: %s", d.Address, errs)
 			}
 			if sockets := listSockets(d.Sockets, d.MoreSockets); sockets != "" {
-				fmt.Fprintf(w, "sockets that no rule for %s names: %s\n", d.Address, sockets)
+				out.line("sockets that no rule for %s names: %s", d.Address, sockets)
 			}
 		}
 	}
 	for _, r := range s.Syncs {
-		fmt.Fprintf(w, "\nsync to %s, for %s: pass %d of %d, %d of about %d, %d packets\n", r.To, span(r.Started, now), r.Pass, r.Passes,
+		fmt.Fprintln(out.out)
+		out.line("sync to %s, for %s: pass %d of %d, %d of about %d, %d packets", r.To, span(r.Started, now), r.Pass, r.Passes,
 			r.Visited, r.Total, r.Packets)
 	}
-	return w.Flush()
+	return nil
 }
 
-// backupRows writes a table of backups.
-func backupRows(w io.Writer, list []control.DestinationStatus, now time.Time) {
-	fmt.Fprintln(w, "BACKUP\tSTATE\tSINCE\tSENT\tQUEUED\tDROPPED\tHELD BACK\tUNMATCHED SOCKETS")
-	for _, d := range list {
+// backupRows writes a table of backups, and below it why those that aren't up are not.
+func backupRows(out sheet, list []control.DestinationStatus, now time.Time) error {
+	g := out.grid(heading{name: "BACKUP", least: 16}, heading{name: "STATE"}, heading{name: "SINCE"}, heading{name: "SENT"},
+		heading{name: "QUEUED"}, heading{name: "DROPPED"}, heading{name: "HELD BACK", spare: 2}, heading{name: "UNMATCHED SOCKETS", spare: 1})
+	for i := range list {
+		d := &list[i]
 		state := d.State
-		if d.State != "up" && d.Cause != "" {
-			state += " (" + d.Cause + ")"
-		}
 		if d.Paused {
 			state += ", paused"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s ago\t%d\t%d\t%d\t%d\t%d\n", d.Address, state, span(d.Since, now), d.Sent, d.Queued,
-			d.Dropped+d.Lost, sum(d.Held), d.Unmatched)
+		g.row(d.Address, state, span(d.Since, now), d.Sent, d.Queued, d.Dropped+d.Lost, sum(d.Held), d.Unmatched)
 	}
+	if err := g.flush(); err != nil {
+		return err
+	}
+	for i := range list {
+		if d := &list[i]; d.State != "up" && d.Cause != "" {
+			out.line("%s is %s: %s", d.Address, d.State, d.Cause)
+		}
+	}
+	return nil
 }
 
 // printAccount writes the account: the packets seen, and what became of them.
-func printAccount(out io.Writer, a *control.Account) {
-	fmt.Fprintf(out, "\naccount   %d seen = %d applied (%d recovered, %d early) + %d duplicate + %d stale + %d late + %d unknown\n",
-		a.Seen, a.Applied, a.Recovered, a.BeganEarly, a.Duplicate, a.Stale, a.Late, a.Unknown)
-	fmt.Fprintf(out, "          + %d other capability + %d rejected + %d lost", a.OtherCapability, sum(a.Rejected), sum(a.Lost))
-	if open := int64(a.Seen) - int64(a.Sum()); open != 0 {
-		fmt.Fprintf(out, " + %d under way", open)
+func printAccount(out sheet, a *control.Account) {
+	fmt.Fprintln(out.out)
+	p := &pairs{}
+	parts := []string{
+		fmt.Sprintf("%d seen = %d applied", a.Seen, a.Applied), fmt.Sprintf("(%d recovered,", a.Recovered), fmt.Sprintf("%d early)", a.BeganEarly),
+		fmt.Sprintf("+ %d duplicate", a.Duplicate), fmt.Sprintf("+ %d stale", a.Stale), fmt.Sprintf("+ %d late", a.Late),
+		fmt.Sprintf("+ %d unknown", a.Unknown), fmt.Sprintf("+ %d other capability", a.OtherCapability),
+		fmt.Sprintf("+ %d rejected", sum(a.Rejected)), fmt.Sprintf("+ %d lost", sum(a.Lost)),
 	}
-	fmt.Fprintln(out)
+	if open := int64(a.Seen) - int64(a.Sum()); open != 0 {
+		parts = append(parts, fmt.Sprintf("+ %d under way", open))
+	}
+	p.addParts("account", parts)
 	for _, part := range []struct {
 		name    string
 		reasons map[string]uint64
 	}{{"rejected", a.Rejected}, {"lost", a.Lost}} {
 		if text := nonZero(part.reasons); text != "" {
-			fmt.Fprintf(out, "%-9s %s\n", part.name, text)
+			p.add(part.name, "%s", text)
 		}
 	}
+	out.pairs(p)
 }
 
 // sum adds up counts by reason.

@@ -81,7 +81,7 @@ func TestSurvivalRows(t *testing.T) {
 		{control.Status{Privileges: &control.PrivilegeStatus{Reason: "why"}}, "privileges not dropped: why"},
 	} {
 		var out bytes.Buffer
-		if err := printStatus(&out, &test.status, now); err != nil {
+		if err := printStatus(sheet{out: &out}, &test.status, now); err != nil {
 			t.Fatal(err)
 		}
 		var got []string

@@ -67,7 +67,7 @@ func showTop(c *cli.Context) error {
 
 // terminalWidth returns how many cells a row of out has, and whether it is a terminal.
 func terminalWidth(out io.Writer) (width int, terminal bool) {
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := fileOf(out); f != nil && term.IsTerminal(int(f.Fd())) {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 			return width, true
 		}

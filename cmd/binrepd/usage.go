@@ -8,6 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
+
+	"binrepd/dialog/escape"
 )
 
 // nameVariable lets a flag be given as an environment variable too: --ring-size as BINREPD_RING_SIZE.
@@ -45,6 +47,71 @@ var (
 // 0.63. The library itself always suggests some name.
 const alike = 0.8
 
+// nearest returns the name that is most like the given one; empty if none is alike.
+func nearest(name string, names []string) (best string) {
+	most := alike
+	for _, n := range names {
+		if similarity := smetrics.JaroWinkler(n, name, 0.7, 4); similarity >= most {
+			best, most = n, similarity
+		}
+	}
+	return best
+}
+
+// unknownCommand is the error for a command that self, such as "binrepd dialogs", doesn't have.
+func unknownCommand(name, self string, commands []*cli.Command) error {
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.Names()...)
+	}
+	if meant := nearest(name, names); meant != "" {
+		return usageErrorf("no command %q, did you mean %s? %s --help lists them", name, meant, self)
+	}
+	return usageErrorf("no command %q: %s --help lists them", name, self)
+}
+
+// otherVariables begin with BINREPD_ too, but belong to scripts.
+var otherVariables = [...]string{"BINREPD_TAKEOVER_CONF"}
+
+// unknownVariables describes the variables BINREPD_... that no flag has, in alphabetical order. Most likely they are
+// mistyped, and the settings that were meant aren't in force.
+func unknownVariables(app *cli.App, environment []string) (texts []string) {
+	var known []string
+	var visit func([]*cli.Command)
+	visit = func(commands []*cli.Command) {
+		for _, c := range commands {
+			for _, f := range c.Flags {
+				if doc, ok := f.(cli.DocGenerationFlag); ok {
+					known = append(known, doc.GetEnvVars()...)
+				}
+			}
+			visit(c.Subcommands)
+		}
+	}
+	visit(app.Commands)
+	for _, v := range environment {
+		name, _, _ := strings.Cut(v, "=")
+		if !strings.HasPrefix(name, "BINREPD_") || slices.Contains(known, name) || slices.Contains(otherVariables[:], name) {
+			continue
+		}
+		text := "no flag has the variable " + escape.String(name)
+		// They all begin alike, so only the rest is compared.
+		if meant := nearest(strings.TrimPrefix(name, "BINREPD_"), trimmed(known)); meant != "" {
+			text += ", did you mean BINREPD_" + meant + "?"
+		}
+		texts = append(texts, text)
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+func trimmed(names []string) (list []string) {
+	for _, n := range names {
+		list = append(list, strings.TrimPrefix(n, "BINREPD_"))
+	}
+	return list
+}
+
 // dashed returns a flag as users write it.
 func dashed(name string) string {
 	if len(name) == 1 {
@@ -58,9 +125,12 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	flags, self, text := c.Command.Flags, c.Command.HelpName, err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: "); ok {
 		name = strings.TrimLeft(name, "-")
-		meant := cli.SuggestFlag(flags, name, false)
-		if smetrics.JaroWinkler(strings.TrimLeft(meant, "-"), name, 0.7, 4) >= alike {
-			return usageErrorf("no flag %s, did you mean %s? See %s --help", dashed(name), meant, self)
+		var names []string
+		for _, f := range flags {
+			names = append(names, f.Names()...)
+		}
+		if meant := nearest(name, names); meant != "" {
+			return usageErrorf("no flag %s, did you mean %s? See %s --help", dashed(name), dashed(meant), self)
 		}
 		return usageErrorf("no flag %s: see %s --help", dashed(name), self)
 	}

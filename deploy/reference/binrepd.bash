@@ -356,29 +356,29 @@ _binrepd() {
 	'binrepd run')
 		flags='--clear-bye-on-timeout --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --cluster --cluster-fixed --cluster-listen --cluster-peer --donor --donor-rate --donor-rewrite --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --coalesce --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
-		flags='--check --json --strict --control --help' ;;
+		flags='--check --json --strict --wide --control --help' ;;
 	'binrepd top')
 		flags='--interval --once --control --help' ;;
 	'binrepd dialogs')
 		commands='list get count ghosts'
 		flags='--help' ;;
 	'binrepd dialogs list')
-		flags='--json --control --from-uri --limit --node --origin --profile --state --tag --to-uri --var --help' ;;
+		flags='--json --wide --control --from-uri --limit --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd dialogs get')
-		flags='--json --control --help' ;;
+		flags='--json --wide --control --help' ;;
 	'binrepd dialogs count')
 		flags='--json --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd dialogs ghosts')
-		flags='--before --json --origin --remove --silent --times --control --help' ;;
+		flags='--before --json --origin --remove --silent --times --wide --control --help' ;;
 	'binrepd cluster')
 		commands='list capabilities tags sync'
 		flags='--help' ;;
 	'binrepd cluster list')
-		flags='--cluster --json --control --help' ;;
+		flags='--cluster --json --wide --control --help' ;;
 	'binrepd cluster capabilities')
-		flags='--cluster --json --control --help' ;;
+		flags='--cluster --json --wide --control --help' ;;
 	'binrepd cluster tags')
-		flags='--cluster --json --control --help' ;;
+		flags='--cluster --json --wide --control --help' ;;
 	'binrepd cluster sync')
 		flags='--cluster --from --json --control --help' ;;
 	'binrepd profiles')
@@ -398,13 +398,13 @@ _binrepd() {
 		commands='list add remove pause resume'
 		flags='--help' ;;
 	'binrepd backups list')
-		flags='--json --control --help' ;;
+		flags='--json --wide --control --help' ;;
 	'binrepd backups add')
-		flags='--clear-bye-on-timeout --json --rate --rewrite-socket --control --help' ;;
+		flags='--clear-bye-on-timeout --json --rate --rewrite-socket --wide --control --help' ;;
 	'binrepd backups remove')
-		flags='--json --control --help' ;;
+		flags='--json --wide --control --help' ;;
 	'binrepd backups pause')
-		flags='--json --control --help' ;;
+		flags='--json --wide --control --help' ;;
 	'binrepd backups resume')
 		flags='--json --control --help' ;;
 	'binrepd sources')
