@@ -1,8 +1,10 @@
 package reference
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +31,39 @@ func TestManualPage(t *testing.T) {
 			t.Errorf("the page doesn't say %q", want)
 		}
 	}
+}
+
+// TestManualPageKeepsNames: names of flags and variables stand in the page in one piece, at any width, so that they can be
+// copied (fault 32).
+func TestManualPageKeepsNames(t *testing.T) {
+	tooltest.Require(t, "man", "groff")
+	names := regexp.MustCompile(`BINREPD_[A-Z_]+`).FindAllString(string(manPage(t)), -1)
+	for _, width := range []string{"60", "72", "80", "100"} {
+		cmd := exec.CommandContext(t.Context(), "man", "-l", "binrepd.8")
+		cmd.Env = append(cmd.Environ(), "LC_ALL=C.UTF-8", "MANWIDTH="+width, "MANPAGER=cat", "MAN_KEEP_FORMATTING=")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(out)
+		for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+			if !strings.Contains(text, name) {
+				t.Errorf("width %s: %s isn't in one piece", width, name)
+			}
+		}
+		if i := strings.Index(text, "\u2010\n"); i >= 0 {
+			t.Errorf("width %s: a word is broken: %q", width, text[max(i-40, 0):i+20])
+		}
+	}
+}
+
+func manPage(t *testing.T) []byte {
+	t.Helper()
+	text, err := os.ReadFile("binrepd.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // completions are command lines whose last word is completed, with offers to expect. An offer after a plus must be
