@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -253,6 +254,8 @@ func TestCapabilities(t *testing.T) {
 			var refused *bpf.PermissionError
 			if !errors.As(err, &refused) || !errors.Is(err, fs.ErrPermission) || fmt.Sprint(refused.Missing) != c.missing {
 				t.Errorf("with %v: %v, want %s missing", c.have, err, c.missing)
+			} else if strings.Contains(err.Error(), "RemoveMemlock") {
+				t.Errorf("with %v: advice for programmers: %v", c.have, err)
 			}
 			if err == nil {
 				_ = p.Close()

@@ -21,17 +21,35 @@ type PermissionError struct {
 	Err error
 }
 
+// Error gives the kernel's error alone. The library adds advice for its callers ("consider rlimit.RemoveMemlock") that
+// doesn't apply here, and that users of a program can't follow.
 func (e *PermissionError) Error() string {
-	if len(e.Missing) == 0 {
-		return fmt.Sprintf("%s: %v, though no capability is missing: a user namespace, seccomp or lockdown forbids it", e.Op, e.Err)
+	cause := e.Err
+	if number := unix.Errno(0); errors.As(e.Err, &number) {
+		cause = number
 	}
-	return fmt.Sprintf("%s: %v: %s missing", e.Op, e.Err, strings.Join(e.Missing, ", "))
+	if len(e.Missing) == 0 {
+		return fmt.Sprintf("%s: %v, though no capability is missing: a user namespace, seccomp or lockdown forbids it", e.Op, cause)
+	}
+	return fmt.Sprintf("%s: %v: %s missing", e.Op, cause, strings.Join(e.Missing, ", "))
 }
 
 func (e *PermissionError) Unwrap() error { return e.Err }
 
 // Is reports that the error matches fs.ErrPermission.
 func (e *PermissionError) Is(target error) bool { return target == fs.ErrPermission }
+
+// RingMemoryError says that the kernel has no memory for the rings, or that the limit of a control group is reached.
+type RingMemoryError struct {
+	Rings, RingSize int
+	Err             error // from the kernel
+}
+
+func (e *RingMemoryError) Error() string {
+	return fmt.Sprintf("no memory for %d ring buffers of %d KiB each: %v; choose a smaller --ring-size, or fewer --rings", e.Rings, e.RingSize>>10, unix.ENOMEM)
+}
+
+func (e *RingMemoryError) Unwrap() error { return e.Err }
 
 // UnsupportedError says that the kernel or the driver can't do what was asked. It satisfies
 // errors.Is(err, errors.ErrUnsupported).

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 )
 
 // Config is the configuration of the program.
@@ -141,7 +142,7 @@ func (p *Program) makeRings() error {
 			MaxEntries: uint32(p.config.RingSize),
 		})
 		if err != nil {
-			return permission(fmt.Sprintf("ring %d of %d bytes", i, p.config.RingSize), err)
+			return p.config.ringError(i, err)
 		}
 		p.rings = append(p.rings, ring)
 		if err := p.objects.Rings.Put(uint32(i), ring); err != nil {
@@ -149,6 +150,14 @@ func (p *Program) makeRings() error {
 		}
 	}
 	return p.pin()
+}
+
+// ringError explains why ring i could not be made.
+func (c *Config) ringError(i int, err error) error {
+	if errors.Is(err, unix.ENOMEM) {
+		return &RingMemoryError{Rings: c.Rings, RingSize: c.RingSize, Err: err}
+	}
+	return permission(fmt.Sprintf("ring %d of %d bytes", i, c.RingSize), err)
 }
 
 // set sets the program's constants.
