@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -69,6 +70,9 @@ func runBench(c *cli.Context) error {
 	if commit == "" {
 		commit = "not recorded (make build does)"
 	}
+	if err := positive(c, "dialogs", "runs"); err != nil {
+		return err
+	}
 	cfg := bench.Config{
 		Dialogs: c.Int("dialogs"), Runs: c.Int("runs"), Large: c.Bool("large"), Commit: commit,
 		Metrics: benchMetrics, Progress: c.App.ErrWriter,
@@ -89,6 +93,23 @@ func runBench(c *cli.Context) error {
 	return report.Text(c.App.Writer)
 }
 
+// positive refuses flags that are given as 0 or less. To package bench 0 means the default, which isn't what 0 says here.
+func positive(c *cli.Context, names ...string) error {
+	for _, name := range names {
+		var n int64
+		switch v := c.Value(name).(type) {
+		case int:
+			n = int64(v)
+		case time.Duration:
+			n = int64(v)
+		}
+		if c.IsSet(name) && n <= 0 {
+			return usageErrorf("--%s %v: must be above 0", name, c.Value(name))
+		}
+	}
+	return nil
+}
+
 func generateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "generate",
@@ -97,7 +118,8 @@ func generateCommand() *cli.Command {
 			"there, sends to it over a veth pair, and removes both. In another terminal:\n\n" +
 			"  ip netns exec " + bench.GenerateNamespace + " binrepd run --listen " + bench.GenerateTo().String() + "\n\n" +
 			"It sends nowhere else, unless --interface names an interface: then frames leave the host there, as\n" +
-			"fast as --rate says. Needs root.",
+			"fast as --rate says. Needs root.\n\n" +
+			"It reports the events that the driver took, by the interface's count of sent packets.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "rate", Category: categorySend, Value: bench.DefaultGenerateRate, Usage: "send `N` events a second"},
 			&cli.DurationFlag{
@@ -122,6 +144,9 @@ func generateCommand() *cli.Command {
 
 func runGenerate(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
+		return err
+	}
+	if err := positive(c, "rate", "duration", "dialogs", "wait"); err != nil {
 		return err
 	}
 	cfg := bench.GenerateConfig{
@@ -166,5 +191,9 @@ func parseTarget(c *cli.Context, cfg *bench.GenerateConfig) (err error) {
 func printGenerated(w io.Writer, g *bench.Generated) error {
 	_, err := fmt.Fprintf(w, "sent %d events in %.2f s, %.0f a second: %d creations, %d updates, %d deletions; %d dialogs are live\n",
 		g.Events, g.Seconds, g.PerSecond, g.Creates, g.Updates, g.Deletes, g.Live)
+	if missing := g.Queued - g.Events; err == nil && missing > 0 {
+		_, err = fmt.Fprintf(w, "%d of %d events were not taken by the driver, by its count of sent packets: its queue was full, or it doesn't count them\n",
+			missing, g.Queued)
+	}
 	return err
 }

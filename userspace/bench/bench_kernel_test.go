@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
 
@@ -227,7 +228,26 @@ func TestGenerate(t *testing.T) {
 		})
 		return err
 	})
-	if err != nil || r.Events != 9000 || r.Live < 2999 || r.Live > 3001 || r.Creates+r.Updates+r.Deletes != 9000 || r.Updates < 1990 {
+	if err != nil || r.Events != 9000 || r.Queued != 9000 || r.Live < 2999 || r.Live > 3001 || r.Creates+r.Updates+r.Deletes != 9000 || r.Updates < 1990 {
 		t.Errorf("%+v, %v", r, err)
+	}
+
+	// A driver that takes nothing is not reported as having sent (fault 32).
+	err = inNamespace(l.near, func() error {
+		near, err := netlink.LinkByName(nearName)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetDown(near)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = inNamespace(l.far, func() (err error) {
+		r, err = Generate(t.Context(), GenerateConfig{Interface: farName, To: listener(), MAC: l.nearMAC, Rate: 100_000, Count: 100})
+		return err
+	})
+	if err != nil || r.Events != 0 || r.Queued != 100 {
+		t.Errorf("with the other end down: %+v, %v", r, err)
 	}
 }

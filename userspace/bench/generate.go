@@ -56,7 +56,9 @@ func GenerateTo() netip.AddrPort { return listener() }
 
 // Generated is what was sent.
 type Generated struct {
-	Events    int     `json:"events"`
+	Events int `json:"events"` // that the driver took, by the interface's count of sent packets
+	Queued int `json:"queued"` // that were given to it
+	// Kinds of the queued events.
 	Creates   int     `json:"creates"`
 	Updates   int     `json:"updates"`
 	Deletes   int     `json:"deletes"`
@@ -202,24 +204,60 @@ func (c *GenerateConfig) generate(ctx context.Context, index int, framer *framer
 		r.Updates++
 		return t.update(dst)
 	}
+	before, err := sentPackets(index)
+	if err != nil {
+		return r, err
+	}
 	began := time.Now()
-	for ctx.Err() == nil && time.Since(began) < c.Duration && (c.Count == 0 || r.Events < c.Count) {
+	for ctx.Err() == nil && time.Since(began) < c.Duration && (c.Count == 0 || r.Queued < c.Count) {
 		n := burst
 		if c.Count > 0 {
-			n = min(n, c.Count-r.Events)
+			n = min(n, c.Count-r.Queued)
 		}
 		t.start = uint32(time.Now().Unix()) // the clock of a proxy goes on
 		if err := g.make(n, next); err != nil {
 			return r, err
 		}
-		awaitTime(began.Add(time.Duration(float64(r.Events) / float64(c.Rate) * 1e9)))
+		awaitTime(began.Add(time.Duration(float64(r.Queued) / float64(c.Rate) * 1e9)))
 		if _, err := g.send(ctx, 0, n); err != nil {
 			return r, err
 		}
-		r.Events += n
+		r.Queued += n
 	}
 	r.Live = len(t.live)
 	r.Seconds = time.Since(began).Seconds()
+	if r.Events, err = awaitSent(index, before, r.Queued); err != nil {
+		return r, err
+	}
 	r.PerSecond = float64(r.Events) / r.Seconds
 	return r, nil
+}
+
+// sentPackets reads how many packets the interface has sent. A driver that has no room for a frame doesn't count it.
+func sentPackets(index int) (uint64, error) {
+	dev, err := netlink.LinkByIndex(index)
+	if err != nil {
+		return 0, fmt.Errorf("interface %d: %w", index, err)
+	}
+	if s := dev.Attrs().Statistics; s != nil {
+		return s.TxPackets, nil
+	}
+	return 0, fmt.Errorf("interface %s: it has no counters", dev.Attrs().Name)
+}
+
+// awaitSent returns how many of the queued packets the interface has sent since the count before. It waits for those
+// that are still in the driver, until the count has stood still for a while.
+func awaitSent(index int, before uint64, queued int) (sent int, err error) {
+	const look, still = 10 * time.Millisecond, 20
+	for quiet := 0; quiet < still && sent < queued; quiet++ {
+		now, err := sentPackets(index)
+		if err != nil {
+			return sent, err
+		}
+		if n := min(int(now-before), queued); n != sent {
+			sent, quiet = n, 0
+		}
+		time.Sleep(look)
+	}
+	return sent, nil
 }
