@@ -275,6 +275,14 @@ func TestNotes(t *testing.T) {
 		{func(s *control.Status) { s.Pin = &control.PinStatus{Overflowed: 31, Unsaved: 7} },
 			"at most 7 events applied after its last save, and 31 that overflowed"},
 		{func(s *control.Status) { s.Pin = &control.PinStatus{Adopted: true, Waited: 9} }, ""},
+		{func(s *control.Status) { s.Destinations[0].Paused = true }, "up, paused"},
+		{func(s *control.Status) { s.Destinations[0].NeedsSync = "was away 26 s" }, "up, needs sync"},
+		{func(s *control.Status) { s.Interfaces[0].Link = control.LinkNoCarrier }, "eth0 no-carrier"},
+		{func(s *control.Status) { s.Interfaces[1].Link = control.LinkUp }, "eth1 up"},
+		{func(s *control.Status) {
+			s.Listeners = []control.ListenerStatus{{Address: "10.0.0.2:5556", Hint: "give --interface eth1"}}
+		},
+			"10.0.0.2:5556: give --interface eth1"},
 	} {
 		s := healthy(5)
 		plain := New(Options{Unicode: true})

@@ -123,12 +123,23 @@ func (m *Model) drawHead(f *Frame, d *data, now time.Time) int {
 		parts[0].style = Warning
 	}
 	for _, i := range s.Interfaces {
-		parts = append(parts, part{Faint, i.Name})
+		parts = append(parts, interfacePart(&i))
 	}
 	parts = append(parts, part{Faint, "binrepd " + s.Version}, part{Faint, fmt.Sprintf("process %d", s.PID)}, part{Faint, "up " + span(s.Started, d.at)})
 	f.parts(0, y, parts)
 	y++
 	return f.notes(y, d)
+}
+
+// interfacePart is an interface with the state of its link.
+func interfacePart(i *control.InterfaceStatus) part {
+	switch i.Link {
+	case "":
+		return part{Faint, i.Name}
+	case control.LinkUp:
+		return part{Faint, i.Name + " up"}
+	}
+	return part{Bad, i.Name + " " + i.Link}
 }
 
 // mostProblems is how many problems a low terminal shows before it says how many more there are.
@@ -151,6 +162,11 @@ func (f *Frame) notes(y int, d *data) int {
 	if r := s.Record; r != nil && r.Error == "" {
 		if dropped := total(r.Dropped); dropped > 0 {
 			y = f.wrap(0, y, f.Width, 1, Warning, f.glyphs.clean(fmt.Sprintf("the recording misses %s datagrams: %s", count(dropped), strings.Join(reasons(r.Dropped), ", "))))
+		}
+	}
+	for _, l := range s.Listeners {
+		if l.Hint != "" {
+			y = f.wrap(0, y, f.Width, 2, Warning, f.glyphs.clean(l.Address+": "+l.Hint))
 		}
 	}
 	if s.Pin != nil && s.Pin.Unsaved+s.Pin.Overflowed > 0 {

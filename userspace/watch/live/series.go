@@ -113,10 +113,15 @@ func peak(columns []float64) float64 {
 	return top
 }
 
-// spark draws columns into height rows, the lowest of which is y. Every nonzero value is visible.
+// spark draws columns into height rows, the lowest of which is y. Every nonzero value is visible. The highest one leaves
+// a little of its cell empty, so that the graph doesn't touch what is above it.
 func (f *Frame) spark(x, y, height int, columns []float64, style Style) {
 	top := peak(columns)
 	levels := len(f.glyphs.spark)
+	highest := levels * height
+	if !f.glyphs.ascii { // the highest block fills its cell
+		highest--
+	}
 	for i, v := range columns {
 		switch {
 		case math.IsNaN(v):
@@ -125,7 +130,7 @@ func (f *Frame) spark(x, y, height int, columns []float64, style Style) {
 			f.set(x+i, y, f.glyphs.zero, Faint)
 			continue
 		}
-		level := max(int(math.Ceil(v/top*float64(levels*height))), 1)
+		level := max(int(math.Ceil(v/top*float64(highest))), 1)
 		for row := 0; row < height && level > 0; row++ {
 			f.set(x+i, y-row, f.glyphs.spark[min(level, levels)-1], style)
 			level -= levels

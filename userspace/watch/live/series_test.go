@@ -134,11 +134,11 @@ func TestSpark(t *testing.T) {
 		height  int
 		want    string
 	}{
-		{[]float64{nan, 0, 1, 8, 1000, 500}, true, 1, " ·▁▁█▄"},
+		{[]float64{nan, 0, 1, 8, 1000, 500}, true, 1, " ·▁▁▇▄"},
 		{[]float64{nan, 0, 1, 8, 1000, 500}, false, 1, " .::@+"},
 		{[]float64{0, 0}, true, 1, "··"},
 		{[]float64{nan}, true, 1, " "},
-		{[]float64{1, 2, 3, 4}, true, 2, "  ▄█\n▄███"},
+		{[]float64{1, 2, 3, 4}, true, 2, "  ▄▇\n▄███"},
 	} {
 		f := newFrame(len(test.columns), test.height, newGlyphs(test.unicode))
 		f.spark(0, test.height-1, test.height, test.columns, Line)

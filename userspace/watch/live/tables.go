@@ -129,11 +129,18 @@ func backupsTable() table {
 			{
 				name: "STATE", left: true,
 				text: func(d *data, g *glyphs, row int) (string, Style) {
-					state := g.clean(backup(d, row).State)
+					b := backup(d, row)
+					state, style := g.clean(b.State), Bad
 					if state == "up" {
-						return state, Good
+						style = Good
 					}
-					return state, Bad
+					if b.Paused {
+						state, style = state+", paused", Warning
+					}
+					if b.NeedsSync != "" {
+						state, style = state+", needs sync", Bad
+					}
+					return state, style
 				},
 				compare: func(d *data, a, b int) int { return cmp.Compare(backup(d, a).State, backup(d, b).State) },
 			},

@@ -104,7 +104,7 @@ class Cards {
     } else {
       pairs.push(['Last save', 'off (--state-dir)']);
     }
-    pairs.push(['Outlives the process', s.pin ? 'yes, ' + s.pin.dir : 'no (--pin)']);
+    pairs.push(['Pinned', s.pin ? 'yes, ' + s.pin.dir : 'no (--pin)']);
     if (s.pin && s.pin.unsaved) pairs.push(['Lost with the last process', count(s.pin.unsaved), 'warn']);
     if (s.pin && s.pin.overflowed) pairs.push(['Overflowed before the start', count(s.pin.overflowed), 'warn']);
     const rec = s.record;

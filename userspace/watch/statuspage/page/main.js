@@ -106,6 +106,9 @@ function drawState() {
     list.push(['Mode', s.mode, s.fallback_reason ? 'warn' : '']);
     if (problems.length) why.push(['But', problems.map((p) => p.text).join('; ')]);
     if (s.fallback_reason && !problems.some((p) => p.code === 'fallback')) why.push(['Fallback because', s.fallback_reason]);
+    const links = (s.interfaces || []).filter((i) => i.link);
+    if (links.length) list.push(['Links', links.map((i) => i.name + ' ' + i.link).join(', '), links.some((i) => i.link !== 'up') ? 'warn' : '']);
+    for (const l of s.listeners || []) if (l.hint) why.push(['Listener ' + l.address, l.hint]);
     for (const i of s.interfaces || []) {
       if (i.lost + i.rx_dropped + i.rx_missed > 0) {
         why.push([i.name + ' in front of XDP', count(i.lost) + ' lost; rx_dropped ' + count(i.rx_dropped) + ', rx_missed ' + count(i.rx_missed)]);
