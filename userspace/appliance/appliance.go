@@ -40,7 +40,8 @@ type Appliance struct {
 	links     links.Watcher
 	sources   sources.Book
 	restarts  restarts.Watch
-	trend     statuspage.Trend // the last minutes, for the page
+	trend     statuspage.Trend         // the last minutes, for the page
+	expected  atomic.Pointer[[]string] // interfaces where packets must come in; nil: not known yet
 	health    telemetry.Health
 	metrics   *telemetry.Server // nil without a metrics address
 	syncs     syncs

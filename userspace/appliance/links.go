@@ -16,6 +16,8 @@ func (a *Appliance) watchLinks(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	owners := a.listenInterfaces()
+	expected := slices.Concat(owners, a.config.Interfaces)
+	a.expected.Store(&expected)
 	for {
 		a.sampleLinks(owners)
 		select {
@@ -80,7 +82,15 @@ func (a *Appliance) linkStatus(s *control.Status) {
 		if st.Link == "" { // the follower of XDP knows it earlier
 			st.Link = linkNames[l.Link]
 		}
+		// Any interface may serve a wildcard address, and many hosts have some without a cable.
+		st.Unused = st.Link == control.LinkNoCarrier && !l.WasUp && !a.expects(l.Name)
 	}
+}
+
+// expects reports whether packets are expected at an interface: because it is named, or has a listen address.
+func (a *Appliance) expects(name string) bool {
+	list := a.expected.Load()
+	return list != nil && slices.Contains(*list, name)
 }
 
 // linkNames are the names of links in the status.

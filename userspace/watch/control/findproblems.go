@@ -16,6 +16,9 @@ func (s *Status) findProblems(now time.Time) {
 		case LinkDown:
 			s.AddProblem(InterfaceDown, "interface %s is down", name)
 		case LinkNoCarrier:
+			if i.Unused {
+				continue
+			}
 			s.AddProblem(InterfaceDown, "interface %s has no carrier", name)
 		case LinkMissing:
 			s.AddProblem(InterfaceDown, "interface %s is missing", name)

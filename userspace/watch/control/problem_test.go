@@ -22,6 +22,7 @@ func TestProblems(t *testing.T) {
 		{"link up", func(s *Status) { s.Interfaces = []InterfaceStatus{{Name: "eth0", Link: LinkUp}} }, "", ""},
 		{"link not known yet", func(s *Status) { s.Interfaces = []InterfaceStatus{{Name: "eth0"}} }, "", ""},
 		{"link down", func(s *Status) { s.Interfaces = []InterfaceStatus{{Name: "eth0", Link: LinkDown}} }, InterfaceDown, "interface eth0 is down"},
+		{"no carrier, and unused", func(s *Status) { s.Interfaces = []InterfaceStatus{{Name: "eth0", Link: LinkNoCarrier, Unused: true}} }, "", ""},
 		{"no carrier", func(s *Status) { s.Interfaces = []InterfaceStatus{{Name: "eth0", Link: LinkNoCarrier}} }, InterfaceDown, "interface eth0 has no carrier"},
 		{"no interface", func(s *Status) { s.Interfaces = []InterfaceStatus{{Name: "eth0", Link: LinkMissing}} }, InterfaceDown, "interface eth0 is missing"},
 		{"fallback", func(s *Status) { s.Mode, s.FallbackReason = ModeSocket, "no\x1b BPF" }, Fallback, `mode socket: no\x1b BPF`},

@@ -111,6 +111,9 @@ type InterfaceStatus struct {
 	Reason string `json:"reason,omitempty"`
 	// Link is one of the Link constants, or empty if it isn't known yet.
 	Link string `json:"link"`
+	// Unused is true if nothing is known to come in here: the interface is watched only because a listen address is a
+	// wildcard, and it has had no carrier since the start. That is no problem then.
+	Unused bool `json:"unused,omitempty"`
 	// What the interface, its driver and the kernel lost in front of XDP and the sockets, since the start of the process.
 	// Lost is what counts as a loss. Dropped and Missed are the interface's counters rx_dropped and rx_missed_errors,
 	// rx_fifo_errors and rx_over_errors. A few Dropped a second are no loss: the kernel counts frames there whose

@@ -31,6 +31,7 @@ type Reading struct {
 type State struct {
 	Name    string
 	Link    Link
+	WasUp   bool   // the link has been up since the start of the Watcher
 	Lost    uint64 // what counts as a loss
 	Dropped uint64 // without what XDP took
 	Missed  uint64
@@ -85,6 +86,7 @@ func (w *Watcher) Sample(names []string, readings []Reading, backlog uint64) {
 // take adds the growth since the last reading.
 func (l *watched) take(r *Reading, overflowed uint64) {
 	l.Link = r.Link
+	l.WasUp = l.WasUp || r.Link == Up
 	if r.Index == 0 {
 		return // its counters are gone; the next interface of this name begins at zero
 	}

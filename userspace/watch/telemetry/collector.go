@@ -103,7 +103,7 @@ func (s *scrape) whole() {
 	s.flag(fallback, s.FallbackReason != "")
 	for _, i := range s.Interfaces {
 		s.send(interfaceInfo, 1, i.Name, i.Mode)
-		if i.Link != "" {
+		if i.Link != "" && !i.Unused {
 			s.flag(interfaceUp, i.Link == control.LinkUp, i.Name)
 		}
 		s.count(interfaceLost, i.Lost, i.Name)
@@ -111,6 +111,7 @@ func (s *scrape) whole() {
 		s.count(interfaceMissed, i.Missed, i.Name)
 	}
 	s.send(staleAfter, s.StaleAfter.Seconds())
+	s.count(logLinesLost, s.LogLost)
 }
 
 // table sends the contents and limits of the table.
@@ -164,6 +165,9 @@ func (s *scrape) survival() {
 		s.count(pinWaited, p.Waited)
 		s.count(pinUnsaved, p.Unsaved)
 		s.count(pinOverflowed, p.Overflowed)
+		if p.Discarded != nil {
+			s.count(pinDiscarded, *p.Discarded)
+		}
 	}
 }
 

@@ -95,7 +95,7 @@ func fixtureStatus(account control.Account) control.Status {
 			{Records: 2500, Size: 64 << 20, Fill: 8192, HighWater: 1 << 20},
 			{Records: 2400, Size: 64 << 20, HighWater: 2 << 20, Refused: 1, LateWakeups: 1},
 		},
-		Pin: &control.PinStatus{Dir: "/sys/fs/bpf/binrepd", Adopted: true, Waited: 17, Unsaved: 13, Overflowed: 14},
+		Pin: &control.PinStatus{Dir: "/sys/fs/bpf/binrepd", Adopted: true, Waited: 17, Unsaved: 13, Overflowed: 14, Discarded: new(uint64(15))},
 		State: &control.StateStatus{
 			Restored: fixedTime.Add(-time.Hour - time.Minute), RestoredDialogs: 900,
 			Saved: fixedTime.Add(-20 * time.Second), SavedDialogs: 998, SavedBytes: 333_000, SaveSeconds: 0.75, Saves: 119, Failures: 1,

@@ -120,6 +120,9 @@ const (
 	pinWaited
 	pinUnsaved
 	pinOverflowed
+	pinDiscarded
+
+	logLinesLost
 
 	recordLimit
 	recorded
@@ -236,6 +239,8 @@ var metrics = [...]metric{
 	pinAdopted:      {"pin_adopted", gauge, "", "1 if the rings of an earlier process were taken over at the start, else 0. Absent without --pin."},
 	pinWaited:       {"pin_waited_records", gauge, "", "Records that waited in the rings that were taken over. They were then applied."},
 	pinUnsaved:      {"pin_unsaved_records", gauge, "", "Events that the earlier process had applied but that were not in the restored save. At most this many are lost."},
+	pinDiscarded:    {"pin_discarded_records", gauge, "", "Datagrams that waited in rings of the earlier process that didn't fit and were replaced. They are lost. Missing if the number is unknown."},
+	logLinesLost:    {"log_lines_lost_total", counter, "", "Lines of the log that could not be written, because nothing reads standard error or its disk is full."},
 	pinOverflowed:   {"pin_overflowed_records", gauge, "", "Datagrams that have found their ring full since the restored save and that no process has now. At most this many are lost."},
 
 	recordLimit:   {"record_limit_bytes", gauge, "", "Maximum size of all files of the recording (--record-size). Absent without --record, as are all metrics of recording."},
