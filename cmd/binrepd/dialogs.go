@@ -101,7 +101,7 @@ func limitFlag() cli.Flag {
 func parseFilter(c *cli.Context) (control.Filter, error) {
 	f := control.Filter{
 		From: escape.Parse(c.String("from-uri")), To: escape.Parse(c.String("to-uri")), Origin: c.String("origin"), Limit: c.Int("limit"),
-		Tag: c.String("tag"), Profiles: c.StringSlice("profile"), Vars: c.StringSlice("var"),
+		Tag: escape.Parse(c.String("tag")), Profiles: parseAll(c.StringSlice("profile")), Vars: parseAll(c.StringSlice("var")),
 	}
 	if c.IsSet("node") {
 		n := c.Int("node")
@@ -122,6 +122,14 @@ func parseFilter(c *cli.Context) (control.Filter, error) {
 		return f, usageErrorf("--%w", err)
 	}
 	return f, nil
+}
+
+// parseAll reads texts in which bytes that can't be shown are \xNN.
+func parseAll(texts []string) (list []string) {
+	for _, t := range texts {
+		list = append(list, escape.Parse(t))
+	}
+	return list
 }
 
 func getDialog(c *cli.Context) error {
