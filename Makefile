@@ -16,11 +16,13 @@ BENCHPACKAGES ?= ./userspace/bench
 COUNT         ?= 6
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# The version that the next tag will have: packages between tags are a pre-release of it.
+NEXT    ?= 0.2.0
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test demo generate generate-check reference fuzz chaos bench bench-go bench-compare lint notices deb install clean
+.PHONY: help build test demo generate generate-check reference fuzz chaos bench bench-go bench-compare lint notices deb rpm install uninstall clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
@@ -100,23 +102,28 @@ lint: ## go vet, gofmt, staticcheck (pinned in go.mod)
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not as gofmt writes it: $$unformatted" >&2; exit 1; }
 	$(GO) tool staticcheck ./...
 
-# One package for each architecture, with the same bytes from the same commit. Debian's versions have no hyphen and begin
-# with a number; a pre-release has a tilde.
+# One package for each architecture, with the same bytes from the same commit. deploy/deb/version makes a version of it
+# that sorts.
 DIST       ?= dist
-DEBARCH    ?= amd64 arm64
-DEBVERSION ?= $(shell echo '$(VERSION)' | sed -E 's/^v//; /^[0-9]+\./!s/^/0.0.0+git-/; s/-(alpha|beta|rc)/~\1/; s/-/./2g; s/-/+/')
+ARCHS      ?= amd64 arm64
+PKGVERSION ?= $(shell deploy/deb/version '$(VERSION)' '$(NEXT)')
 MAINTAINER ?= The maintainers of binrepd <binrepd@localhost.invalid>
 NFPM        = $(GO) tool -modfile=deploy/deb/nfpm.mod nfpm
-deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-deb: ## build Debian packages into dist/, for DEBARCH (amd64 arm64)
-	@set -e; export DEBVERSION='$(DEBVERSION)' MAINTAINER='$(MAINTAINER)' ARCH STAGE; \
-	for ARCH in $(DEBARCH); do \
+deb rpm: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+deb: PACKAGER = deb
+deb: ## build Debian packages into dist/, for ARCHS (amd64 arm64)
+rpm: PACKAGER = rpm
+rpm: ## build RPM packages into dist/, for ARCHS (amd64 arm64)
+deb rpm:
+	@set -e; export PKGVERSION='$(PKGVERSION)' MAINTAINER='$(MAINTAINER)' ARCH STAGE; \
+	for ARCH in $(ARCHS); do \
 		STAGE='$(DIST)'/stage-$$ARCH; \
 		rm -rf "$$STAGE"; mkdir -p "$$STAGE"; \
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$ARCH $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o "$$STAGE"/binrepd ./cmd/binrepd; \
 		gzip -9nc deploy/reference/binrepd.8 >"$$STAGE"/binrepd.8.gz; \
 		$(GO) run ./deploy/notices -arch $$ARCH ./cmd/binrepd >"$$STAGE"/THIRD-PARTY-NOTICES; \
-		$(NFPM) package --config deploy/deb/nfpm.yaml --packager deb --target '$(DIST)'; \
+		deploy/deb/changelog "$$PKGVERSION" "$$MAINTAINER" "$$SOURCE_DATE_EPOCH" | gzip -9nc >"$$STAGE"/changelog.gz; \
+		$(NFPM) package --config deploy/deb/nfpm.yaml --packager $(PACKAGER) --target '$(DIST)'; \
 		rm -r "$$STAGE"; \
 	done
 
@@ -125,6 +132,11 @@ install: build ## install binary, manual page and completions into DESTDIR PREFI
 	install -D -m 0644 deploy/reference/binrepd.8 "$(DESTDIR)$(PREFIX)/share/man/man8/binrepd.8"
 	install -D -m 0644 deploy/reference/binrepd.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/binrepd"
 	install -D -m 0644 deploy/reference/_binrepd "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_binrepd"
+
+uninstall: ## remove what install made from DESTDIR PREFIX, with the folders that are empty then
+	cd "$(DESTDIR)$(PREFIX)" 2>/dev/null || exit 0; \
+	rm -f bin/binrepd share/man/man8/binrepd.8 share/bash-completion/completions/binrepd share/zsh/site-functions/_binrepd; \
+	rmdir -p --ignore-fail-on-non-empty bin share/man/man8 share/bash-completion/completions share/zsh/site-functions 2>/dev/null || true
 
 clean: ## remove what build made
 	rm -rf binrepd dist

@@ -38,7 +38,7 @@ func makeDeb(t *testing.T, version string, architectures ...string) map[string]s
 	t.Helper()
 	dist := t.TempDir()
 	tooltest.Run(t, tooltest.Root(t), nil, "make", "--no-print-directory", "deb", "DIST="+dist, "VERSION="+version,
-		"DEBARCH="+strings.Join(architectures, " "))
+		"ARCHS="+strings.Join(architectures, " "))
 	files := map[string]string{}
 	for _, a := range architectures {
 		found, err := filepath.Glob(filepath.Join(dist, "binrepd_*_"+a+".deb"))
@@ -176,5 +176,5 @@ func TestInstall(t *testing.T) {
 
 func TestScripts(t *testing.T) {
 	tooltest.Require(t, "shellcheck")
-	tooltest.Run(t, ".", nil, "shellcheck", "postinst", "prerm", "postrm", "install_test.sh")
+	tooltest.Run(t, ".", nil, "shellcheck", "postinst", "prerm", "postrm", "rpm-post", "rpm-preun", "rpm-postun", "version", "changelog", "install_test.sh")
 }

@@ -1,4 +1,4 @@
-// Package deb holds the Debian package: the configuration of nfpm, the scripts that dpkg runs, and a test that really
+// Package deb holds the Debian package and the RPM: the configuration of nfpm, the scripts that dpkg and rpm run, and a test that really
 // installs, removes and purges the package in a copy-on-write view of the system.
 //
 // nfpm has its own module file, nfpm.mod, so that its sixty dependencies don't become those of binrepd:
