@@ -406,16 +406,16 @@ _binrepd() {
 	'binrepd backups pause')
 		flags='--json --wide --control --help' ;;
 	'binrepd backups resume')
-		flags='--json --control --help' ;;
+		flags='--json --wide --control --help' ;;
 	'binrepd sources')
 		commands='list forget expect'
 		flags='--help' ;;
 	'binrepd sources list')
-		flags='--json --control --help' ;;
+		flags='--json --wide --control --help' ;;
 	'binrepd sources forget')
-		flags='--json --control --help' ;;
+		flags='--json --wide --control --help' ;;
 	'binrepd sources expect')
-		flags='--json --control --help' ;;
+		flags='--json --wide --control --help' ;;
 	'binrepd sync')
 		flags='--clear-bye-on-timeout --dry-run --ends --json --passes --rate --replace --rewrite-socket --to --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd save')
