@@ -98,18 +98,19 @@ func (m *Machine) SetCapability(now time.Time, name string, synced bool, out *Ou
 	at := slices.IndexFunc(m.own, func(c capability) bool { return c.name == name })
 	m.sent[capsNumber]++ // one message for all
 	for _, n := range m.order {
-		if n.link == linkUp && !n.disabled {
+		if n.link == linkUp && !n.disabled && n.guess.IsZero() {
 			m.sendCapsOf(now, n, m.own[at:at+1], false, 0, out)
 		}
 	}
 }
 
 // Synced returns the nodes that are up and announce that their data of a capability are complete, in order of their
-// ids. One of them is the node to ask for a sync.
+// ids. One of them is the node to ask for a sync. A node whose release isn't known yet isn't among them: it may not
+// understand the question, and wouldn't answer then.
 func (m *Machine) Synced(name string) []int32 {
 	var nodes []int32
 	for _, n := range m.order {
-		if n.link != linkUp || n.disabled {
+		if n.link != linkUp || n.disabled || n.dialect.Numbering == 0 {
 			continue
 		}
 		if slices.ContainsFunc(n.caps, func(c capability) bool { return c.name == name && c.synced }) {

@@ -161,7 +161,7 @@ func (m *Machine) pong(now time.Time, n *node, p bin2.Packet, out *Output, o *Ou
 	n.everUp = true
 	m.announceLink(now, n, false, out)
 	m.sendTopology(now, n, out)
-	m.sendCaps(now, n, true, 0, out)
+	m.introduce(now, n, out)
 }
 
 // unknownID tells the node who we are: it has got a PING from us and doesn't know us.

@@ -120,6 +120,7 @@ func TestPingsOfALink(t *testing.T) {
 	w.up(1)
 	w.wantEvent(membership.LinkUp, 1)
 	w.wantNoEvent(membership.Gap)
+	w.speaks(1)
 	if next := w.m.Next().Sub(w.now); next != 4*time.Second {
 		t.Fatalf("next PING in %v", next)
 	}
@@ -280,6 +281,8 @@ func TestStoppedProcess(t *testing.T) {
 	w := newWorld(t, config())
 	w.up(1)
 	w.up(2)
+	w.speaks(1)
+	w.speaks(2)
 	w.tick(4 * time.Second)
 	w.tick(time.Minute)
 	w.wantNoEvent(membership.LinkLost)

@@ -239,8 +239,11 @@ func (m *Machine) Next() time.Time {
 		m.changed = false
 		m.next = time.Time{}
 		for _, n := range m.order {
-			if !n.disabled && (m.next.IsZero() || n.due.Before(m.next)) {
-				m.next = n.due
+			if n.disabled {
+				continue
+			}
+			if due := n.nextDue(); m.next.IsZero() || due.Before(m.next) {
+				m.next = due
 			}
 		}
 	}
@@ -263,6 +266,10 @@ func (m *Machine) Tick(now time.Time, out *Output) {
 	for _, n := range m.order {
 		if !n.disabled && !now.Before(n.due) {
 			m.step(now, n, out)
+		}
+		if n.link == linkUp && !n.disabled && !n.guess.IsZero() && !now.Before(n.guess) {
+			m.changed = true
+			m.askInForm(now, n, out)
 		}
 	}
 }

@@ -29,6 +29,7 @@ func withCapability(synced bool) membership.Config {
 func TestLinkUpSendsCapabilities(t *testing.T) {
 	w := newWorld(t, withCapability(false))
 	for i, id := range [...]int32{1, 2} {
+		w.speaks(id)
 		w.up(id)
 		if len(w.out.Sends) != 1 {
 			t.Fatalf("%+v", w.out.Sends)
@@ -47,6 +48,7 @@ func TestLinkUpSendsCapabilities(t *testing.T) {
 	}
 	// Without capabilities an empty list still asks for those of the node.
 	w = newWorld(t, config())
+	w.speaks(1)
 	w.up(1)
 	if m := w.sent(bin2.KindCaps, 1)[0].(*bin2.CapUpdate); !m.WantReply || m.Nodes.Len() != 1 || m.Seq != 0 {
 		t.Errorf("%+v", m)
@@ -55,8 +57,10 @@ func TestLinkUpSendsCapabilities(t *testing.T) {
 
 func TestSetCapability(t *testing.T) {
 	w := newWorld(t, withCapability(false))
-	w.up(1)
-	w.up(2)
+	for _, id := range [...]int32{1, 2} {
+		w.up(id)
+		w.speaks(id)
+	}
 	w.out.Reset()
 	w.m.SetCapability(w.now, dialogs, true, &w.out)
 	for _, id := range [...]int32{1, 2} {
@@ -76,8 +80,10 @@ func TestSetCapability(t *testing.T) {
 func TestCapUpdate(t *testing.T) {
 	at := int32(began.Unix())
 	w := newWorld(t, withCapability(false))
-	w.up(1)
-	w.up(2)
+	for _, id := range [...]int32{1, 2} {
+		w.speaks(id)
+		w.up(id)
+	}
 	m := capsOf(1, 0, at, true)
 	m.WantReply = true
 	m.Nodes = m.Nodes.Append(2, bin2.Caps{}.Append(dialogs, true).Append("other", false))
@@ -144,9 +150,10 @@ func TestOldDialect(t *testing.T) {
 	w := newWorld(t, withCapability(false))
 	w.dialect = bin2.Dialect{Numbering: bin2.Old, CapForm: bin2.WithoutSeq}
 	w.up(1)
+	w.tick(time.Second)
 	first, _ := bin2.Parse(w.out.Sends[0].Packet)
 	if first.Type() != 9 {
-		t.Errorf("type %d before the dialect is known", first.Type())
+		t.Errorf("type %d while the dialect isn't known", first.Type())
 	}
 	m := capsOf(1, 0, 0, true)
 	m.HasSeq = false
@@ -269,6 +276,8 @@ func TestAnnouncedLinks(t *testing.T) {
 	c.AnnounceLinks = true
 	c.Peers = append(c.Peers, peer(4))
 	w := newWorld(t, c)
+	w.speaks(1)
+	w.speaks(2)
 	w.up(1)
 	w.up(2)
 	if m := w.sent(bin2.KindLink, 1)[0].(*bin2.LinkUpdate); m.Neighbour != 2 || m.Down || m.Seq != 1 {

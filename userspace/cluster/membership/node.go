@@ -78,11 +78,23 @@ type node struct {
 	// ownCaps: the capabilities were announced by the node itself, not by another one about it.
 	ownCaps bool
 	// capsSent is the dialect in which ours were sent to the node.
-	capsSent   bin2.Dialect
+	capsSent bin2.Dialect
+	// guess is when to send ours in a form that the node may not read, because its own isn't known yet; zero: never.
+	// guesses is how often that was done since the link came up.
+	guess      time.Time
+	guesses    int
 	neighbours []int32
 	// linksKnown is the number of the last link update that neighbours takes into account: noLinks if nothing was
 	// told.
 	linksKnown int32
+}
+
+// nextDue returns when something is to be done for the node.
+func (n *node) nextDue() time.Time {
+	if n.link == linkUp && !n.guess.IsZero() && n.guess.Before(n.due) {
+		return n.guess
+	}
+	return n.due
 }
 
 // noLinks is below the number of a node that never sent a link update.

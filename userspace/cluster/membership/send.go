@@ -85,12 +85,53 @@ func (m *Machine) sendCapsOf(now time.Time, n *node, list []capability, want boo
 	_ = m.send(now, now, n, connection, bin2.KindCaps, &msg, out) // 32 names of 255 bytes fit
 }
 
-// repeatCaps sends our capabilities again if they were sent in a form that the node doesn't read.
-func (m *Machine) repeatCaps(now time.Time, n *node, out *Output) {
-	if n.link != linkUp || readsAs(n.capsSent) == readsAs(n.dialect) {
+// introduce sends our capabilities to a node that came up, as soon as it is known how the node reads them. Most nodes
+// show that at once. One that took the link for up all the time, because we were away only for a moment, shows nothing
+// until it is asked.
+func (m *Machine) introduce(now time.Time, n *node, out *Output) {
+	n.guesses = 0
+	if n.dialect.Numbering != 0 {
+		m.sendCaps(now, n, true, 0, out)
 		return
 	}
+	n.guess = now.Add(m.config.PingTimeout / 2)
+	m.changed = true
+}
+
+// guessed returns the form in which a node of an unknown release is asked for its capabilities at a try. A node ignores a
+// number that it doesn't know. The first is read by 3.2.4 and later, the second by the others that are older than 3.2.
+func guessed(try int) bin2.Dialect {
+	if try%2 == 0 {
+		return bin2.Dialect{Numbering: bin2.New, CapForm: bin2.WithSeq}
+	}
+	return bin2.Dialect{Numbering: bin2.Old, CapForm: bin2.WithoutSeq}
+}
+
+// mostGuesses is how many such messages a node gets: each that it doesn't know is a warning in its log.
+const mostGuesses = 4
+
+// askInForm sends our capabilities in the next form that the node may read.
+func (m *Machine) askInForm(now time.Time, n *node, out *Output) {
+	known := n.dialect
+	n.dialect = guessed(n.guesses)
 	m.sendCaps(now, n, true, 0, out)
+	n.dialect = known
+	n.guess = time.Time{}
+	if n.guesses++; n.guesses < mostGuesses {
+		n.guess = now.Add(m.config.PingTimeout)
+	}
+}
+
+// repeatCaps sends our capabilities if they were not sent yet, or in a form that the node doesn't read.
+func (m *Machine) repeatCaps(now time.Time, n *node, out *Output) {
+	if n.link != linkUp || n.dialect.Numbering == 0 {
+		return
+	}
+	waits := !n.guess.IsZero() && n.guesses == 0
+	n.guess, m.changed = time.Time{}, true
+	if waits || readsAs(n.capsSent) != readsAs(n.dialect) {
+		m.sendCaps(now, n, true, 0, out)
+	}
 }
 
 // readsAs returns what of a dialect matters for a CAP_UPDATE.

@@ -121,6 +121,12 @@ func (w *world) tick(d time.Duration) []membership.Send {
 	return w.out.Sends
 }
 
+// speaks shows that a node is of 3.3 or later, by a packet that changes nothing else.
+func (w *world) speaks(id int32) {
+	w.t.Helper()
+	w.receive(id, &bin2.SyncEnd{Trailer: to(id, me), Capability: []byte(dialogs)})
+}
+
 // up brings the link to a node up.
 func (w *world) up(id int32) {
 	w.t.Helper()

@@ -32,12 +32,16 @@ type Dialect struct {
 // DefaultSyncVersion is the sync version of 3.3 and later.
 const DefaultSyncVersion = 3
 
-// syncVersion returns the sync version to write.
+// syncVersion returns the sync version to write. As long as none was seen, it is the latest of the releases that d
+// can be.
 func (d Dialect) syncVersion() int16 {
-	if d.SyncVersion == 0 {
-		return DefaultSyncVersion
+	switch {
+	case d.SyncVersion != 0:
+		return d.SyncVersion
+	case d.Numbering == Old || d.CapForm == WithoutSeq:
+		return 2 // before 3.3
 	}
-	return d.SyncVersion
+	return DefaultSyncVersion
 }
 
 // Releases names the releases of OpenSIPS that speak d, as far as it is known; "unknown" if nothing is.
