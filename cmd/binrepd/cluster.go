@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"io"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -39,7 +39,10 @@ func clusterCommand() *cli.Command {
 			},
 			{
 				Name: "sync", Usage: "ask a node for all its dialogs, and wait for the result",
-				Description: "Nobody needs this command in normal operation: binrepd asks by itself when it joins and after every gap.",
+				Description: "Nobody needs this command in normal operation: binrepd asks by itself when it joins and after every gap.\n" +
+					"Progress goes to standard error. Without --from, other nodes are asked if one fails, each once. Exit status: 0 if\n" +
+					"a sync was complete, 1 if none was; --json prints the result of the last one in both cases. Ctrl-C ends the\n" +
+					"command, not the sync.",
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "cluster", Usage: "in the cluster with the id `N`", DefaultText: "the only one"},
 					&cli.IntFlag{Name: "from", Usage: "ask `NODE`", DefaultText: "the first that announces complete dialogs; another if it fails"},
@@ -264,13 +267,39 @@ func syncCluster(c *cli.Context) error {
 	case c.IsSet("from") && (c.Int("from") < 1 || c.Int("from") > 1<<31-1):
 		return usageErrorf("--from %d: not a node id, 1 or more", c.Int("from"))
 	}
-	r, err := control.NewClient(c.String("control")).SyncCluster(c.Context, req)
-	switch {
-	case err != nil:
+	show := syncProgress{out: c.App.ErrWriter, last: time.Now()}
+	r, err := control.NewClient(c.String("control")).SyncCluster(c.Context, req, show.update)
+	if r.Ended.IsZero() { // nothing was asked, or nobody waits for the result any more
 		return err
-	case c.Bool("json"):
-		return printJSON(c, nil, r)
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s; %s packets, %s\n", strings.TrimSpace(r.Text), humanize.Comma(int64(r.Packets)), humanize.IBytes(uint64(r.Bytes)))
+	if c.Bool("json") {
+		return errors.Join(err, printJSON(c, nil, r))
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(c.App.Writer, "%s; %s packets, %s\n", control.Printable(r.Text), humanize.Comma(int64(r.Packets)), humanize.IBytes(uint64(r.Bytes)))
+	}
 	return err
+}
+
+// syncProgress shows the progress of a cluster's sync in lines: at once when what happens changes, else every few seconds.
+type syncProgress struct {
+	out     io.Writer
+	last    time.Time
+	shown   string // what the last line was about
+	dialogs int
+}
+
+func (p *syncProgress) update(s member.SyncStatus) {
+	about := fmt.Sprint(s.State, s.Donor, s.Failed)
+	now := time.Now()
+	if s.State == member.SyncIdle || about == p.shown && (now.Sub(p.last) < plainInterval || s.Chunks == p.dialogs) {
+		return
+	}
+	p.last, p.shown, p.dialogs = now, about, s.Chunks
+	line := "sync " + control.Printable(s.Text)
+	if s.State == member.SyncRunning {
+		line = fmt.Sprintf("asked node %d: %s dialogs, %s in %s", s.Donor, humanize.Comma(int64(s.Chunks)), humanize.IBytes(uint64(s.Bytes)),
+			now.Sub(s.Since).Round(100*time.Millisecond))
+	}
+	fmt.Fprintln(p.out, line)
 }

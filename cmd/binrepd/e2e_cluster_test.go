@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/cluster/member/membertest"
 	"binrepd/userspace/wire/bin2"
 )
@@ -53,6 +54,14 @@ func TestClusterCommands(t *testing.T) {
 				t.Errorf("cluster %s has no %s:\n%s", args, key, out)
 			}
 		}
+	}
+	// A sync that fails says so in words, in JSON and by its exit status. Until it has failed, its progress is told.
+	node.SetDonor(membertest.Donor{Chunks: [][]byte{}, Excess: 2})
+	out, stderr, status := command(t, nil, "cluster", "sync", "--from", "1", "--json", "--control", d.socket)
+	var result member.SyncResult
+	if err := json.Unmarshal([]byte(out), &result); err != nil || result.Complete || result.Announced != 2 || status != exitFailed ||
+		!strings.Contains(stderr, "asked node 1: 0 dialogs") || !strings.Contains(stderr, "it announced 2 dialogs and only 0 came") {
+		t.Errorf("a sync that fails: status %d, %s, %s, %v", status, stderr, out, err)
 	}
 	if _, stderr, status := command(t, nil, "cluster", "list", "--cluster", "7", "--control", d.socket); status != exitFailed ||
 		!strings.Contains(stderr, "isn't in cluster 7") {

@@ -157,23 +157,6 @@ func (a *Appliance) leaveClusters() (err error) {
 	return err
 }
 
-// SyncCluster asks a node for its dialogs, and waits for the result. A wrong request is a *control.RequestError.
-func (a *Appliance) SyncCluster(ctx context.Context, req control.ClusterSyncRequest) (member.SyncResult, error) {
-	members := a.joined()
-	if len(members) == 0 {
-		return member.SyncResult{}, &control.RequestError{Err: errors.New("this binrepd is in no cluster: see run's --cluster")}
-	}
-	if req.Cluster == 0 && len(members) > 1 {
-		return member.SyncResult{}, &control.RequestError{Err: fmt.Errorf("which cluster? This binrepd is in %d: add --cluster N", len(members))}
-	}
-	for _, m := range members {
-		if req.Cluster == 0 || m.Cluster() == req.Cluster {
-			return m.Sync(ctx, req.From)
-		}
-	}
-	return member.SyncResult{}, &control.RequestError{Err: fmt.Errorf("this binrepd isn't in cluster %d", req.Cluster)}
-}
-
 // Profiles returns what the nodes of each cluster say of their dialog profiles.
 func (a *Appliance) Profiles() (list []control.ClusterProfiles) {
 	for _, m := range a.joined() {

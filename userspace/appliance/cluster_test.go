@@ -70,11 +70,11 @@ func TestCluster(t *testing.T) {
 			if len(s.Listeners) != listen || cl.Cluster != 1 || cl.Node != 3 || len(cl.Nodes) != 1 || cl.Nodes[0].LinkState != membership.Up {
 				t.Errorf("%+v", cl)
 			}
-			res, err := r.SyncCluster(t.Context(), control.ClusterSyncRequest{From: 1})
+			res, err := r.SyncCluster(t.Context(), control.ClusterSyncRequest{From: 1}, func(member.SyncStatus) {})
 			if err != nil || !res.Complete || res.Chunks != 2 {
 				t.Errorf("%+v, %v", res, err)
 			}
-			if _, err := r.SyncCluster(t.Context(), control.ClusterSyncRequest{Cluster: 7}); err == nil || err.Error() != "this binrepd isn't in cluster 7" {
+			if _, err := r.SyncCluster(t.Context(), control.ClusterSyncRequest{Cluster: 7}, func(member.SyncStatus) {}); err == nil || err.Error() != "this binrepd isn't in cluster 7" {
 				t.Error(err)
 			}
 			s = awaitStatus(t, r, "its packets in the account", func(s *control.Status) bool {

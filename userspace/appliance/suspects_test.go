@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"binrepd/dialog/layout"
+	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/cluster/member/membertest"
 	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/watch/control"
@@ -66,7 +67,7 @@ func TestSuspects(t *testing.T) {
 	before := awaitStatus(t, r, "both calls", func(s *control.Status) bool { return s.Dialogs == 2 })
 	two.SetChunks([][]byte{kept, dropped})
 	// A sync of the other node, which has both, proves nothing.
-	if _, err := r.SyncCluster(t.Context(), control.ClusterSyncRequest{From: 2}); err != nil {
+	if _, err := r.SyncCluster(t.Context(), control.ClusterSyncRequest{From: 2}, func(member.SyncStatus) {}); err != nil {
 		t.Fatal(err)
 	}
 	if s := r.Status(); s.Dialogs != 2 || s.Clusters[0].SuspectsRemoved != 0 {

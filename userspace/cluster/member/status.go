@@ -87,6 +87,13 @@ func (f *fill) status(now time.Time) SyncStatus {
 	return s
 }
 
+// SyncStatus returns the state of the fill by syncs, which is part of Status, too.
+func (m *Member) SyncStatus() SyncStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fill.status(time.Now())
+}
+
 // Status returns a copy of all that is known.
 func (m *Member) Status() Status {
 	connections := m.stream.Status()

@@ -54,9 +54,17 @@ type ClusterSyncRequest struct {
 	From    int32 `json:"from,omitempty"`
 }
 
-// SyncCluster makes the appliance ask a node for its dialogs, and waits for the result.
-func (c *Client) SyncCluster(ctx context.Context, req ClusterSyncRequest) (r member.SyncResult, err error) {
-	return r, c.post(ctx, "/v1/cluster/sync", req, &r)
+// SyncCluster makes the appliance ask a node for its dialogs, and calls progress several times a second until the sync has ended.
+// If it failed, the result tells how far it came; Ended is zero if none was begun. If ctx ends, the sync goes on.
+func (c *Client) SyncCluster(ctx context.Context, req ClusterSyncRequest, progress func(member.SyncStatus)) (member.SyncResult, error) {
+	r, err := follow[member.SyncStatus, member.SyncResult](ctx, c, "/v1/cluster/sync", req, progress)
+	switch {
+	case r == nil && ctx.Err() != nil:
+		return member.SyncResult{}, ctx.Err()
+	case r == nil:
+		return member.SyncResult{}, err
+	}
+	return *r, err
 }
 
 // clusterWord returns the word that the clusters give, with its reason; Ready if they give none.

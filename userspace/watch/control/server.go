@@ -59,8 +59,9 @@ type Backend struct {
 	// Reload reads the settings again. If they are wrong, the error is a *RequestError.
 	Reload func(context.Context) (ReloadSummary, error)
 
-	// SyncCluster asks a node of a cluster for its dialogs, and waits for the result.
-	SyncCluster func(context.Context, ClusterSyncRequest) (member.SyncResult, error)
+	// SyncCluster asks a node of a cluster for its dialogs, waits for the result, and calls progress regularly. If the request
+	// is wrong, the error is a *RequestError.
+	SyncCluster func(ctx context.Context, req ClusterSyncRequest, progress func(member.SyncStatus)) (member.SyncResult, error)
 	// Profiles returns what the nodes of clusters say of their dialog profiles; nil: there are none.
 	Profiles func() []ClusterProfiles
 	// Doubts returns the nodes of clusters that may have dropped calls; nil: there are none.
@@ -114,11 +115,11 @@ func (b *Backend) routes(path string) http.Handler {
 	mux.HandleFunc("GET /v1/sources", b.sources)
 	slow("POST /v1/sources", changing(path, call(b.ChangeSources)))
 	slow("POST /v1/allow", changing(path, call(b.Allow)))
-	slow("POST /v1/sync", changing(path, b.sync))
+	slow("POST /v1/sync", changing(path, telling(b.Sync)))
 	slow("POST /v1/save", changing(path, call(inFolder(b.Folder, b.Save))))
 	slow("POST /v1/load", changing(path, call(inFolder(b.Folder, b.Load))))
 	slow("POST /v1/reload", changing(path, call(func(ctx context.Context, _ struct{}) (ReloadSummary, error) { return b.Reload(ctx) })))
-	slow("POST /v1/cluster/sync", changing(path, call(b.SyncCluster)))
+	slow("POST /v1/cluster/sync", changing(path, telling(b.SyncCluster)))
 	return mux
 }
 

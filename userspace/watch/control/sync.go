@@ -1,13 +1,9 @@
 package control
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 )
 
@@ -99,96 +95,25 @@ type SyncStatus struct {
 	SyncProgress
 }
 
-// syncLine is one line of the answer to /v1/sync: progress, or at the end the summary, with an error if the sync
-// failed.
-type syncLine struct {
-	Progress *SyncProgress `json:"progress,omitempty"`
-	Summary  *SyncSummary  `json:"summary,omitempty"`
-	Error    string        `json:"error,omitempty"`
-}
-
 // RequestError is an error in the request. Nothing was started.
 type RequestError struct{ Err error }
 
 func (e *RequestError) Error() string { return e.Err.Error() }
 func (e *RequestError) Unwrap() error { return e.Err }
 
-func (b *Backend) sync(w http.ResponseWriter, r *http.Request) {
-	var req SyncRequest
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxLine)).Decode(&req); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	// The session ends when its client disconnects. So Ctrl-C stops it, and a broken connection leaves nothing running.
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	out := newLines(w)
-	// The session never waits for its client. Progress that the client doesn't read in time is replaced by newer
-	// progress.
-	news, done := make(chan SyncProgress, 1), make(chan struct{})
-	var summary SyncSummary
-	var err error
-	go func() {
-		defer close(done)
-		summary, err = b.Sync(ctx, req, func(p SyncProgress) {
-			select {
-			case <-news:
-			default:
-			}
-			news <- p
-		})
-	}()
-	for running := true; running; {
-		select {
-		case p := <-news:
-			if out.write(syncLine{Progress: &p}) != nil {
-				cancel()
-			}
-		case <-done:
-			running = false
-		}
-	}
-	var mine *RequestError
-	if errors.As(err, &mine) && !out.begun {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	last := syncLine{Summary: &summary}
-	if err != nil {
-		last.Error = err.Error()
-	}
-	_ = out.write(last) // fails only if the client has disconnected
-}
-
 // Sync makes the appliance send its table, and calls progress several times a second until it is done. If ctx ends, the
 // sync stops. The summary then shows the last known progress.
 func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(SyncProgress)) (SyncSummary, error) {
-	body, err := json.Marshal(req)
-	if err != nil {
-		return SyncSummary{}, err
-	}
-	resp, err := c.send(ctx, http.MethodPost, "/v1/sync", nil, bytes.NewReader(body))
-	if err != nil {
-		return SyncSummary{}, err
-	}
-	defer resp.Body.Close()
 	last := SyncProgress{}
-	in := bufio.NewScanner(resp.Body)
-	in.Buffer(nil, maxLine)
-	for in.Scan() {
-		var line syncLine
-		if err := json.Unmarshal(in.Bytes(), &line); err != nil {
-			return SyncSummary{}, fmt.Errorf("answer of %s: %w", c.path, err)
+	summary, err := follow[SyncProgress, SyncSummary](ctx, c, "/v1/sync", req, func(p SyncProgress) {
+		last = p
+		progress(p)
+	})
+	if summary != nil || !errors.Is(err, errCut) {
+		if summary == nil {
+			summary = &SyncSummary{}
 		}
-		switch {
-		case line.Progress != nil:
-			last = *line.Progress
-			progress(last)
-		case line.Error != "":
-			return *line.Summary, errors.New(line.Error)
-		case line.Summary != nil:
-			return *line.Summary, nil
-		}
+		return *summary, err
 	}
 	partial := SyncSummary{
 		To: req.To, DryRun: req.DryRun, Packets: last.Packets, Bytes: last.Bytes, Seconds: last.Elapsed,
@@ -197,7 +122,5 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(SyncPr
 	if ctx.Err() != nil {
 		return partial, ctx.Err()
 	}
-	return partial, fmt.Errorf("the connection to the appliance was lost during the sync: %w", errors.Join(in.Err(), errCut))
+	return partial, fmt.Errorf("the connection to the appliance was lost during the sync: %w", err)
 }
-
-var errCut = errors.New("connection cut off")

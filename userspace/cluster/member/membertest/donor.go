@@ -12,6 +12,13 @@ func (n *Node) SetChunks(chunks [][]byte) {
 	n.cfg.Donor.Chunks = chunks
 }
 
+// SetDonor changes how the node answers requests.
+func (n *Node) SetDonor(d Donor) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cfg.Donor = d
+}
+
 // answer sends the dialogs of a node to one that asked.
 func (n *Node) answer(to int32, version int16) {
 	n.mu.Lock()
