@@ -92,7 +92,11 @@ func printStatus(out sheet, s *control.Status, now time.Time) error {
 	}
 	row("dialogs", "%d live: %d confirmed, %d answered; %d early, %d remembered as ended",
 		s.Dialogs, s.Confirmed, s.Answered, s.Early, s.Tombstones)
-	row("expired", "%d live, %d early; %d ghosts ended by hand", s.Expired.Live, s.Expired.Early, s.Expired.Ghosts)
+	expired := fmt.Sprintf("%d live, %d early; %d ghosts ended by hand", s.Expired.Live, s.Expired.Early, s.Expired.Ghosts)
+	if s.Expired.Dropped > 0 {
+		expired += fmt.Sprintf(", %d because their node had dropped them", s.Expired.Dropped)
+	}
+	row("expired", "%s", expired)
 	limit := ""
 	if s.MaxDialogs > 0 {
 		limit = fmt.Sprintf(", or %d dialogs", s.MaxDialogs)

@@ -50,6 +50,8 @@ type Appliance struct {
 	recorder  *record.Recorder // nil without Config.Record
 	ready     chan struct{}    // closed by Run
 
+	ghosts, dropped atomic.Uint64 // dialogs that were ended by hand, and because their node had dropped them
+
 	reloading   sync.Mutex           // guards those below; one reload at a time
 	backups     []egress.Destination // those of the configuration that are in force
 	needRestart []string             // flags with new values that are not in force

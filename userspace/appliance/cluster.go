@@ -181,7 +181,7 @@ func (a *Appliance) clusterStatus(s *control.Status, e *engine.Status) (refused 
 		// What waits in the queue is seen when it is taken.
 		seen := max(st.Stream.Delivered.Packets, intake.Received) + rejected + lost["queue_full"]
 		c.Account = control.NewAccount(seen, intake, 0, lost)
-		c.Account.Rejected[control.NotMember] = rejected
+		c.Account.Rejected[control.NotMember], c.RefusedChunks = rejected, intake.RefusedChunks
 		refused += rejected
 		for _, n := range st.Nodes {
 			node := control.ClusterNode{NodeStatus: n}

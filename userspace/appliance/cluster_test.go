@@ -61,7 +61,7 @@ func startModel(t *testing.T, donor membertest.Donor) *membertest.Node {
 func TestCluster(t *testing.T) {
 	for name, listen := range map[string]int{"alone": 0, "beside UDP": 1} {
 		t.Run(name, func(t *testing.T) {
-			node := startModel(t, membertest.Donor{Chunks: [][]byte{[]byte("x"), []byte("y")}})
+			node := startModel(t, membertest.Donor{Chunks: [][]byte{bodyOf(t, "a call", 1), bodyOf(t, "another", 2)}})
 			c := clusterConfig(t, node)
 			c.Listen = c.Listen[:listen]
 			r := start(t, c)
@@ -94,7 +94,7 @@ func TestCluster(t *testing.T) {
 
 // TestClusterIncomplete: a donor that announces more than it sends.
 func TestClusterIncomplete(t *testing.T) {
-	r := start(t, clusterConfig(t, startModel(t, membertest.Donor{Chunks: [][]byte{[]byte("x")}, Excess: 1})))
+	r := start(t, clusterConfig(t, startModel(t, membertest.Donor{Chunks: [][]byte{bodyOf(t, "a call", 1)}, Excess: 1})))
 	s := awaitStatus(t, r, "incomplete", func(s *control.Status) bool { return s.Word == control.Incomplete })
 	if s.Word.ExitStatus() != 5 || !strings.Contains(s.Reason, "cluster 1: the sync failed after 1 dialogs of node 1") {
 		t.Errorf("%s: %s", s.Word, s.Reason)

@@ -109,7 +109,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 	s, err := control.Listen(a.config.Control, control.Backend{
 		Status: a.Status, Table: a.table, Steering: a.steering, Origin: a.engine.Origin, Sender: a.engine.Sender, Sync: a.Sync,
 		Backups: a.Backups, ChangeBackups: a.ChangeBackups, ChangeSources: a.ChangeSources,
-		End: a.end, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
+		End: a.endByHand, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
 		Reload:      a.Reload,
 		SyncCluster: a.SyncCluster, Profiles: a.Profiles, Doubts: a.Doubts,
 	}, a.log)
@@ -137,7 +137,16 @@ func (s controlServer) close() error {
 	return s.Close()
 }
 
-// end ends one dialog by hand, as a deletion would.
+// endByHand ends a dialog for an operator.
+func (a *Appliance) endByHand(name dialog.Name, still func(*dialog.View) bool) bool {
+	ended := a.end(name, still)
+	if ended {
+		a.ghosts.Add(1)
+	}
+	return ended
+}
+
+// end ends one dialog, as a deletion would.
 func (a *Appliance) end(name dialog.Name, still func(*dialog.View) bool) bool {
 	return a.engine.End(a.steering.CallID(name.CallID()), name, still)
 }

@@ -39,7 +39,7 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 		Expired: control.Expired{
 			Live: uint64(e.Expired.Live), Early: uint64(e.Expired.Early), Tombstones: uint64(e.Expired.Tombstones),
 			Waiting: uint64(e.Expired.Waiting),
-			Ghosts:  e.Ended,
+			Ghosts:  a.ghosts.Load(), Dropped: a.dropped.Load(),
 		},
 		ClampedTimeouts: e.Table.Clamped, ClockAhead: e.ClockAhead.Seconds(),
 		Capabilities: e.Capabilities,

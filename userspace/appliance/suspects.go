@@ -41,6 +41,7 @@ func (j judge) EndSuspects(list []member.Suspect) (ended int) {
 	for _, s := range list {
 		if j.a.end(s.Name, func(v *dialog.View) bool { return v.Updated() == s.Updated }) {
 			ended++
+			j.a.dropped.Add(1)
 		}
 	}
 	return ended

@@ -82,9 +82,9 @@ const (
 	calmFor         = time.Minute
 )
 
-// calm returns the pause after the last sync, which was complete. Each sync makes the donor send one more packet for each
-// dialog to every node of the cluster (spec bin-tcp, 3.7, W6). So syncs of a large table, and those of a link that is lost
-// again and again, keep a distance of Times.Pause. The first ones of a small table don't have to.
+// calm returns the pause after the last sync, which was complete. Each sync makes the donor send one more packet for
+// each dialog to every node of the cluster (spec bin-tcp, 3.7, W6). So syncs of a large table, and those of a link
+// that is lost again and again, keep a distance of Times.Pause. The first ones of a small table don't have to.
 func (f *fill) calm(now time.Time) time.Duration {
 	if now.Sub(f.last.Ended) >= calmFor {
 		f.row = 0
@@ -146,8 +146,8 @@ func (f *fill) step(now time.Time, donors, up []int32) (begin bool) {
 	return true
 }
 
-// choose returns the donor to ask: one that hasn't failed before, or else the first again. 0: there is none. An operator
-// may name a node that announces nothing.
+// choose returns the donor to ask: one that hasn't failed before, or else the first again. 0: there is none. An
+// operator may name a node that announces nothing.
 func (f *fill) choose(donors, up []int32) int32 {
 	if f.from != 0 {
 		if slices.Contains(up, f.from) {
@@ -255,12 +255,16 @@ func (f *fill) finish(now time.Time, complete bool, why string) {
 }
 
 // incomplete says why the table may lack dialogs although a sync was tried, or nobody offered one; "" if it isn't so.
-func (f *fill) incomplete(now time.Time) string {
+// up tells whether any node is up. Dead nodes change nothing any more, so what a complete sync brought is still all
+// that there is.
+func (f *fill) incomplete(now time.Time, up bool) string {
 	switch {
 	case f.failures > 0:
 		return "the sync " + f.last.Text
-	case f.reason != "" && !f.nobody.IsZero() && now.Sub(f.nobody) >= f.times.Patience:
-		return fmt.Sprintf("no node offers a sync since %s (%s)", now.Sub(f.nobody).Round(time.Second), f.reason)
+	case f.reason == "" || f.nobody.IsZero() || now.Sub(f.nobody) < f.times.Patience, !up && !f.complete.IsZero():
+		return ""
+	case !up:
+		return fmt.Sprintf("no node has been up for %s that could fill the table (%s)", now.Sub(f.nobody).Round(time.Second), f.reason)
 	}
-	return ""
+	return fmt.Sprintf("no node has offered a sync for %s (%s)", now.Sub(f.nobody).Round(time.Second), f.reason)
 }

@@ -256,7 +256,7 @@ func TestOtherDonor(t *testing.T) {
 func TestNoDonor(t *testing.T) {
 	one := model(t, 1, func(c *membertest.Config) { c.Synced = false })
 	m, _ := join(t, config(t, one))
-	await(t, "incomplete", func() bool { return strings.HasPrefix(m.Status().Sync.Incomplete, "no node offers a sync") })
+	await(t, "incomplete", func() bool { return strings.HasPrefix(m.Status().Sync.Incomplete, "no node has offered a sync for ") })
 	if _, err := m.Sync(t.Context(), 0); err == nil {
 		t.Error("a sync by hand was begun")
 	}

@@ -2,6 +2,7 @@ package member
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"binrepd/userspace/cluster/membership"
@@ -62,8 +63,8 @@ type SyncStatus struct {
 	Failed     uint64     `json:"failed"`
 }
 
-func (f *fill) status(now time.Time) SyncStatus {
-	s := SyncStatus{State: SyncIdle, Text: "none was needed", Incomplete: f.incomplete(now), Complete: f.complete, Last: f.last,
+func (f *fill) status(now time.Time, up bool) SyncStatus {
+	s := SyncStatus{State: SyncIdle, Text: "none was needed", Incomplete: f.incomplete(now, up), Complete: f.complete, Last: f.last,
 		Done: f.done, Failed: f.failed}
 	switch r := &f.run; {
 	case r.donor != 0:
@@ -91,7 +92,7 @@ func (f *fill) status(now time.Time) SyncStatus {
 func (m *Member) SyncStatus() SyncStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.fill.status(time.Now())
+	return m.fill.status(time.Now(), true)
 }
 
 // Status returns a copy of all that is known.
@@ -99,7 +100,9 @@ func (m *Member) Status() Status {
 	connections := m.stream.Status()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := Status{Status: m.machine.Status(), Sync: m.fill.status(time.Now()), Donor: m.donation.status(), NotSent: m.counts.notSent, Gaps: m.counts.gaps,
+	machine := m.machine.Status()
+	up := slices.ContainsFunc(machine.Nodes, func(n membership.NodeStatus) bool { return n.LinkState == membership.Up })
+	s := Status{Status: machine, Sync: m.fill.status(time.Now(), up), Donor: m.donation.status(), NotSent: m.counts.notSent, Gaps: m.counts.gaps,
 		Answered: m.counts.answered, Stream: connections, Refused: map[string]uint64{}, Doubts: m.doubts.list(), SuspectsRemoved: m.doubts.removed}
 	for _, n := range s.Status.Nodes {
 		ns := NodeStatus{NodeStatus: n}

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"fmt"
 	"time"
 
 	"binrepd/dialog/layout"
@@ -88,8 +89,11 @@ func (w *watch) look(source int32, p bin2.Packet) {
 // chunksOf counts the chunks of a packet, and says what is wrong with them.
 func chunksOf(p bin2.Packet) (n int, fault string) {
 	s, f := layout.ParseSync(p.Version(), p.Body())
-	if f != layout.NoFault {
+	switch {
+	case f != layout.NoFault:
 		return 0, f.String()
+	case s.Version == 0 || layout.OfVersion(s.Version) == 0: // none of its dialogs can be read, so however many there are, none arrives
+		return 0, fmt.Sprintf("%s: data of version %d", layout.NoSuchVersion, s.Version)
 	}
 	for s.Next() {
 		n++

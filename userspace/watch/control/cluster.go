@@ -3,11 +3,13 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/state/engine"
+	"binrepd/userspace/wire/bin2"
 )
 
 // NotMember is the reason of rejection of packets that come from no node of the cluster, or for another node.
@@ -18,6 +20,20 @@ type ClusterStatus struct {
 	member.Status
 	Nodes   []ClusterNode `json:"Nodes"`
 	Account Account       `json:"account"`
+	// RefusedChunks counts dialogs in packets of syncs that can't be read.
+	RefusedChunks uint64 `json:"sync_dialogs_refused"`
+}
+
+// Unreadable returns the number of packets of dialogs in a version or layout that can't be read. Only nodes of the
+// cluster can send any.
+func (c *ClusterStatus) Unreadable() uint64 {
+	return c.Account.Rejected[bin2.BadVersion.String()] + c.Account.Rejected[bin2.UnknownLayout.String()]
+}
+
+// losses adds what the cluster's nodes sent and can't be read, by what it is.
+func (c *ClusterStatus) losses(sum map[string]uint64) {
+	sum[fmt.Sprintf("packets of cluster %d in a version or layout that can't be read", c.Cluster)] = c.Unreadable()
+	sum[fmt.Sprintf("dialogs in a sync of cluster %d that can't be read", c.Cluster)] = c.RefusedChunks
 }
 
 // ClusterNode is another node of the cluster.
@@ -54,8 +70,9 @@ type ClusterSyncRequest struct {
 	From    int32 `json:"from,omitempty"`
 }
 
-// SyncCluster makes the appliance ask a node for its dialogs, and calls progress several times a second until the sync has ended.
-// If it failed, the result tells how far it came; Ended is zero if none was begun. If ctx ends, the sync goes on.
+// SyncCluster makes the appliance ask a node for its dialogs, and calls progress several times a second until the sync
+// has ended. If it failed, the result tells how far it came; Ended is zero if none was begun. If ctx ends, the sync
+// goes on.
 func (c *Client) SyncCluster(ctx context.Context, req ClusterSyncRequest, progress func(member.SyncStatus)) (member.SyncResult, error) {
 	r, err := follow[member.SyncStatus, member.SyncResult](ctx, c, "/v1/cluster/sync", req, progress)
 	switch {
@@ -67,7 +84,10 @@ func (c *Client) SyncCluster(ctx context.Context, req ClusterSyncRequest, progre
 	return *r, err
 }
 
-// clusterWord returns the word that the clusters give, with its reason; Ready if they give none.
+// clusterWord returns the word that the clusters give, with its reason; Ready if they give none. INCOMPLETE comes
+// first: it says that dialogs are missing here, STALE only that a node sends nothing. While no node is up, and a sync
+// was complete before, the table has all that it could have, and the dead nodes are what an operator has to know:
+// member.SyncStatus.Incomplete is empty then.
 func (h *History) clusterWord(now time.Time, s *Status) (Word, string) {
 	for i := range s.Clusters {
 		if why := s.Clusters[i].Sync.Incomplete; why != "" {
@@ -100,8 +120,12 @@ func (h *History) nodeStale(now time.Time, c *ClusterStatus, n *ClusterNode) str
 		}
 		return ""
 	}
-	silent := now.Sub(n.Last)
-	if h.StaleAfter <= 0 || n.LinkState != membership.Up || n.Last.IsZero() || silent < h.StaleAfter || silent >= retired || !c.speaks(n.Node) {
+	since := n.Last
+	if since.IsZero() && c.activeForTag(n.Node) { // it has never sent anything, and should have
+		since = n.LinkSince
+	}
+	silent := now.Sub(since)
+	if h.StaleAfter <= 0 || n.LinkState != membership.Up || since.IsZero() || silent < h.StaleAfter || silent >= retired || !c.speaks(n.Node) {
 		return ""
 	}
 	for i := range c.Nodes {
@@ -112,12 +136,12 @@ func (h *History) nodeStale(now time.Time, c *ClusterStatus, n *ClusterNode) str
 	return ""
 }
 
+// activeForTag reports whether a node is active for a sharing tag.
+func (c *ClusterStatus) activeForTag(node int32) bool {
+	return slices.ContainsFunc(c.Tags, func(t membership.TagStatus) bool { return t.Active == node })
+}
+
 // speaks reports whether a node should send: it is active for a tag, or there are no tags.
 func (c *ClusterStatus) speaks(node int32) bool {
-	for _, t := range c.Tags {
-		if t.Active == node {
-			return true
-		}
-	}
-	return len(c.Tags) == 0
+	return len(c.Tags) == 0 || c.activeForTag(node)
 }

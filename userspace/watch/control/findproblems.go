@@ -9,6 +9,9 @@ import (
 // time.
 const restartLostFor = time.Hour
 
+// tagConflictFor is how long two nodes that claim a sharing tag are shown as a problem. The nodes say so only once.
+const tagConflictFor = 10 * time.Minute
+
 // findProblems adds the problems that the rest of the status shows, and sorts all of them. s was taken at now.
 func (s *Status) findProblems(now time.Time) {
 	for _, i := range s.Interfaces {
@@ -56,6 +59,14 @@ func (s *Status) findProblems(now time.Time) {
 	}
 	if p := s.Pin; p != nil && p.Unsaved+p.Overflowed > 0 && now.Sub(s.Started) < restartLostFor {
 		s.AddProblem(RestartLost, "the restart %s ago lost at most %d events", now.Sub(s.Started).Truncate(time.Second), p.Unsaved+p.Overflowed)
+	}
+	for i := range s.Clusters {
+		for _, t := range s.Clusters[i].Tags {
+			if !t.LastConflict.IsZero() && now.Sub(t.LastConflict) < tagConflictFor {
+				s.AddProblem(TagConflict, "nodes %d and %d of cluster %d both claimed the sharing tag %s, %s ago", t.Previous, t.Active,
+					s.Clusters[i].Cluster, Printable(t.Tag), now.Sub(t.LastConflict).Truncate(time.Second))
+			}
+		}
 	}
 	order := ProblemCodes()
 	slices.SortStableFunc(s.Problems, func(a, b Problem) int { return slices.Index(order, a.Code) - slices.Index(order, b.Code) })

@@ -37,6 +37,7 @@ const (
 	BackupLacking ProblemCode = "backup_needs_sync"
 	RingDefect    ProblemCode = "ring_defect"
 	RestartLost   ProblemCode = "restart_lost"
+	TagConflict   ProblemCode = "tag_conflict"
 )
 
 // problemMeanings lists every code, in the order in which problems are shown.
@@ -53,6 +54,7 @@ var problemMeanings = [...]struct {
 	{BackupLacking, "a backup was away, missed events or has another address, and needs a sync"},
 	{RingDefect, "a ring had inconsistent records or a late wake-up"},
 	{RestartLost, "the last restart lost events, less than an hour ago"},
+	{TagConflict, "two nodes of a cluster claimed a sharing tag within 5 s, less than ten minutes ago"},
 }
 
 // ProblemCodes returns all codes, in the order in which problems are shown.

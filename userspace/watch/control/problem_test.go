@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"binrepd/userspace/cluster/membership"
 )
 
 // TestProblems: what is wrong beside the word is a problem while it lasts (fault 24).
@@ -42,6 +44,8 @@ func TestProblems(t *testing.T) {
 		{"backup refused", func(s *Status) { s.Destinations = []DestinationStatus{{Address: "b:1", State: "refused"}} }, BackupDown, "backup b:1 is refused"},
 		{"ring", func(s *Status) { s.Rings = []RingStatus{{}, {Refused: 2}} }, RingDefect, "ring 1 had 2 inconsistent records and 0 late wake-ups: a defect"},
 		{"restart", func(s *Status) { s.Pin = &PinStatus{Unsaved: 4, Overflowed: 3} }, RestartLost, "the restart 1m0s ago lost at most 7 events"},
+		{"tag", func(s *Status) { s.Clusters = conflict(now.Add(-5 * time.Second)) }, TagConflict, `nodes 1 and 2 of cluster 7 both claimed the sharing tag v\x1bp, 5s ago`},
+		{"tag, long ago", func(s *Status) { s.Clusters = conflict(now.Add(-10 * time.Minute)) }, "", ""},
 		{"restart, long ago", func(s *Status) { s.Pin, s.Started = &PinStatus{Unsaved: 4}, now.Add(-time.Hour) }, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -119,4 +123,12 @@ func TestInterfaceLosses(t *testing.T) {
 	if s.Line() != "LOSING: 3 lost within 2s: interface eth0" {
 		t.Error(s.Line())
 	}
+}
+
+// conflict is a cluster in which node 2 claimed a tag of node 1 at that time.
+func conflict(at time.Time) []ClusterStatus {
+	c := ClusterStatus{}
+	c.Cluster = 7
+	c.Tags = []membership.TagStatus{{Tag: "v\x1bp", Active: 2, Previous: 1, Conflicts: 1, LastConflict: at}}
+	return []ClusterStatus{c}
 }

@@ -102,6 +102,8 @@ type Expired struct {
 	Waiting    uint64 `json:"waiting"`    // values and CSeqs whose dialog was never received
 	// Ghosts were ended by an operator (binrepd dialogs ghosts --remove).
 	Ghosts uint64 `json:"ghosts"`
+	// Dropped were ended because their node had dropped them, which a sync has proven.
+	Dropped uint64 `json:"dropped"`
 }
 
 // InterfaceStatus is the state of one interface.

@@ -107,6 +107,9 @@ func (s *Status) Losses() map[string]uint64 {
 	for _, i := range s.Interfaces {
 		sum["interface "+i.Name] = i.Lost
 	}
+	for i := range s.Clusters {
+		s.Clusters[i].losses(sum)
+	}
 	return sum
 }
 

@@ -126,7 +126,7 @@ func (s *scrape) table() {
 	s.count(expired, s.Expired.Live, "live")
 	s.count(expired, s.Expired.Early, "early")
 	s.count(expired, s.Expired.Tombstones, "tombstone")
-	s.count(ghostsRemoved, s.Expired.Ghosts)
+	s.count(ghostsRemoved, s.Expired.Ghosts+s.Expired.Dropped)
 	s.count(tombstonesRefused, s.Engine.Table.Unremembered)
 	s.count(timeoutsClamped, s.ClampedTimeouts)
 	s.send(clockAhead, s.ClockAhead)

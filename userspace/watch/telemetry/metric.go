@@ -170,7 +170,7 @@ var metrics = [...]metric{
 	lost: {"datagrams_lost_total", counter, "listener reason",
 		"Datagrams lost before they were processed: socket_buffer (full, in the kernel), truncated (too long), rate_limited (by --source-rate), queue_full (of the connections of a cluster)."},
 	losses: {"losses_total", counter, "place reason",
-		"What was lost, by place: interface, kernel, socket, stream (connections of clusters), gate, table, and the queue or the sending of a destination. All but the gate (--source-rate) make the state LOSING. Losses of a restart are in pin_unsaved_records and pin_overflowed_records."},
+		"What was lost, by place: interface, kernel, socket, stream (connections of clusters), cluster (what its nodes sent in a layout that can't be read), gate, table, and the queue or the sending of a destination. All but the gate (--source-rate) make the state LOSING. Losses of a restart are in pin_unsaved_records and pin_overflowed_records."},
 	passed: {"frames_passed_total", counter, "listener reason",
 		"Frames to a listen address that XDP left to the kernel, which gives them to the socket. ring_full: the consumers are too slow."},
 	receiveBuffer:     {"receive_buffer_bytes", gauge, "listener", "Size of the socket's receive buffer, as granted by the kernel."},

@@ -146,6 +146,15 @@ func (s *scrape) losses() {
 	}
 	s.count(losses, overwritten, "queue", "overwritten")
 	s.count(losses, unsent, "sending", "refused_by_host")
+	if len(s.Clusters) > 0 {
+		var packets, dialogs uint64
+		for i := range s.Clusters {
+			packets += s.Clusters[i].Unreadable()
+			dialogs += s.Clusters[i].RefusedChunks
+		}
+		s.count(losses, packets, "cluster", "unreadable_packets")
+		s.count(losses, dialogs, "cluster", "unreadable_dialogs_of_syncs")
+	}
 }
 
 // rings sends metrics of the rings and their consumers.

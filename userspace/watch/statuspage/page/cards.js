@@ -126,6 +126,7 @@ class Cards {
       ['Expired live', count(s.expired.live)],
       ['Expired early', count(s.expired.early)],
       ...(s.expired.ghosts ? [['Ghosts removed', count(s.expired.ghosts)]] : []),
+      ...(s.expired.dropped ? [['Dropped by their node', count(s.expired.dropped)]] : []),
     ]);
   }
 
