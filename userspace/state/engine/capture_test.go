@@ -102,10 +102,10 @@ func plain(v any) any {
 	return v
 }
 
-// proxyList returns the live dialogs that a proxy lists, by Call-ID and h_id.
-func proxyList(t *testing.T, name string) map[string]string {
+// readList returns the dialogs in a list of a proxy, such as 3.6/S1.dlg_list.
+func readList(t *testing.T, name string) []json.RawMessage {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(bin2test.Folder(t), filepath.FromSlash(name)+".dlg_list.json"))
+	b, err := os.ReadFile(filepath.Join(bin2test.Folder(t), filepath.FromSlash(name)+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +116,14 @@ func proxyList(t *testing.T, name string) map[string]string {
 	if err := json.Unmarshal(b, &whole); err != nil {
 		t.Fatal(err)
 	}
+	return append(whole.Result.Dialogs, whole.Dialog...)
+}
+
+// proxyList returns the live dialogs that a proxy lists, by Call-ID and h_id.
+func proxyList(t *testing.T, name string) map[string]string {
+	t.Helper()
 	list := map[string]string{}
-	for _, raw := range append(whole.Result.Dialogs, whole.Dialog...) {
+	for _, raw := range readList(t, name+".dlg_list") {
 		if key, l := parseListed(t, raw); l.State == 3 || l.State == 4 {
 			list[key] = fmt.Sprintf("%+v", l)
 		}
@@ -196,14 +202,17 @@ func TestTableOfACluster(t *testing.T) {
 	orders := 3
 	switch {
 	case os.Getenv("BINREPD_CHAOS") == "1":
-		orders = 125 // 1,000 in all
+		orders = 100 // 1,000 in all
 	case testing.Short():
 		orders = 2
 	}
-	for _, name := range []string{"2.4/S1", "2.4/S2", "3.6/S1", "3.6/S1b", "3.6/S2", "3.6/S4", "3.6/S5", "4.0/S1"} {
+	for _, name := range []string{"2.4/S1", "2.4/S2", "2.4/S3", "3.6/S1", "3.6/S1b", "3.6/S2", "3.6/S3", "3.6/S4", "3.6/S5", "4.0/S1"} {
 		t.Run(name, func(t *testing.T) {
 			capture := bin2test.Load(t, name)
 			want := proxyList(t, name)
+			if name == "3.6/S3" { // its restarted node 1 has dropped 28 calls without a word; node 2 has them, too
+				want = withDropped(t, want, proxyList(t, name+".node2"))
+			}
 			m := newMemberRig(t)
 			byFlow := map[string][]bin2.Packet{}
 			for i := range capture.Packets {
@@ -219,6 +228,7 @@ func TestTableOfACluster(t *testing.T) {
 			}
 			got, all := tableList(t, m.table)
 			sameLists(t, "captured order", got, want)
+			sameContents(t, name, m.table)
 			s := m.Status()
 			if total := s.Total(); total.Sum() != total.Received || total.Verdicts2[bin2.OtherPacket] == total.Received || total.RefusedChunks > 0 {
 				t.Errorf("account %+v", total)
