@@ -17,6 +17,8 @@ type Status struct {
 	Donor DonorStatus  `json:"donor"`
 	// Refused counts packets that are refused here, by reason: those of the machine, and others.
 	Refused map[string]uint64 `json:"refused"`
+	// Ended counts connections that ended or were refused, by reason.
+	Ended map[string]uint64 `json:"connections_ended"`
 	// NotSent counts packets for nodes to which there was no connection.
 	NotSent uint64 `json:"not_sent"`
 	Gaps    uint64 `json:"gaps"` // after which a sync was wanted
@@ -103,7 +105,7 @@ func (m *Member) Status() Status {
 	machine := m.machine.Status()
 	up := slices.ContainsFunc(machine.Nodes, func(n membership.NodeStatus) bool { return n.LinkState == membership.Up })
 	s := Status{Status: machine, Sync: m.fill.status(time.Now(), up), Donor: m.donation.status(), NotSent: m.counts.notSent, Gaps: m.counts.gaps,
-		Answered: m.counts.answered, Stream: connections, Refused: map[string]uint64{}, Doubts: m.doubts.list(), SuspectsRemoved: m.doubts.removed}
+		Answered: m.counts.answered, Stream: connections, Refused: map[string]uint64{}, Ended: map[string]uint64{}, Doubts: m.doubts.list(), SuspectsRemoved: m.doubts.removed}
 	for _, n := range s.Status.Nodes {
 		ns := NodeStatus{NodeStatus: n}
 		if known := m.nodes[n.Node]; known != nil {
@@ -121,6 +123,11 @@ func (m *Member) Status() Status {
 			}
 		}
 		s.Nodes = append(s.Nodes, ns)
+	}
+	for reason, n := range connections.Reasons {
+		if n.Conns > 0 {
+			s.Ended[reason.String()] = n.Conns
+		}
 	}
 	for reason, n := range s.Counts.Refused {
 		s.Refused[reason] = n
