@@ -91,6 +91,14 @@ func (a Address) String() string {
 	return a.url.Redacted()
 }
 
+// Host returns the name or address of the host, "" for a FIFO.
+func (a Address) Host() string {
+	if a.url == nil {
+		return ""
+	}
+	return a.url.Hostname()
+}
+
 func (a Address) transport() (transport, error) {
 	switch {
 	case a.url == nil:

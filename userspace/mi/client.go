@@ -90,6 +90,7 @@ type Client struct {
 	dialect   Dialect
 	version   string
 	id        int
+	rest      rest
 }
 
 // Connect finds out the dialect of the proxy at an address (see [ParseAddress]) and asks for its version.
@@ -127,6 +128,10 @@ func (c *Client) Version() string { return c.version }
 
 // Call sends one command and waits for its answer, 40 s at most. A refusal is an [Error].
 func (c *Client) Call(ctx context.Context, command string, params ...Param) (*Node, error) {
+	if err := c.rest.before(ctx); err != nil {
+		return nil, err
+	}
+	defer c.rest.after(time.Now())
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	c.id = c.id%9999 + 1 // small numbers come back as they were

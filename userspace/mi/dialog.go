@@ -9,16 +9,18 @@ import (
 type Dialog struct {
 	// ID is hash entry x 2^32 + number. The wire carries the number only; the entry depends on the size of the proxy's
 	// table.
-	ID      uint64
-	State   int // 1 unanswered, 2 early, 3 answered without ACK, 4 confirmed, 5 ended
-	Flags   string
-	Start   int64 // seconds since 1970; 0 before the answer
-	Timeout int64 // seconds since 1970, worked out when the proxy was asked, so allow 2 s; 0 before the answer and after the end
-	CallID  string
-	From    string
-	To      string
-	Caller  Leg
-	Callees []Leg // none before a branch rings, several while several ring
+	ID    uint64
+	State int // 1 unanswered, 2 early, 3 answered without ACK, 4 confirmed, 5 ended
+	Flags string
+	// FlagNames: Flags holds the names of flags, in any order, as JSON-RPC has it. Otherwise it is a mask in decimal.
+	FlagNames bool
+	Start     int64 // seconds since 1970; 0 before the answer
+	Timeout   int64 // seconds since 1970, worked out when the proxy was asked, so allow 2 s; 0 before the answer and after the end
+	CallID    string
+	From      string
+	To        string
+	Caller    Leg
+	Callees   []Leg // none before a branch rings, several while several ring
 	// Values and Profiles are nil unless they were asked for.
 	Values   []Value
 	Profiles []Value
@@ -48,7 +50,8 @@ func (d *Dialog) Answered() bool { return d.State == 3 || d.State == 4 }
 func (c *Client) dialog(n *Node) Dialog {
 	d := Dialog{
 		State: int(n.number("state")), Flags: n.text("user_flags"), Start: n.number("timestart"), Timeout: n.number("timeout"),
-		CallID: n.text("callid"), From: n.text("from_uri"), To: n.text("to_uri"), ID: dialogID(n),
+		FlagNames: c.dialect == RPC,
+		CallID:    n.text("callid"), From: n.text("from_uri"), To: n.text("to_uri"), ID: dialogID(n),
 		Caller: Leg{
 			Tag: n.text("caller_tag"), Contact: n.text("caller_contact"), CSeq: n.text("callee_cseq"),
 			Routes: n.text("caller_route_set"), Socket: n.text("caller_bind_addr"),
