@@ -219,6 +219,11 @@ func controlFlags(d *appliance.Config) []cli.Flag {
 			Name: "stale-after", Category: categoryControl, Value: d.StaleAfter,
 			Usage: "say STALE in status when a source that had been sending is silent for `DURATION`; 0s: never",
 		},
+		&cli.StringSliceFlag{
+			Name: "audit", Category: categoryControl,
+			Usage: "compare the dialogs of a proxy with the table again and again, by its management interface at `URL@INTERVAL`, such as " +
+				"http://10.0.0.1:8888/mi@1h; repeat for more. 'binrepd audit --help' says what is compared; nothing is repaired",
+		},
 		&cli.StringFlag{
 			Name: "metrics", Category: categoryControl, Value: d.Metrics.String(),
 			Usage: "answer HTTP at `ADDRESS:PORT`: a page for people, with a search of calls, /metrics for Prometheus, /healthz and /readyz; off: " +

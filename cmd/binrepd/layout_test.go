@@ -30,7 +30,7 @@ var wings = map[string][]string{
 	"out":     {"out", "changes", "in", "wire", "dialog", "host"},
 	"cluster": {"cluster", "out", "state", "changes", "in", "wire", "dialog"},
 	"trace":   {"trace", "in", "wire", "dialog", "host"},
-	"watch":   {"watch", "cluster", "trace", "out", "state", "in", "wire", "dialog", "bpf"},
+	"watch":   {"watch", "cluster", "trace", "out", "state", "in", "wire", "dialog", "bpf", "mi"},
 	// The bench measures everything.
 	"bench":     {"bench", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
 	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf", "host"},
@@ -149,6 +149,12 @@ var imports = map[string][]string{
 	"userspace/watch/sources": {"userspace/watch/control", "userspace/state/engine"},
 	// What a restart of a proxy leaves is found in the table.
 	"userspace/watch/restarts": {"userspace/state/engine", "userspace/in/packets", "dialog", "dialog/layout"},
+	// Audits judge with the model of calls, and know no network. What is asked of proxies does.
+	"userspace/watch/audit": {"userspace/mi", "userspace/in/packets", "dialog", "dialog/layout"},
+	"userspace/watch/proxies": {
+		"userspace/mi", "userspace/watch/audit", "userspace/watch/control", "userspace/state/engine", "userspace/in/packets",
+		"dialog", "dialog/layout",
+	},
 	// Metrics, top and the page read what status shows, so that all of them tell the same.
 	"userspace/watch/telemetry": {
 		"userspace/watch/control", "userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2",
@@ -167,7 +173,7 @@ var imports = map[string][]string{
 		"userspace/in/stream", "userspace/cluster/member", "userspace/cluster/donor", "userspace/wire/bin2", "dialog/layout",
 		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
 		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
-		"userspace/watch/links", "userspace/watch/restarts", "userspace/watch/sources", "userspace/watch/tuning",
+		"userspace/watch/links", "userspace/watch/proxies", "userspace/watch/restarts", "userspace/watch/sources", "userspace/watch/tuning",
 		"userspace/wire/arrival",
 	},
 

@@ -94,6 +94,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			outlivesOutput(syncCommand()),
 			outlivesOutput(saveCommand()),
 			outlivesOutput(loadCommand()),
+			auditCommand(),
+			importCommand(),
 			recordCommand(),
 			replayCommand(),
 			doctorCommand(),

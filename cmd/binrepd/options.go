@@ -17,6 +17,7 @@ import (
 	"binrepd/userspace/in/gate"
 	"binrepd/userspace/in/thread"
 	"binrepd/userspace/trace/record"
+	"binrepd/userspace/watch/proxies"
 )
 
 var errListenForm = errors.New("not ADDRESS:PORT; write 10.0.0.2:5556, [2001:db8::2]:5556, or 0.0.0.0:5556 for every IPv4 address")
@@ -81,6 +82,13 @@ func readOptions(c *cli.Context) (o options, err error) {
 	}
 	o.RingSize = int(ringSize)
 	o.SyncOnReturn = c.Bool("sync-on-return")
+	for _, text := range c.StringSlice("audit") {
+		one, err := proxies.ParseScheduled(text)
+		if err != nil {
+			return o, fmt.Errorf("--audit: %w", err) // the address may have a password
+		}
+		o.Audits = append(o.Audits, one)
+	}
 	if o.Replicate, o.ReplicateQueue, err = parseReplicate(c); err != nil {
 		return o, err
 	}

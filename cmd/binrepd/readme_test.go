@@ -84,6 +84,9 @@ var otherwise = map[string]func(*testing.T){
 	},
 	"binrepd cluster list": inClusterTest(`"list":`),
 	"binrepd cluster sync": inClusterTest(`"sync":`),
+	// Those of a proxy's management interface have a stand-in: TestColdStartAndAudit.
+	"sudo binrepd import --mi http://10.0.0.1:8888/mi": inAuditTest(`run("import")`),
+	"sudo binrepd audit --mi http://10.0.0.1:8888/mi":  inAuditTest(`run("audit")`),
 	// Not into this system.
 	"make build && sudo make install": func(t *testing.T) {
 		root := t.TempDir()
@@ -102,6 +105,15 @@ var otherwise = map[string]func(*testing.T){
 	"binrepd status":                 inDemo(`{"status"}`),
 	"binrepd dialogs list --limit 5": inDemo(`{"dialogs", "list", "--limit", "5"}`),
 	"binrepd dialogs count":          inDemo(`{"dialogs", "count"}`),
+}
+
+// inAuditTest checks that the test of audits has a line.
+func inAuditTest(line string) func(*testing.T) {
+	return func(t *testing.T) {
+		if !strings.Contains(document(t, "cmd", "binrepd", "e2e_audit_test.go"), line) {
+			t.Errorf("the test of audits lacks %s", line)
+		}
+	}
 }
 
 func inFragment(line string) func(*testing.T) {

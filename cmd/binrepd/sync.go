@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"binrepd/userspace/host/hostport"
+	"binrepd/userspace/mi"
 	"binrepd/userspace/out/shield"
 	"binrepd/userspace/watch/control"
 )
@@ -58,6 +59,7 @@ func syncCommand() *cli.Command {
 				Name: "replace", Usage: "for OpenSIPS only: send each dialog as a deletion and a creation, for a standby that must be an exact copy; " +
 					"for a moment it lacks the call. At another binrepd it would end every call: use a plain sync there", DisableDefaultText: true,
 			},
+			miFlag("afterwards ask the standby, an OpenSIPS, whether it has all dialogs,"),
 			&cli.BoolFlag{Name: "dry-run", Usage: "send nothing, only say what would be sent and held back", DisableDefaultText: true},
 			&cli.StringSliceFlag{
 				Name: "rewrite-socket", Usage: "replace a proxy's socket on the way out, `OLD=NEW`, such as udp:10.0.0.1:5060=udp:10.0.0.2:5060; " +
@@ -77,7 +79,7 @@ func syncAction(c *cli.Context) error {
 	if err != nil {
 		return usageErrorf("%w", err)
 	}
-	show := newProgress(c.App.ErrWriter)
+	show, began := newProgress(c.App.ErrWriter), time.Now().Unix()
 	summary, err := control.NewClient(c.String("control")).Sync(c.Context, req, show.update)
 	show.end()
 	if errors.Is(err, context.Canceled) {
@@ -85,6 +87,9 @@ func syncAction(c *cli.Context) error {
 	}
 	if summary.To == "" {
 		return err
+	}
+	if err == nil && c.String("mi") != "" && !req.DryRun {
+		err = askArrived(c, &summary, req.Filter, began)
 	}
 	if c.Bool("json") {
 		out := json.NewEncoder(c.App.Writer)
@@ -126,6 +131,11 @@ func parseSync(c *cli.Context) (control.SyncRequest, error) {
 	}
 	if req.Passes < 1 {
 		return req, fmt.Errorf("--passes %d: at least 1", req.Passes)
+	}
+	if text := c.String("mi"); text != "" {
+		if _, err := mi.ParseAddress(text); err != nil {
+			return req, fmt.Errorf("--mi: %w", err)
+		}
 	}
 	if _, err := shield.ParseRewrites(req.Rewrites); err != nil {
 		return req, fmt.Errorf("--rewrite-socket: %w", err)
@@ -185,11 +195,17 @@ func arrival(s *control.SyncSummary) string {
 	case control.ArrivedAll:
 		return "arrived: all"
 	case control.ArrivedMissing:
+		if s.Asked != "" {
+			return fmt.Sprintf("arrived: not all; %s dialogs are not at the standby", humanize.Comma(int64(s.Missing)))
+		}
 		return fmt.Sprintf("arrived: not all; %s packets of the last pass are missing", humanize.Comma(int64(s.Missing)))
 	case control.ArrivedUnclear:
+		if s.Asked != "" {
+			return fmt.Sprintf("arrived: all but %s dialogs, for which the standby can't be asked one by one", humanize.Comma(int64(s.Missing)))
+		}
 		return "sent; arrival not confirmed, because other packets of this appliance arrived there at the same time"
 	}
-	return "sent; arrival not confirmed: only another binrepd can tell. On an OpenSIPS compare active_dialogs"
+	return "sent; arrival not confirmed: only another binrepd can tell, or an OpenSIPS that --mi names"
 }
 
 // progress shows the progress of a sync: a bar on a terminal, lines elsewhere.

@@ -21,6 +21,7 @@ import (
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/watch/links"
+	"binrepd/userspace/watch/proxies"
 	"binrepd/userspace/watch/restarts"
 	"binrepd/userspace/watch/sources"
 	"binrepd/userspace/watch/statuspage"
@@ -45,6 +46,7 @@ type Appliance struct {
 	health    telemetry.Health
 	metrics   *telemetry.Server // nil without a metrics address
 	syncs     syncs
+	proxies   *proxies.Service
 	questions chan question    // of other appliances
 	keeper    *keeper          // nil without Config.StateDir
 	recorder  *record.Recorder // nil without Config.Record
@@ -132,6 +134,7 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	a.proxies = &proxies.Service{Table: a.table, Steering: a.steering, Engine: a.engine}
 	a.history.StaleAfter, a.trend.StaleAfter = cfg.StaleAfter, cfg.StaleAfter
 	if a.keeper, err = a.openKeeper(); err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"binrepd/userspace/in/ring"
 	"binrepd/userspace/in/stream"
 	"binrepd/userspace/out/egress"
+	"binrepd/userspace/watch/proxies"
 )
 
 // Values of Config.XDP.
@@ -78,6 +79,8 @@ type Config struct {
 
 	Replicate      []egress.Destination // the backups, which get every event
 	ReplicateQueue int                  // bytes of events that wait for backups, at least MinQueue
+
+	Audits []proxies.Scheduled // of proxies, again and again
 
 	SyncOnReturn bool // sync a backup that was away and is back
 

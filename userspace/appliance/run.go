@@ -59,6 +59,7 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 	watching.Go(func() { // ends before the shutdown, which leaves rings that stay pinned unread
 		a.supervisor.reassure(ctx, func() []telemetry.Consumer { _, consumers := a.look(); return consumers })
 	})
+	watching.Go(func() { a.proxies.Run(ctx, cfg.Audits, log) })
 	if cfg.SyncOnReturn {
 		watching.Go(func() { a.syncReturned(ctx) })
 	}
@@ -111,6 +112,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 		Backups: a.Backups, ChangeBackups: a.ChangeBackups, ChangeSources: a.ChangeSources,
 		End: a.endByHand, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
 		Reload:      a.Reload,
+		More:        a.proxies.Routes(),
 		SyncCluster: a.SyncCluster, Profiles: a.Profiles, Doubts: a.Doubts,
 	}, a.log)
 	if err != nil {

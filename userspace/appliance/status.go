@@ -90,6 +90,7 @@ func (a *Appliance) countersOf(e *engine.Status) control.Status {
 	a.input.refusals(&s)
 	a.output.status(&s)
 	a.syncs.status(&s)
+	a.proxies.Status(&s)
 	a.survivalStatus(&s)
 	a.recordStatus(&s)
 	if a.config.LogLost != nil {

@@ -74,7 +74,7 @@ func newDialog(v *dialog.View, sender packets.Sender) Dialog {
 		}},
 		HID: d.HID, Flags: d.Flags,
 		MangledFrom: Text(d.MangledFrom), MangledTo: Text(d.MangledTo),
-		Origin: senderName(sender), Updated: v.Updated(),
+		Origin: SenderName(sender), Updated: v.Updated(),
 	}
 	out.Vars, out.RawVars = variables(d.Vars)
 	out.Profiles, out.RawProfiles = profiles(d.Profiles)
@@ -83,7 +83,7 @@ func newDialog(v *dialog.View, sender packets.Sender) Dialog {
 
 // newDialog2 renders a dialog of generation 2 in the same form, for pages and screens. lineOf has all of its fields.
 func newDialog2(v *dialog.View, sender packets.Sender) Dialog {
-	out := Dialog{Origin: senderName(sender), Updated: v.Updated(), Vars: ByText[Text]{}, Profiles: []Profile{}}
+	out := Dialog{Origin: SenderName(sender), Updated: v.Updated(), Vars: ByText[Text]{}, Profiles: []Profile{}}
 	var d layout.View
 	if layout.Parse(v.Layout(), v.Body(), &d) != layout.NoFault {
 		return out
@@ -127,7 +127,7 @@ func lineOf(v *dialog.View, sender packets.Sender) json.RawMessage {
 		line = d.AppendMembers(line, layout.Print{})
 	}
 	line = append(line, `"origin":`...)
-	line = layout.AppendJSONText(line, []byte(senderName(sender)))
+	line = layout.AppendJSONText(line, []byte(SenderName(sender)))
 	line = append(line, `,"updated":`...)
 	line = strconv.AppendUint(line, uint64(v.Updated()), 10)
 	return append(line, '}')
@@ -140,8 +140,8 @@ func originName(a netip.AddrPort) string {
 	return a.String()
 }
 
-// senderName is originName for the sender of packets.
-func senderName(s packets.Sender) string {
+// SenderName is originName for the sender of packets.
+func SenderName(s packets.Sender) string {
 	if s == (packets.Sender{}) {
 		return originName(netip.AddrPort{})
 	}

@@ -68,6 +68,7 @@ func (s *Status) findProblems(now time.Time) {
 			}
 		}
 	}
+	s.auditProblems()
 	order := ProblemCodes()
 	slices.SortStableFunc(s.Problems, func(a, b Problem) int { return slices.Index(order, a.Code) - slices.Index(order, b.Code) })
 }

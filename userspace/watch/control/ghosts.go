@@ -281,7 +281,7 @@ func (h *ghostSearch) measure(ctx context.Context) error {
 		}
 		h.summary.Dialogs += l.live
 		h.summary.Sources = append(h.summary.Sources, GhostSource{
-			Origin: senderName(h.backend.sender(n)), Dialogs: l.live, Ended: l.ended, Median: l.median(), Silent: silent,
+			Origin: SenderName(h.backend.sender(n)), Dialogs: l.live, Ended: l.ended, Median: l.median(), Silent: silent,
 		})
 	}
 	slices.SortFunc(h.summary.Sources, func(a, b GhostSource) int { return cmp.Compare(a.Origin, b.Origin) })
@@ -381,7 +381,7 @@ func (h *ghostSearch) render(v *dialog.View, reasons []string) *Ghost {
 	callID, from, to := v.Names()
 	return &Ghost{
 		CallID: Text(callID), CallerTag: Text(from), CalleeTag: Text(to), State: uint8(v.State()),
-		Start: v.Start(), Timeout: v.Timeout(), Updated: v.Updated(), Origin: senderName(h.backend.sender(v.Origin())),
+		Start: v.Start(), Timeout: v.Timeout(), Updated: v.Updated(), Origin: SenderName(h.backend.sender(v.Origin())),
 		Reasons: reasons, name: v.Name(), from: h.backend.Origin(v.Origin()),
 	}
 }

@@ -38,6 +38,8 @@ const (
 	RingDefect    ProblemCode = "ring_defect"
 	RestartLost   ProblemCode = "restart_lost"
 	TagConflict   ProblemCode = "tag_conflict"
+	AuditDiffers  ProblemCode = "audit_differs"
+	AuditFailing  ProblemCode = "audit_failing"
 )
 
 // problemMeanings lists every code, in the order in which problems are shown.
@@ -55,6 +57,8 @@ var problemMeanings = [...]struct {
 	{RingDefect, "a ring had inconsistent records or a late wake-up"},
 	{RestartLost, "the last restart lost events, less than an hour ago"},
 	{TagConflict, "two nodes of a cluster claimed a sharing tag within 5 s, less than ten minutes ago"},
+	{AuditDiffers, "the last audit of a proxy found differences"},
+	{AuditFailing, "a proxy can't be asked for its dialogs"},
 }
 
 // ProblemCodes returns all codes, in the order in which problems are shown.

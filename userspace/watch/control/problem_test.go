@@ -46,6 +46,15 @@ func TestProblems(t *testing.T) {
 		{"restart", func(s *Status) { s.Pin = &PinStatus{Unsaved: 4, Overflowed: 3} }, RestartLost, "the restart 1m0s ago lost at most 7 events"},
 		{"tag", func(s *Status) { s.Clusters = conflict(now.Add(-5 * time.Second)) }, TagConflict, `nodes 1 and 2 of cluster 7 both claimed the sharing tag v\x1bp, 5s ago`},
 		{"tag, long ago", func(s *Status) { s.Clusters = conflict(now.Add(-10 * time.Minute)) }, "", ""},
+		{"audit", func(s *Status) {
+			s.Audits = []AuditStatus{{Proxy: "http://a/mi", AuditCounts: AuditCounts{Missing: 2, There: 1, Unchecked: 5}}}
+		}, AuditDiffers, "audit of proxy http://a/mi: 2 missing here, 1 missing at the proxy, 0 different, 5 more not checked one by one"},
+		{"audit that fails", func(s *Status) {
+			s.Audits = []AuditStatus{{Proxy: "http://a/mi", Error: "no answer"}}
+		}, AuditFailing, "proxy http://a/mi can't be audited: no answer"},
+		{"audit without differences", func(s *Status) {
+			s.Audits = []AuditStatus{{Proxy: "http://a/mi", AuditCounts: AuditCounts{Compared: 9}}}
+		}, "", ""},
 		{"restart, long ago", func(s *Status) { s.Pin, s.Started = &PinStatus{Unsaved: 4}, now.Add(-time.Hour) }, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -67,6 +67,9 @@ type Backend struct {
 	// Doubts returns the nodes of clusters that may have dropped calls; nil: there are none.
 	Doubts func() []member.Doubt
 
+	// More are requests that other packages answer.
+	More []Route
+
 	// held is told after each hold of a shard's lock how many entries were visited and how many bytes copied: for tests.
 	held func(entries, bytes int)
 }
@@ -120,6 +123,9 @@ func (b *Backend) routes(path string) http.Handler {
 	slow("POST /v1/load", changing(path, call(inFolder(b.Folder, b.Load))))
 	slow("POST /v1/reload", changing(path, call(func(ctx context.Context, _ struct{}) (ReloadSummary, error) { return b.Reload(ctx) })))
 	slow("POST /v1/cluster/sync", changing(path, telling(b.SyncCluster)))
+	for _, r := range b.More {
+		slow(r.Pattern, changing(path, r.handler()))
+	}
 	return mux
 }
 

@@ -72,6 +72,7 @@ type Status struct {
 	Nodes        []NodeStatus        `json:"nodes"` // that sent dialogs of generation 2
 	Destinations []DestinationStatus `json:"destinations"`
 	Syncs        []SyncStatus        `json:"syncs"`
+	Audits       []AuditStatus       `json:"audits"`
 	Capabilities ByText[uint64]      `json:"capabilities"`
 	Rings        []RingStatus        `json:"rings"`
 	Latency      LatencyStatus       `json:"latency"`
@@ -244,7 +245,7 @@ type NodeStatus struct {
 
 // NewNode renders the status of a node.
 func NewNode(n engine.NodeStatus) NodeStatus {
-	return NodeStatus{Source: senderName(n.Sender), Cluster: n.Cluster, Node: n.Node, Layout: n.Layout.String(), Decided: n.Decided}
+	return NodeStatus{Source: SenderName(n.Sender), Cluster: n.Cluster, Node: n.Node, Layout: n.Layout.String(), Decided: n.Decided}
 }
 
 // DestinationStatus is the account of one backup. At rest, for the events since the backup was added, forwarded = sent
@@ -289,7 +290,7 @@ type DestinationStatus struct {
 func NewSource(s engine.SourceStatus) SourceStatus {
 	node := s.Sender.Node != 0 && s.Sender.Port == 0
 	out := SourceStatus{
-		Address: senderName(s.Sender), Events: s.Events, Applied: s.Applied, Rejected: s.Rejected, Last: s.Last,
+		Address: SenderName(s.Sender), Events: s.Events, Applied: s.Applied, Rejected: s.Rejected, Last: s.Last,
 		node: node, Counts: node,
 	}
 	if s.Skew != nil {

@@ -84,6 +84,8 @@ type SyncSummary struct {
 	// binrepd or doesn't answer. Missing counts the packets of that pass that didn't arrive.
 	Arrived string `json:"arrived"`
 	Missing uint64 `json:"missing"`
+	// Asked is the proxy that was asked in the binrepd's place (sync --mi), without a password; empty: none. Then Missing counts dialogs.
+	Asked string `json:"asked,omitempty"`
 	// Estimate is how many seconds the sync would take, of a dry run with a rate; 0 otherwise.
 	Estimate float64 `json:"estimated_seconds"`
 }

@@ -34,6 +34,9 @@ func (r *Report) tune(ctx context.Context, links []linkFacts, cfg Config) {
 			r.Findings = append(r.Findings, Finding{Check: "listener", Status: Warning, Value: l.Address, Advice: l.Hint})
 		}
 	}
+	if cold := status.Cold(); cold != "" {
+		r.Findings = append(r.Findings, Finding{Check: "cold start", Status: Warning, Value: "calls are missing", Advice: cold})
+	}
 	known := make([]tuning.Link, len(links))
 	for i, l := range links {
 		known[i] = tuning.ReadLink(root, l.Name, l.Index)

@@ -45,6 +45,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	s.bySource()
 	s.byDestination()
 	s.survival()
+	s.audits()
 	s.recording()
 }
 
@@ -168,6 +169,22 @@ func (s *scrape) survival() {
 		if p.Discarded != nil {
 			s.count(pinDiscarded, *p.Discarded)
 		}
+	}
+}
+
+// audits sends what the last audits of proxies found.
+func (s *scrape) audits() {
+	for i := range s.Status.Audits {
+		a := &s.Status.Audits[i]
+		if a.Last.IsZero() {
+			continue
+		}
+		for result, n := range map[string]uint64{
+			"compared": a.Compared, "missing_here": a.Missing, "missing_at_proxy": a.There, "different": a.Different, "unchecked": a.Unchecked,
+		} {
+			s.count(auditDialogs, n, a.Proxy, result)
+		}
+		s.moment(auditLast, a.Last, a.Proxy)
 	}
 }
 

@@ -91,6 +91,13 @@ func fixtureStatus(account control.Account) control.Status {
 			Held: map[string]uint64{"too_many_routes": 4, "expired": 0}, Unmatched: 6,
 		}},
 		Syncs: []control.SyncStatus{{To: "10.0.0.3:5556"}},
+		Audits: []control.AuditStatus{
+			{
+				Proxy: "http://10.0.0.1:8888/mi", Interval: 3600, Last: fixedTime.Add(-7 * time.Minute),
+				AuditCounts: control.AuditCounts{Compared: 997, Missing: 3, There: 2, Different: 1},
+			},
+			{Proxy: "udp:10.0.0.9:8080", Interval: 60, Error: "no answer"},
+		},
 		Rings: []control.RingStatus{
 			{Records: 2500, Size: 64 << 20, Fill: 8192, HighWater: 1 << 20},
 			{Records: 2400, Size: 64 << 20, HighWater: 2 << 20, Refused: 1, LateWakeups: 1},

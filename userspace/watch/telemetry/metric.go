@@ -143,6 +143,9 @@ const (
 	clusterGaps
 	clusterRestarts
 	clusterConflicts
+
+	auditDialogs
+	auditLast
 )
 
 var metrics = [...]metric{
@@ -263,4 +266,8 @@ var metrics = [...]metric{
 	clusterGaps:       {"cluster_gaps_total", counter, "cluster", "Events after which packets of a cluster may be missing, such as a lost connection. Each is followed by a sync."},
 	clusterRestarts:   {"cluster_node_restarts_total", counter, "cluster node", "Restarts of a node that were seen."},
 	clusterConflicts:  {"cluster_tag_conflicts_total", counter, "cluster", "How often two nodes claimed a sharing tag within 5 s."},
+
+	auditDialogs: {"audit_dialogs", gauge, "proxy result",
+		"Dialogs of the last complete audit of a proxy (--audit), by result: compared, missing_here, missing_at_proxy, different, unchecked. Absent before the first, and without --audit."},
+	auditLast: {"audit_last_timestamp_seconds", gauge, "proxy", "When the last complete audit of a proxy ended."},
 }
