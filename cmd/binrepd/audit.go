@@ -229,9 +229,9 @@ func askArrived(c *cli.Context, s *control.SyncSummary, filter string, began int
 }
 
 // printAudits writes what the audits on a schedule found, and the hint for a cold start.
-func printAudits(out io.Writer, s *control.Status, now time.Time) {
+func printAudits(out sheet, s *control.Status, now time.Time) {
 	if cold := s.Cold(); cold != "" {
-		fmt.Fprintln(out, cold)
+		out.line("%s", cold)
 	}
 	for i := range s.Audits {
 		a := &s.Audits[i]
@@ -242,6 +242,6 @@ func printAudits(out io.Writer, s *control.Status, now time.Time) {
 		if a.Error != "" {
 			text += "; the last try failed: " + control.Printable(a.Error)
 		}
-		fmt.Fprintf(out, "audit of %s: %s\n", control.Printable(a.Proxy), text)
+		out.line("audit of %s: %s", control.Printable(a.Proxy), text)
 	}
 }
