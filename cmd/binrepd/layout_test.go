@@ -32,7 +32,7 @@ var wings = map[string][]string{
 	"trace":   {"trace", "in", "wire", "dialog", "host"},
 	"watch":   {"watch", "cluster", "trace", "out", "state", "in", "wire", "dialog", "bpf", "mi"},
 	// The bench measures everything.
-	"bench":     {"bench", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
+	"bench":     {"bench", "cluster", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf"},
 	"appliance": {"appliance", "watch", "cluster", "trace", "out", "state", "changes", "in", "wire", "dialog", "bpf", "host"},
 }
 
@@ -182,6 +182,7 @@ var imports = map[string][]string{
 		"bpf", "dialog", "userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/thread",
 		"dialog/layout", "userspace/wire/bin1", "userspace/wire/bin1/generate", "userspace/wire/bin2", "userspace/trace/record",
 		"userspace/state/engine", "userspace/changes", "userspace/out/egress", "userspace/out/resync",
+		"userspace/cluster/donor",
 	},
 }
 

@@ -129,3 +129,88 @@ func TestEmptyDonor(t *testing.T) {
 		node.Stop()
 	}
 }
+
+// TestSingleProxyWithoutSeed: the only proxy isn't synced, and waits for a donor. The appliance asks it for what it has, and
+// can answer it then. The same again after a gap in the proxy's life.
+func TestSingleProxyWithoutSeed(t *testing.T) {
+	calls := liveDialogs(20)
+	var a answers
+	node := membertest.Start(t, membertest.Config{
+		Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Learn: true, Quick: true, Packets: a.take, Donor: membertest.Donor{Chunks: calls},
+	})
+	c := clusterConfig(t, node)
+	c.Clusters[0].Times.Unsure = 50 * time.Millisecond
+	r := start(t, c)
+	for i := range 2 {
+		askSync(t, node, membertest.Dialogs)
+		s := awaitStatus(t, r, "answered", func(s *control.Status) bool {
+			_, totals := a.got()
+			return len(s.Clusters) == 1 && s.Clusters[0].Donor.Announce && len(totals) == i+1
+		})
+		if chunks, totals := a.got(); len(totals) != i+1 || int(totals[i]) != int(s.Dialogs) || chunks != (i+1)*int(s.Dialogs) {
+			t.Errorf("%d chunks, totals %v, %d dialogs", chunks, totals, s.Dialogs)
+		}
+		node.Cut()
+		awaitStatus(t, r, "withdrawn or announced again", func(s *control.Status) bool { return s.Clusters[0].Sync.Done > uint64(i+1) })
+	}
+}
+
+// TestStrangeRequests: a node asks in a version that no release has, for a capability that doesn't exist, and for dialogs
+// again and again. It gets one answer, whole.
+func TestStrangeRequests(t *testing.T) {
+	calls := liveDialogs(30)
+	node := startModel(t, membertest.Donor{Chunks: calls})
+	r := start(t, clusterConfig(t, node))
+	s := awaitStatus(t, r, "announced", func(s *control.Status) bool { return len(s.Clusters) == 1 && s.Clusters[0].Donor.Announce })
+	want := int(s.Dialogs)
+	port := node.Port()
+	node.Stop()
+	awaitStatus(t, r, "withdrawn", func(s *control.Status) bool { return !s.Clusters[0].Donor.Announce })
+	var a answers
+	node = restarted(t, port, &a)
+	awaitStatus(t, r, "announced to the new life", func(s *control.Status) bool {
+		return s.Clusters[0].Donor.Announce && s.Clusters[0].Nodes[0].Restarts == 1 && node.Sees(3) == membership.Up
+	})
+	for _, version := range [...]int16{0, 9, -1, 32767} {
+		_ = node.AskSync(3, membertest.Dialogs, version) // the library may refuse to write it
+	}
+	_ = node.AskSync(3, "no-such-repl", 3)
+	awaitStatus(t, r, "nothing owed", func(s *control.Status) bool { d := s.Clusters[0].Donor; return len(d.Owed) == 0 && len(d.Running) == 0 })
+	for range 5 {
+		askSync(t, node, membertest.Dialogs)
+	}
+	awaitStatus(t, r, "answered", func(s *control.Status) bool { return s.Clusters[0].Donor.Completed == 1 })
+	if chunks, totals := a.got(); chunks != want || len(totals) != 1 || int(totals[0]) != want {
+		t.Errorf("%d chunks, totals %v, want %d", chunks, totals, want)
+	}
+}
+
+// TestRequesterDies: a node dies in the middle of its answer. Its next life asks again, and gets everything.
+func TestRequesterDies(t *testing.T) {
+	calls := liveDialogs(60)
+	node := startModel(t, membertest.Donor{Chunks: calls})
+	c := clusterConfig(t, node)
+	c.Clusters[0].Donor.Rate = 100
+	r := start(t, c)
+	s := awaitStatus(t, r, "announced", func(s *control.Status) bool { return len(s.Clusters) == 1 && s.Clusters[0].Donor.Announce })
+	want := int(s.Dialogs)
+	port := node.Port()
+	for life := range 2 {
+		node.Stop()
+		awaitStatus(t, r, "withdrawn", func(s *control.Status) bool { return !s.Clusters[0].Donor.Announce })
+		var a answers
+		node = restarted(t, port, &a)
+		awaitStatus(t, r, "announced to the new life", func(s *control.Status) bool {
+			return s.Clusters[0].Donor.Announce && int(s.Clusters[0].Nodes[0].Restarts) == life+1 && node.Sees(3) == membership.Up
+		})
+		askSync(t, node, membertest.Dialogs)
+		if life == 0 {
+			awaitStatus(t, r, "some were sent", func(*control.Status) bool { chunks, _ := a.got(); return chunks > 5 })
+			continue
+		}
+		awaitStatus(t, r, "all were sent", func(*control.Status) bool { _, totals := a.got(); return len(totals) == 1 })
+		if chunks, totals := a.got(); chunks != want || int(totals[0]) != want {
+			t.Errorf("%d chunks, totals %v, want %d", chunks, totals, want)
+		}
+	}
+}

@@ -79,6 +79,7 @@ var stages = [...]stage{
 	{"fanout", "changes to a destination", false, modeLoopback, fanoutStage},
 	{"scan", "the whole table, read in steps", false, modeMemory, scanStage},
 	{"sync", "the whole table to a standby", false, modeLoopback, syncStage},
+	{"donor", "the whole table to a node that asks for it", false, modeMemory, donorStage},
 	{"memory", "bytes a dialog, and the garbage collector", false, modeMemory, memoryStage},
 }
 

@@ -160,34 +160,49 @@ func (p *encoded2) make(n int, next func([]byte) ([]byte, uint64)) {
 	}
 }
 
+// population2 is a table with dialogs of generation 2, and what made them.
+type population2 struct {
+	table   *dialog.Table
+	traffic *traffic2
+	play    *grouping2
+	made    encoded2
+	now     int64
+}
+
+// newPopulation2 makes a table with so many dialogs. The caller closes the table.
+func newPopulation2(ctx context.Context, dialogs int) (*population2, error) {
+	table, err := dialog.NewTable(dialog.Config{Shards: shards})
+	if err != nil {
+		return nil, err
+	}
+	p := &population2{table: table, traffic: newTraffic2(), play: &grouping2{grouping: newGrouping(shards)}, now: time.Now().Unix()}
+	for len(p.traffic.live) < dialogs && err == nil {
+		p.made.make(min(growStep, dialogs-len(p.traffic.live)), p.traffic.create)
+		err = errors.Join(ctx.Err(), p.play.play(table, &p.made, p.now))
+	}
+	if err != nil {
+		return nil, errors.Join(err, table.Close())
+	}
+	return p, nil
+}
+
 // generation2Stage measures decoding and applying packets of generation 2 together.
 func generation2Stage(ctx context.Context, s *session) (err error) {
-	table, err := dialog.NewTable(dialog.Config{Shards: shards})
+	p, err := newPopulation2(ctx, s.cfg.Dialogs)
 	if err != nil {
 		return err
 	}
+	table := p.table
 	defer func() { err = errors.Join(err, table.Close()) }()
-	t, g := newTraffic2(), &grouping2{grouping: newGrouping(shards)}
-	now := time.Now().Unix()
-	var made encoded2
-	for len(t.live) < s.cfg.Dialogs {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		made.make(min(growStep, s.cfg.Dialogs-len(t.live)), t.create)
-		if err := g.play(table, &made, now); err != nil {
-			return err
-		}
-	}
 	c := table.Counts()
 	n := s.events(applyEvents)
 	var bytes int
 	all, err := s.compare(ctx, contender{"generation 2", func() (lap, error) {
-		now += 100
-		table.Expire(now)
-		made.make(n, t.mixed)
-		bytes = len(made.bytes) / n
-		return timed(n, func() error { return g.play(table, &made, now) })
+		p.now += 100
+		table.Expire(p.now)
+		p.made.make(n, p.traffic.mixed)
+		bytes = len(p.made.bytes) / n
+		return timed(n, func() error { return p.play.play(table, &p.made, p.now) })
 	}})
 	if err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 	"binrepd/userspace/changes"
 	"binrepd/userspace/out/pace"
 	"binrepd/userspace/out/snapshot"
-	"binrepd/userspace/wire/bin2"
 )
 
 // Tail is a reading position in the journal of changes. It begins at what is forwarded after it was opened.
@@ -141,6 +140,9 @@ func (r *Run) Close() { r.cfg.Tail.Close() }
 // Done tells whether the Run has nothing more to send.
 func (r *Run) Done() bool { return r.phase == ended }
 
+// Told tells whether SYNC_END was sent.
+func (r *Run) Told() bool { return r.summary.Told }
+
 // Summary returns what the Run has done so far. It may be called between steps.
 func (r *Run) Summary() Summary {
 	s := r.summary
@@ -231,170 +233,4 @@ func (r *Run) scan() error {
 		return err
 	}
 	return r.end()
-}
-
-// follow reads the journal. Before the end of the answer it sends calls that have begun.
-func (r *Run) follow() error {
-	lost, err := r.cfg.Tail.Read(r.cfg.Tail.Head(), r.take)
-	if lost > 0 {
-		r.summary.Lost += lost
-		r.rescan = true
-	}
-	return err
-}
-
-// change takes one change of the journal.
-func (r *Run) change(c *changes.Change) error {
-	if r.cfg.Plain || c.Capability != changes.Dialogs || r.cfg.Serves != nil && !r.cfg.Serves(c.Source, layout.ID(c.Layout)) {
-		return nil
-	}
-	soon := r.now.Sub(r.began) < r.cfg.Window
-	h := r.callHash(layout.ID(c.Layout), c.Key())
-	switch known := r.marks.has(h); {
-	case c.Kind == dialog.Delete && known:
-		return r.keep(c)
-	case c.Kind == dialog.Delete:
-		return nil
-	case c.Kind != dialog.Create && c.Kind != dialog.Update && !known:
-		return nil
-	case !known && r.phase == scanning:
-		// A call that has begun meanwhile. A requester that has accepted it itself ends it after the answer if it isn't in
-		// there. One that knows it takes no notice.
-		if err := r.dialog(layout.ID(c.Layout), c.Body()); err != nil {
-			return err
-		}
-		if r.quota <= 0 || r.room <= 0 {
-			return errQuota
-		}
-		return nil
-	case !known && !soon:
-		return nil
-	case !known:
-		// The requester may have missed its beginning before its link was up. CREATED changes nothing at one that knows it.
-		r.chains[h] = r.now
-		return r.keepDialog(layout.Created, c)
-	case c.Kind == dialog.Create:
-		return nil
-	}
-	// What comes long after the requester began to queue live events, it has got itself. But what was repeated must not
-	// stay in force where a newer message came before it.
-	last, chained := r.chains[h]
-	if !soon && (!chained || !last.IsZero() && r.now.Sub(last) > r.cfg.Window) {
-		return nil
-	}
-	r.chains[h] = r.chainTime()
-	if c.Kind == dialog.Update {
-		return r.keepDialog(layout.Updated, c)
-	}
-	return r.keep(c)
-}
-
-// chainTime is when what is kept now will be sent; the zero time: after the scan.
-func (r *Run) chainTime() time.Time {
-	if r.phase == scanning {
-		return time.Time{}
-	}
-	return r.now
-}
-
-// dialog sends one dialog.
-func (r *Run) dialog(id layout.ID, body []byte) error {
-	var reason Reason
-	var sockets [2][]byte
-	r.body, reason, sockets = r.encoder.Dialog(r.body[:0], id, body, uint32(r.now.Unix()))
-	if reason != Passed {
-		r.hold(reason, sockets)
-		return nil
-	}
-	r.marks.add(r.callHash(r.cfg.Peer.Layout, r.body))
-	if r.cfg.Plain {
-		return r.plain()
-	}
-	r.summary.Dialogs++
-	p := &r.cfg.Peer
-	w := bin2.BeginSync(r.packet[:0], p.SyncVersion, p.Dialect, bin2.Dialogs.String(), int32(p.Layout.Version()))
-	w.Chunk(r.body, p.SyncVersion)
-	return r.finish(&w)
-}
-
-// plain puts the dialog in a packet with others.
-func (r *Run) plain() error {
-	if len(r.chunks)+len(r.body) > 32<<10 {
-		if err := r.flushPlain(); err != nil {
-			return err
-		}
-	}
-	r.summary.Dialogs++
-	r.chunks = layout.AppendChunk(r.chunks, r.cfg.Peer.SyncVersion, r.body)
-	return nil
-}
-
-func (r *Run) flushPlain() error {
-	if len(r.chunks) == 0 {
-		return nil
-	}
-	p := &r.cfg.Peer
-	w := bin2.BeginSync(r.packet[:0], p.SyncVersion, p.Dialect, bin2.Dialogs.String(), int32(p.Layout.Version()))
-	w.Raw(r.chunks)
-	r.chunks = r.chunks[:0]
-	return r.finish(&w)
-}
-
-// finish sends the packet that w has begun.
-func (r *Run) finish(w *bin2.Writer) error {
-	var err error
-	if r.packet, err = w.EndTrailer(r.cfg.Peer.Trailer); err != nil {
-		return err
-	}
-	return r.send(r.packet)
-}
-
-func (r *Run) send(packet []byte) error {
-	r.quota--
-	r.room -= len(packet)
-	r.summary.Bytes += len(packet)
-	return r.out(packet)
-}
-
-// hold counts a dialog that isn't sent. Being set up or over is no loss for the requester.
-func (r *Run) hold(reason Reason, sockets [2][]byte) {
-	r.summary.held[reason]++
-	if reason != NoSocket && reason != SocketTag && reason != SocketProtocol {
-		return
-	}
-	for _, s := range sockets {
-		if len(r.summary.Sockets) < maxNamed && !slices.Contains(r.summary.Sockets, string(s)) {
-			r.summary.Sockets = append(r.summary.Sockets, string(s))
-		}
-	}
-}
-
-// end sends SYNC_END. An answer without any dialog has none: if the table is empty, it would end all calls of a requester
-// that has some.
-func (r *Run) end() error {
-	r.phase = repairing
-	r.until = r.now.Add(r.cfg.Window)
-	r.queue.round = r.now.Add(apart)
-	for h := range r.chains {
-		r.chains[h] = r.now
-	}
-	if r.summary.Dialogs == 0 {
-		r.phase = ended
-		r.summary.Ended = r.now
-		r.summary.Failed = "there was no dialog to send"
-		return nil
-	}
-	p := &r.cfg.Peer
-	m := bin2.SyncEnd{Trailer: p.Trailer, Version: p.SyncVersion, Capability: []byte(bin2.Dialogs.String()), Total: int32(r.summary.Dialogs)}
-	var err error
-	if r.packet, err = m.Append(r.packet[:0], p.Dialect); err != nil {
-		return err
-	}
-	r.summary.Told = true
-	if err := r.send(r.packet); err != nil || !r.cfg.Plain {
-		return err
-	}
-	r.phase = ended
-	r.summary.Ended = r.now
-	return nil
 }

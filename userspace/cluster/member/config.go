@@ -29,6 +29,7 @@ const (
 	DefaultRetryMin = time.Second
 	DefaultRetryMax = time.Minute
 	DefaultPatience = 30 * time.Second
+	DefaultUnsure   = 6 * time.Second // a seed is synced after 5 s
 	DefaultDoubt    = 5 * time.Second
 )
 
@@ -91,6 +92,7 @@ type Times struct {
 	// RetryMin and RetryMax bound the pause after a sync that failed. It doubles each time.
 	RetryMin, RetryMax time.Duration
 	Patience           time.Duration // without any donor, until the state is Incomplete
+	Unsure             time.Duration // without any donor, until a node is asked that isn't synced
 	Doubt              time.Duration // from a node's being synced to the look for calls that it has dropped
 }
 
@@ -100,7 +102,8 @@ func (t *Times) complete() {
 		preset time.Duration
 	}{
 		{&t.Silence, DefaultSilence}, {&t.Overtake, DefaultOvertake}, {&t.Settle, DefaultSettle}, {&t.Pause, DefaultPause},
-		{&t.RetryMin, DefaultRetryMin}, {&t.RetryMax, DefaultRetryMax}, {&t.Patience, DefaultPatience}, {&t.Doubt, DefaultDoubt},
+		{&t.RetryMin, DefaultRetryMin}, {&t.RetryMax, DefaultRetryMax}, {&t.Patience, DefaultPatience},
+		{&t.Unsure, DefaultUnsure}, {&t.Doubt, DefaultDoubt},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.preset

@@ -102,6 +102,7 @@ func (m *Member) decideLocked(now time.Time, out *membership.Output) {
 		d.promise.Lost(fmt.Sprintf("%d events could not be taken here", lost-d.lost))
 		d.lost = lost
 	}
+	m.strangersLocked()
 	before := d.decision
 	d.decision = d.promise.Decide(m.heldLocked())
 	if before.Announce != d.decision.Announce {
@@ -109,11 +110,36 @@ func (m *Member) decideLocked(now time.Time, out *membership.Output) {
 		m.machine.SetCapability(now, Capability, d.decision.Announce, out)
 		m.rouse()
 	}
-	why := d.promise.NeedsSync()
-	if fresh := why != d.asked; fresh && why != "" && m.fill.reason == "" && m.fill.run.donor == 0 && m.fill.failures == 0 {
-		m.fill.want(now, why, 0)
+	why, node := d.promise.NeedsSync()
+	if why == d.asked || m.fill.reason != "" || m.fill.run.donor != 0 || m.fill.failures > 0 {
+		return
 	}
-	d.asked = why
+	if d.asked = why; why != "" {
+		m.fill.want(now, why, 0)
+		m.fill.first = node
+	}
+}
+
+// unsureLocked returns the nodes to ask if none is synced.
+func (m *Member) unsureLocked(now time.Time) []int32 {
+	if m.fill.nobody.IsZero() || now.Sub(m.fill.nobody) < m.cfg.Times.Unsure {
+		return nil
+	}
+	return m.donation.promise.Unsure()
+}
+
+// strangersLocked tells the promise of nodes that others have a link to. What they tell may be missing here.
+func (m *Member) strangersLocked() {
+	for _, n := range m.machine.Status().Nodes {
+		if n.LinkState != membership.Up {
+			continue
+		}
+		for _, id := range n.Neighbours {
+			if id != m.cfg.Node {
+				m.donation.promise.Seen(id)
+			}
+		}
+	}
 }
 
 // decide is decideLocked for callers without the lock.
@@ -181,6 +207,7 @@ func (m *Member) serveDue(now time.Time) {
 			continue
 		}
 		d.running[node] = a
+		d.promise.Serving(node, version >= layout.SyncCounted) // 3.2 drops as well, but its number tells nothing
 		m.log.Info("sending all dialogs to a node that asked", "node", node, "layout", a.run.Summary().Layout)
 		m.timing.Go(func() { m.serve(a) })
 	}
@@ -264,9 +291,11 @@ func (m *Member) served(a *answer, why string) {
 		d.done++
 		d.desk.Ended(now, a.node, true)
 	case why == "":
+		d.promise.Unserved(a.node)
 		d.desk.Defer(now.Add(lookAgain), a.node) // there was nothing to send
 	default:
 		d.failed++
+		d.promise.Unserved(a.node)
 		d.desk.Ended(now, a.node, s.Told)
 	}
 	m.rouse()

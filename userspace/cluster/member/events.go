@@ -19,7 +19,7 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 			m.donation.promise.Down(e.Node)
 			m.donorGone(now, e.Node, "the link to it was lost")
 		case membership.Gap:
-			m.donation.promise.Missed(e.Node, e.Cause.String())
+			m.donation.promise.Missed(now, e.Node, e.Cause.String())
 			m.gapLocked(now, fmt.Sprintf("node %d: %s", e.Node, e.Cause))
 		case membership.NewLife:
 			m.donation.promise.Restarted(now, e.Node)
@@ -42,9 +42,11 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 			m.donorGone(now, m.fill.run.donor, "this node was removed from the cluster")
 		case membership.CapabilityChanged:
 			if e.Text == Capability && e.On {
+				m.donation.promise.Synced(e.Node)
 				m.rouse()
 				m.syncedLocked(now, e.Node)
 			} else if e.Text == Capability {
+				m.donation.promise.Unsynced(e.Node)
 				m.doubtLocked(now, e.Node)
 				m.donorGone(now, e.Node, "it announces that its dialogs are no longer complete")
 			}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"binrepd/userspace/cluster/donor"
 	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/in/stream"
@@ -21,6 +22,7 @@ type link struct {
 	checked int32 // the source whose certificate was checked last
 	sender  packets.Sender
 	last    time.Time // when the last packet came
+	told    bool      // it has brought dialogs or changes of them
 	out     membership.Output
 }
 
@@ -128,6 +130,7 @@ func (m *Member) verdictLocked(c *stream.Conn, x *link, p bin2.Packet, o *member
 		x.sender = sender
 		c.SetSender(sender)
 	}
+	x.told = true
 	return stream.Deliver
 }
 
@@ -180,7 +183,14 @@ func (m *Member) Disconnected(c *stream.Conn, reason stream.Reason, err error) {
 	case reason == stream.Closed, reason == stream.Stopped, reason == stream.Idle:
 	case reason == stream.PeerClosed && now.Sub(x.last) >= idleEnd:
 	default:
-		m.donation.promise.Broke(x.node, "a connection of it ended: "+reason.String(), reason == stream.PeerClosed)
+		how := donor.Lossy
+		switch {
+		case reason == stream.PeerClosed:
+			how = donor.Closed
+		case c.Dialed() && !x.told:
+			how = donor.Empty // OpenSIPS sends events on its own connection
+		}
+		m.donation.promise.Broke(x.node, "a connection of it ended: "+reason.String(), how)
 		m.gapLocked(now, fmt.Sprintf("a connection of node %d ended: %s", x.node, reason))
 	}
 	m.plan()

@@ -15,7 +15,11 @@ import (
 func (m *Member) syncStep(now time.Time) {
 	m.mu.Lock()
 	donors := m.donorsLocked()
-	begin := m.fill.step(now, donors, m.upLocked())
+	ask := donors
+	if len(ask) == 0 {
+		ask = m.unsureLocked(now)
+	}
+	begin := m.fill.step(now, ask, m.upLocked())
 	ended, run := m.fill.ended, m.fill.run
 	m.fill.ended = nil
 	if begin {
@@ -23,12 +27,14 @@ func (m *Member) syncStep(now time.Time) {
 		if slices.Contains(donors, run.donor) { // what a node says that isn't synced proves nothing
 			m.doubts.asked(run.donor)
 		}
-		if m.fill.force || slices.Contains(donors, run.donor) {
+		if m.fill.force || slices.Contains(ask, run.donor) {
 			m.donation.promise.SyncBegan()
 		}
 	}
 	if ended != nil && ended.Complete {
-		m.donation.promise.SyncDone(ended.Donor, ended.Chunks, m.heldLocked(), m.linkedLocked())
+		if !m.donation.promise.SyncDone(ended.Donor, ended.Chunks, m.heldLocked(), m.linkedLocked()) {
+			m.donation.asked = "" // another one may prove more
+		}
 	}
 	m.mu.Unlock()
 	if ended != nil {
