@@ -120,7 +120,7 @@ func (p *Promise) of(id int32) *part {
 // Up tells that the link to a node is up. If it was up before and wasn't lost, nothing changes.
 func (p *Promise) Up(now time.Time, id int32) {
 	n := p.of(id)
-	if !n.up && n.whole { // a dead node that a sync covered
+	if setsUp := !n.fresh.IsZero() && now.Sub(n.fresh) < linkTime; !n.up && n.whole && !setsUp { // a dead node that a sync covered
 		p.Broke(id, "its link was down", Lossy)
 	}
 	n.up = true
@@ -171,6 +171,7 @@ func (p *Promise) Broke(id int32, why string, b Break) {
 	case n.whole:
 		n.whole, n.broken, n.closed, n.lossy, n.contact = false, true, false, false, time.Time{}
 		n.others = p.othersUp(id)
+		n.lossy = n.others && !n.fresh.IsZero() // others may have heard of calls from before its link here was up
 	case n.broken && !n.contact.IsZero():
 		n.broken = false // it had come back, and breaks again
 	}
