@@ -6,36 +6,6 @@ import (
 	"time"
 )
 
-// Mode is the operator's choice.
-type Mode uint8
-
-const (
-	// Auto announces complete dialogs only while the table is known to be complete.
-	Auto Mode = iota
-	// Never announces nothing and answers nobody.
-	Never
-	// Seed takes the table for the truth once it was filled, whatever was missed.
-	Seed
-)
-
-var modeNames = [...]string{Auto: "auto", Never: "never", Seed: "seed"}
-
-// String returns the name of the mode, as ParseMode reads it.
-func (m Mode) String() string {
-	if int(m) < len(modeNames) {
-		return modeNames[m]
-	}
-	return "invalid"
-}
-
-// ParseMode reads the name of a mode.
-func ParseMode(name string) (Mode, error) {
-	if i := slices.Index(modeNames[:], name); i >= 0 {
-		return Mode(i), nil
-	}
-	return Auto, fmt.Errorf("%q is none of auto, never, seed", name)
-}
-
 // contactTime is how long after the first sign of a node that was away its restart must show. A restarted node sends
 // PING first, and within milliseconds a message whose number tells that it was restarted.
 const contactTime = 3 * time.Second
@@ -188,6 +158,16 @@ func (p *Promise) othersUp(id int32) bool {
 	return false
 }
 
+// wholeBut tells whether the part of another node that is up is whole.
+func (p *Promise) wholeBut(id int32) bool {
+	for other, o := range p.nodes {
+		if other != id && o.up && o.whole {
+			return true
+		}
+	}
+	return false
+}
+
 // fail makes the part of a node open.
 func (n *part) fail(why string) {
 	n.whole, n.broken, n.candidate, n.fresh, n.why = false, false, false, time.Time{}, why
@@ -244,7 +224,10 @@ func (p *Promise) Restarted(now time.Time, id int32) {
 	if n.gap {
 		n.why = "it was restarted after a gap, so calls may be missing that no node has (--donor seed gives out what is here)"
 		p.spread(id, 0)
-		return
+		if !p.othersUp(id) {
+			return
+		}
+		n.whole, n.gap = true, false // what was missed is at the others, if anywhere
 	}
 	n.fresh = now
 }
@@ -294,7 +277,7 @@ func (p *Promise) SyncDone(donor int32, dialogs int, held bool, linked func(id i
 	switch {
 	case !d.candidate:
 		return false
-	case dialogs == 0 && held:
+	case dialogs == 0 && held && !p.wholeBut(donor): // another one has them, and this one none
 		p.doubt = fmt.Sprintf("node %d says that its dialogs are complete and sent none, while the table holds some", donor)
 		return true
 	}
