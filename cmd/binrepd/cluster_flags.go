@@ -145,6 +145,7 @@ func eachCluster(c *cli.Context, flag string, list []member.Config, take func(*m
 		switch {
 		case !found && named:
 			return fmt.Errorf("--%s %s: %q is no --cluster", flag, text, id)
+		case !found && flag == "donor" && text == "auto": // a default that is named changes nothing
 		case !found:
 			return fmt.Errorf("--%s %s: there is no --cluster for it", flag, text)
 		}

@@ -39,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 	before := d.status().State.Failures
 	d.await("more saves that fail", func() bool { return d.status().State.Failures > before+3 })
 	st := d.status()
-	if n := strings.Count(d.log.String(), "can't be saved"); n != 1 || !strings.Contains(st.State.Error, "no space") {
+	if n := strings.Count(d.log.String(), "the table can't be saved; trying again"); n != 1 || !strings.Contains(st.State.Error, "no space") {
 		t.Errorf("%d lines in the log, status %+v", n, st.State)
 	}
 	if err := os.Remove(ballast); err != nil {
