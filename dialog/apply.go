@@ -11,6 +11,7 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 	if len(ev.Body) > MaxBody {
 		return RefusedMemory
 	}
+	ev.EndedHID = 0
 	if ev.Kind == Value || ev.Kind == CSeq {
 		return s.change(ev, now)
 	}
@@ -56,6 +57,9 @@ func (s *Shard) apply(ev *Event, now uint32) Outcome {
 	case step == bury && sp.Entry == 0:
 		refused = s.insert(&sp, ev, Ended, s.nameOf(ev), now)
 	case step == bury:
+		if state != Ended {
+			ev.EndedHID = s.entry(sp.Entry).anyHID()
+		}
 		s.bury(&sp, lastStart(ev, state, start), ev.Origin, now)
 	case sp.Entry == 0:
 		refused = s.insert(&sp, ev, ev.State, ev.Body, now)

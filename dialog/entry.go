@@ -65,6 +65,17 @@ func (e entry) hid() uint32 {
 	return binary.LittleEndian.Uint32(e[off:])
 }
 
+// anyHID returns h_id of a dialog in any layout. It lies behind the two strings that follow the key.
+func (e entry) anyHID() uint32 {
+	if !wide(e.layout()) {
+		return e.hid()
+	}
+	off := entryHeader + e.keySize()
+	off += 4 + int(binary.LittleEndian.Uint32(e[off:]))
+	off += 4 + int(binary.LittleEndian.Uint32(e[off:]))
+	return binary.LittleEndian.Uint32(e[off:])
+}
+
 // fill writes everything but the store's header. The mark is zero.
 func (e entry) fill(start, now uint32, origin uint16, state State, id layout.ID, body []byte, keySize int) {
 	e[atState] = byte(state)

@@ -70,6 +70,8 @@ type Event struct {
 
 	// Outcome is what became of the event. Apply sets it.
 	Outcome Outcome
+	// EndedHID is h_id of the dialog that the event has ended, in whatever layout; 0 if there was none. Apply sets it.
+	EndedHID uint32
 
 	timeoutAt uint16 // where the timeout lies in the Body of a snapshot of generation 2
 	tag       uint32 // the table's index hash of the Call-ID, set by Apply

@@ -34,6 +34,7 @@ const (
 	asValues
 	asProfiles
 	asFlags
+	asHID
 )
 
 // conversion says how each field goes over if both layouts have it. A field that only one has is filled or dropped.
@@ -50,7 +51,7 @@ var conversion = [NumFields]struct {
 	UserFlags:      {asIs, "the bits mean the same only if both scripts name their flags in the same order"},
 	Flags:          {asFlags, "bits that don't mean the same in both layouts are left out"},
 	ModuleFlags:    {asIs, "bits belong to modules of the proxy"},
-	HID:            {asIs, "1.10 takes no notice of it"},
+	HID:            {asHID, "1.10 takes no notice of it"},
 	OnTimeoutRoute: {asIs, "a proxy that doesn't have the route runs none"},
 	OnAnswerRoute:  {asIs, "as rt_on_timeout"},
 	OnHangupRoute:  {asIs, "as rt_on_timeout"},
@@ -80,6 +81,10 @@ func FateOf(f Field, from, to ID) Fate {
 		if from.KnownFlags() != to.KnownFlags() {
 			return Derived
 		}
+	case asHID:
+		if from == UDP && to != UDP {
+			return Derived
+		}
 	}
 	return Kept
 }
@@ -105,27 +110,6 @@ const (
 
 var lossNames = [...]string{"type", "reserved_value", "profile_sharing", "flags", "unreadable_list"}
 
-// Refusal says why a dialog can't be sent in a layout although it can be written in it.
-type Refusal uint8
-
-const (
-	NotRefused     Refusal = iota
-	NoSocket               // a socket is empty; receivers of generation 2 refuse such a dialog
-	SocketTag              // a socket is given by its tag, which the releases of the layout don't know
-	SocketProtocol         // a socket has a protocol that the releases of the layout don't know
-	Refusals
-)
-
-var refusalNames = [Refusals]string{"none", "no_socket", "socket_tag", "socket_protocol"}
-
-// String returns the name of the refusal in status and metrics.
-func (r Refusal) String() string {
-	if r < Refusals {
-		return refusalNames[r]
-	}
-	return "invalid"
-}
-
 // Report is what a conversion did beyond keeping bytes.
 type Report struct {
 	Dropped FieldSet // not empty or 0, and the target has no place for them
@@ -150,7 +134,9 @@ func (v *View) Convert(dst []byte, to ID, r *Report) ([]byte, Fault) {
 	if k.width == v.width {
 		dst, fault = v.convertRuns(dst, to, r)
 	} else {
-		dst, fault = v.convertWidth(dst, to, r)
+		if dst, fault = v.convertWidth(dst, to, r); fault == NoFault && to != UDP {
+			v.chooseHID(dst[from:], r)
+		}
 	}
 	if fault == NoFault && len(dst)-from > MaxBody {
 		fault = TooLong
@@ -253,6 +239,16 @@ func (v *View) convertField(dst []byte, f Field, to ID, r *Report) ([]byte, Faul
 	return dst, setLength(dst, from, wide)
 }
 
+// chooseHID writes an h_id into a body of generation 2 that was converted from generation 1, if there it is 0.
+func (v *View) chooseHID(body []byte, r *Report) {
+	if v.Number(HID) != 0 {
+		return
+	}
+	at := int(v.at[HID]) - 2*int(endFirstStrings) // five lengths have 2 bytes less
+	binary.LittleEndian.PutUint32(body[at:], ChosenHID(v.Bytes(CallID), v.Bytes(FromTag), v.Bytes(ToTag)))
+	r.Derived |= 1 << HID
+}
+
 // content returns the fields of the set that are not empty or 0.
 func (v *View) content(set FieldSet) (full FieldSet) {
 	for f, rest := set.Next(); f < NumFields; f, rest = rest.Next() {
@@ -340,34 +336,6 @@ func reserved(name Escaped) bool {
 		}
 	}
 	return false
-}
-
-// refusal judges the sockets.
-func (v *View) refusal(to ID) Refusal {
-	for _, f := range [...]Field{CallerSocket, CalleeSocket} {
-		socket := v.Bytes(f)
-		proto, rest, _ := bytes.Cut(socket, []byte{':'})
-		switch {
-		case len(socket) == 0:
-			if to != UDP {
-				return NoSocket
-			}
-		case to < Bin1FourSDP && !hasPort(rest):
-			return SocketTag
-		case to == UDP && string(proto) != "udp" && string(proto) != "tcp" && string(proto) != "tls" && string(proto) != "sctp":
-			return SocketProtocol
-		}
-	}
-	return NotRefused
-}
-
-// hasPort tells address:port from the tag of a socket.
-func hasPort(s []byte) bool {
-	n := len(s)
-	for n > 0 && s[n-1] >= '0' && s[n-1] <= '9' {
-		n--
-	}
-	return n > 1 && n < len(s) && s[n-1] == ':'
 }
 
 // String names the losses, with a comma between two.

@@ -41,4 +41,5 @@ var treatmentNames = [...]string{
 	asValues:   "kept, or derived between typed, untyped and generation 1",
 	asProfiles: "kept, or derived between typed and untyped, and towards generation 1",
 	asFlags:    "kept, or derived where bits differ",
+	asHID:      "kept; from generation 1 to 2 chosen where it is 0",
 }

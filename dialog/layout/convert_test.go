@@ -229,4 +229,8 @@ func TestConversionTable(t *testing.T) {
 	if err != nil || !bytes.Equal(is, want) {
 		t.Errorf("testdata/conversions.md is old (%v): run go test ./dialog/layout -run %s -update", err, t.Name())
 	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "upgrade.md"))
+	if err != nil || !bytes.Contains(page, is) {
+		t.Errorf("docs/upgrade.md doesn't have the table of testdata/conversions.md (%v)", err)
+	}
 }

@@ -1,6 +1,9 @@
 package layout
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // DefaultHashSize is how many buckets a proxy's table of dialogs has if its configuration doesn't say.
 const DefaultHashSize = 4096
@@ -40,4 +43,19 @@ func appendReverse(dst []byte, n uint32) []byte {
 		dst = append(dst, hex[i])
 	}
 	return dst
+}
+
+// ChosenHID returns the h_id for a dialog that has none: 1 or more, always the same for one Call-ID and two tags, whichever
+// is the caller's. Every message about the dialog gets it, and so do other appliances.
+func ChosenHID(callID, tag, otherTag []byte) uint32 {
+	return max((fnv(callID)+fnv(tag)*31+fnv(otherTag)*31)&math.MaxInt32, 1)
+}
+
+// fnv is FNV-1a of 32 bits.
+func fnv(s []byte) uint32 {
+	h := uint32(2166136261)
+	for _, c := range s {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return h
 }

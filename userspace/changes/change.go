@@ -54,6 +54,8 @@ type Change struct {
 	Began bool
 	// Moment is that of the content (dialog.Event).
 	Moment uint32
+	// HID is h_id of the dialog that has ended, for receivers that find dialogs by it; 0 if it isn't known or none has ended.
+	HID uint32
 }
 
 // Body returns the fields of the dialog, of a deletion its key, as they lie in Layout.

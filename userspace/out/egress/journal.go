@@ -23,11 +23,11 @@ const (
 	//	+------+------------+------+-------+--------+--------+-----+---------+------+---------+------+
 	//	| size | capability | kind | state | layout | origin | seq | address | port | cluster | node |
 	//	+------+------------+------+-------+--------+--------+-----+---------+------+---------+------+
-	//	48       50       51         52     60    68       72
-	//	+--------+--------+----------+------+-----+--------+-----------
-	//	| source | framed | flags    | body | key | moment | bytes ...
-	//	+--------+--------+----------+------+-----+--------+-----------
-	entryHeader = 72
+	//	48       50       51         52     60    68       72     76
+	//	+--------+--------+----------+------+-----+--------+------+-----------
+	//	| source | framed | flags    | body | key | moment | h_id | bytes ...
+	//	+--------+--------+----------+------+-----+--------+------+-----------
+	entryHeader = 76
 	// The flags are Change.Confirms and Change.Began.
 	confirms, began = 1, 2
 	// maxFree bounds the segments that are kept for use in place of pinned ones.
@@ -113,6 +113,7 @@ func (j *journal) appendLocked(c *changes.Change) {
 	le.PutUint32(b[60:], c.KeySpan.From)
 	le.PutUint32(b[64:], c.KeySpan.To)
 	le.PutUint32(b[68:], c.Moment)
+	le.PutUint32(b[72:], c.HID)
 	copy(b[entryHeader:], c.Bytes)
 	s.used += need
 	s.count++
@@ -182,6 +183,7 @@ func cutChange(run []byte, c *changes.Change) (rest []byte) {
 		Source:     le.Uint16(b[48:]),
 		Capability: changes.Capability(b[4]), Kind: dialog.Kind(b[5]), State: dialog.State(b[6]), Layout: changes.Layout(b[7]),
 		Framed: b[50] == 1, Confirms: b[51]&confirms != 0, Began: b[51]&began != 0, Moment: le.Uint32(b[68:]),
+		HID: le.Uint32(b[72:]),
 		Sender: packets.Sender{
 			Endpoint: packets.Endpoint{Addr: [16]byte(b[24:40]), Port: le.Uint16(b[40:])}, Cluster: le.Uint16(b[42:]), Node: le.Uint32(b[44:]),
 		},

@@ -18,7 +18,7 @@ func Describe(c *changes.Change, packet []byte, ev *dialog.Event) {
 	c.BodySpan = changes.Span{From: from, To: uint32(len(packet))}
 	c.KeySpan = changes.Span{From: from, To: from + uint32(len(ev.Key))}
 	c.Capability, c.Layout = changes.Dialogs, Layout
-	c.Kind, c.State, c.Moment, c.Confirms = ev.Kind, ev.State, ev.Moment, ev.Confirms
+	c.Kind, c.State, c.Moment, c.Confirms, c.HID = ev.Kind, ev.State, ev.Moment, ev.Confirms, ev.EndedHID
 	if ev.Peer != 0 { // not the packet of a proxy
 		c.Stamp, c.Framed = StampOf(packet), false
 		c.BodySpan.To -= stampSize

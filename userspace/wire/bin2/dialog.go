@@ -177,7 +177,7 @@ func Describe(c *changes.Change, packet []byte, ev *dialog.Event) {
 	c.BodySpan = changes.Span{From: from, To: from + uint32(len(ev.Body))}
 	c.KeySpan = changes.Span{From: from, To: from + uint32(len(ev.Key))}
 	c.Capability, c.Layout = changes.Dialogs, changes.Layout(ev.Layout)
-	c.Kind, c.State, c.Moment, c.Confirms = ev.Kind, ev.State, ev.Moment, ev.Confirms
+	c.Kind, c.State, c.Moment, c.Confirms, c.HID = ev.Kind, ev.State, ev.Moment, ev.Confirms, ev.EndedHID
 	if c.Framed && Packet(packet).HasTail() { // not the packet of a node
 		c.Framed = false
 		if ev.Peer != 0 {
