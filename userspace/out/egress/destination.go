@@ -16,6 +16,7 @@ import (
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/pace"
 	"binrepd/userspace/out/shield"
+	"binrepd/userspace/wire/bin1"
 )
 
 const (
@@ -79,6 +80,9 @@ func (e *Egress) newDestination(cfg Destination) (*destination, error) {
 	if cfg.Rate < 0 {
 		return nil, fmt.Errorf("a rate of %d packets a second", cfg.Rate)
 	}
+	if cfg.Policy.Convert == nil {
+		cfg.Policy.Convert = e.cfg.Convert
+	}
 	sh, err := shield.New(cfg.Policy)
 	if err != nil {
 		return nil, err
@@ -104,11 +108,14 @@ func (d *destination) target() packets.Endpoint {
 	return d.endpoint
 }
 
+// converts tells whether the destination gets dialogs of generation 2 converted, unless it is another binrepd.
+func (d *destination) converts() bool { return d.cfg.Policy.Convert != nil }
+
 // aimed returns what Forward needs to know.
 func (d *destination) aimed() target {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return target{d.endpoint, d.peer.origin != 0}
+	return target{d.endpoint, d.peer.origin != 0, d.converts()}
 }
 
 // run sends what is forwarded until ctx ends or the egress is closed and all is sent.
@@ -170,6 +177,12 @@ func (d *destination) sendRun(ctx context.Context, run []byte) error {
 		for len(run) > 0 && len(d.messages) < d.pace.Batch() {
 			run = cutChange(run, &d.change)
 			taken++
+			if peer == 0 && d.converts() && d.change.Layout != bin1.Layout {
+				if err := d.awaitVerdict(ctx); err != nil {
+					return err
+				}
+				to, peer, lacks = d.receiver(time.Now())
+			}
 			if !goesTo(&d.change, to, peer) {
 				own++
 				continue
@@ -188,7 +201,7 @@ func (d *destination) sendRun(ctx context.Context, run []byte) error {
 				d.kinds = append(d.kinds, out.Kind)
 				// An OpenSIPS that builds a dialog from an update sets the caller's CSeq to 0, and the next update sets it right. Further
 				// back than this the second one would undo a later change.
-				if peer == 0 && out.Kind == dialog.Update && (d.change.Began || lacks) {
+				if peer == 0 && out.Kind == dialog.Update && (d.change.Began || d.change.Kind == dialog.Chunk || lacks) {
 					d.messages = append(d.messages, packets.Message{Payload: out.Packet, To: to})
 					d.kinds = append(d.kinds, repeated)
 				}

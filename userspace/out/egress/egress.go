@@ -44,6 +44,8 @@ type Config struct {
 	AnswerPort uint16
 	// Own tells whether this appliance itself receives at an address, which then can't be a destination; nil: none is known to.
 	Own func(netip.AddrPort) bool
+	// Convert makes dialogs of generation 2 ones of generation 1 for destinations that are no binrepd; nil: they are held back.
+	Convert shield.Dialogs
 	// Resolve finds addresses; nil means the system's resolver.
 	Resolve Resolver
 	// Log receives the changes of state of destinations; nil means slog.Default.
@@ -151,6 +153,7 @@ func (e *Egress) Forward(list []changes.Change) {
 type target struct {
 	endpoint packets.Endpoint // zero if it is unknown
 	peer     bool             // it is another binrepd
+	converts bool             // it gets dialogs of generation 2 converted
 }
 
 // goesOutLocked tells whether the change is passed on to at least one destination.
@@ -160,7 +163,7 @@ func (e *Egress) goesOutLocked(c *changes.Change) bool {
 		return false
 	}
 	for i := range e.targets {
-		if t := &e.targets[i]; !cameFrom(c, t.endpoint) && (t.peer || !generation2) {
+		if t := &e.targets[i]; !cameFrom(c, t.endpoint) && (t.peer || t.converts || !generation2) {
 			return true
 		}
 	}
@@ -255,7 +258,7 @@ func (d *destination) syncing() (done func(peer bool)) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if peer {
-			d.gap.withheld = max(d.gap.withheld, report.Held[shield.OtherLayout])
+			d.gap.withheld = max(d.gap.withheld, withheld(&report))
 		}
 		d.gap.synced, d.gap.dropped = max(d.gap.synced, count), max(d.gap.dropped, dropped)
 		if d.gap.synced == d.gap.count {

@@ -25,6 +25,9 @@ const (
 	peerTime = 4 * greetAgain
 	// greetWait is for how long a destination whose address has just become known may answer before the first event leaves.
 	greetWait = 250 * time.Millisecond
+	// unanswered is the number of the question with which a destination that answers none is taken for an OpenSIPS: the one before
+	// has had greetFirst for its answer.
+	unanswered = 2
 	// maxAnswers is how many questions may wait to be answered. Further ones are dropped; they are asked again.
 	maxAnswers = 64
 )
@@ -104,7 +107,7 @@ func (d *destination) greet() {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	changed := n > 0 && d.sent(now)
+	changed := n > 0 && d.sent(now) || d.peer.silent == unanswered // sendRun waits for that
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		changed = d.failedLocked(err, now) || changed
 	}
@@ -211,6 +214,25 @@ func (d *destination) awaitAnswer(ctx context.Context) {
 			return
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// awaitVerdict waits until it is known whether the destination is another binrepd, which must not get dialogs converted.
+func (d *destination) awaitVerdict(ctx context.Context) error {
+	for {
+		d.mu.Lock()
+		known, changed := d.peer.origin != 0 || d.peer.silent >= unanswered, d.changed
+		d.mu.Unlock()
+		if known || d.egress.cfg.Origin == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-d.egress.closing:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -33,7 +33,7 @@ type DestinationStatus struct {
 	Away   time.Duration // how long it was away last
 	Moved  bool          // its name led to another address
 	Missed uint64        // of Dropped
-	// Withheld are changes of generation 2 that were held back before it was known to be another binrepd.
+	// Withheld are changes of generation 2 that were held back or converted before it was known to be another binrepd.
 	Withheld uint64
 
 	Sent    [dialog.Kinds]uint64 // packets by kind
@@ -83,6 +83,9 @@ func (e *Egress) NeedSync() (list []Destination) {
 	return list
 }
 
+// withheld returns how many changes of generation 2 a destination did not get as they came.
+func withheld(r *shield.Report) uint64 { return r.Held[shield.OtherLayout] + r.Lost.Converted }
+
 func (d *destination) status() DestinationStatus {
 	inHand := d.inHand.Load()
 	queued, dropped := d.tail.standing()
@@ -98,7 +101,7 @@ func (d *destination) status() DestinationStatus {
 		Away: d.gap.away, Moved: d.gap.moved, Missed: dropped - min(dropped, d.gap.dropped),
 	}
 	if s.Peer {
-		s.Withheld = report.Held[shield.OtherLayout] - min(report.Held[shield.OtherLayout], d.gap.withheld)
+		s.Withheld = withheld(&report) - min(withheld(&report), d.gap.withheld)
 	}
 	if d.endpoint.Port != 0 {
 		s.Endpoint = d.endpoint.AddrPort()

@@ -25,9 +25,18 @@ const (
 	// TooLong: longer than a packet of the destination's dialect can be; 65,507 bytes, what fits a datagram, in generation 1
 	// and between appliances.
 	TooLong
-	// OtherLayout: the dialog is in a layout that the destination doesn't speak: one of generation 2 for an OpenSIPS of
-	// generation 1.
+	// OtherLayout: the dialog is in a layout that the destination doesn't speak, and the policy doesn't convert it: one of
+	// generation 2 for an OpenSIPS of generation 1.
 	OtherLayout
+	// SocketTag and SocketProtocol: a socket of a dialog of generation 2 that a destination of generation 1 doesn't know, and no
+	// rule replaces it.
+	SocketTag
+	SocketProtocol
+	// NotHere: a value or CSeq number of generation 2 whose dialog isn't in the table any more. Its end follows.
+	NotHere
+	// Looped: the end of one of several dialogs of generation 2 with the same tags, of which another lives. Generation 1 knows
+	// one dialog of such tags.
+	Looped
 	// Reasons is how many there are.
 	Reasons
 )
@@ -35,6 +44,7 @@ const (
 var reasonNames = [Reasons]string{
 	"passed", "malformed", "empty_callid", "bad_state", "being_set_up", "expired", "too_many_routes",
 	"unreadable_vars", "unreadable_profiles", "too_long", "other_layout",
+	"socket_tag", "socket_protocol", "not_here", "looped",
 }
 
 // String returns the name of the reason in status and metrics.

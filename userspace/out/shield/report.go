@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"binrepd/dialog/layout"
 )
 
 const (
@@ -26,6 +28,8 @@ type Report struct {
 	Sockets []SocketCount
 	// MoreSockets counts occurrences of sockets that are not listed.
 	MoreSockets uint64
+	// Lost is what the conversions of dialogs of generation 2 did.
+	Lost layout.Lost
 }
 
 // SocketCount is how often a socket occurred.
@@ -47,6 +51,7 @@ type counts struct {
 	held      [Reasons]atomic.Uint64
 	noSocket  atomic.Uint64
 	unmatched atomic.Uint64
+	tally     layout.Tally
 
 	mu      sync.Mutex // guards what is below
 	sockets map[string]*uint64
@@ -75,7 +80,7 @@ func (c *counts) socket(name []byte) {
 // Report returns what has been counted so far. It may be called from any goroutine.
 func (s *Shield) Report() Report {
 	c := &s.counts
-	r := Report{NoSocket: c.noSocket.Load(), Unmatched: c.unmatched.Load()}
+	r := Report{NoSocket: c.noSocket.Load(), Unmatched: c.unmatched.Load(), Lost: c.tally.Lost()}
 	for i := range r.Held {
 		r.Held[i] = c.held[i].Load()
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // SocketRewrite replaces one socket of a proxy by another. Both are in the form in which OpenSIPS sends them:
-// proto:address:port, an IPv6 address in brackets and written out, as in udp:[2001:DB8:0:0:0:0:0:1]:5060.
+// proto:address:port, an IPv6 address in brackets and written out, as in udp:[2001:DB8:0:0:0:0:0:1]:5060. Old may be
+// proto:tag, as proxies of 3.0 and later send a socket that has a tag.
 type SocketRewrite struct {
 	Old, New string
 }
@@ -26,7 +27,10 @@ func ParseRewrite(text string) (SocketRewrite, error) {
 	}
 	var r SocketRewrite
 	var err error
-	if r.Old, err = canonicalSocket(left); err == nil {
+	if r.Old, err = left, nil; !isTagged(left) {
+		r.Old, err = canonicalSocket(left)
+	}
+	if err == nil {
 		r.New, err = canonicalSocket(right)
 	}
 	if err != nil {
@@ -49,6 +53,18 @@ func ParseRewrites(texts []string) ([]SocketRewrite, error) {
 		rules = append(rules, r)
 	}
 	return rules, nil
+}
+
+// isTagged tells whether a socket is given by its tag: proto:tag, where the tag is no number and no address.
+func isTagged(text string) bool {
+	proto, tag, _ := strings.Cut(text, ":")
+	lower := func(r rune) bool { return r >= 'a' && r <= 'z' || r == '_' }
+	letter := func(r rune) bool { return lower(r) || r >= 'A' && r <= 'Z' }
+	plain := func(r rune) bool { return letter(r) || r >= '0' && r <= '9' || r == '.' || r == '-' }
+	all := func(s string, is func(rune) bool) bool {
+		return s != "" && strings.IndexFunc(s, func(r rune) bool { return !is(r) }) < 0
+	}
+	return all(proto, lower) && all(tag, plain) && strings.IndexFunc(tag, letter) >= 0
 }
 
 var protocols = [...]string{"udp", "tcp", "tls", "sctp"}

@@ -22,15 +22,18 @@ type Policy struct {
 	Rewrites []SocketRewrite
 	// ClearByeOnTimeout clears ByeOnTimeout, for a standby that must not end calls by itself.
 	ClearByeOnTimeout bool
+	// Convert makes dialogs of generation 2 ones of generation 1, where that is the dialect; nil: they are held back.
+	Convert Dialogs
 	// Now is the clock that tells whether a dialog has expired; nil means time.Now.
 	Now func() time.Time
 }
 
 // Shield decides about the changes for one destination, and encodes them for it. One goroutine uses it; any may call Report.
 type Shield struct {
-	policy Policy
-	body   []byte // a changed dialog is put together here
-	counts counts
+	policy     Policy
+	body       []byte // a changed dialog is put together here
+	conversion conversion
+	counts     counts
 }
 
 // New returns a shield for a destination.
@@ -87,9 +90,22 @@ func (s *Shield) ProcessStamped(dst []byte, c *changes.Change) ([]byte, Outgoing
 
 func (s *Shield) process(dst []byte, c *changes.Change, stamper changes.Stamper) ([]byte, Outgoing) {
 	dialect, body := s.policy.Dialect, c.Body()
-	kind, changed, held := s.examine(c, body)
-	if held == Passed && dialect.Size(changed) > dialect.MaxSize() {
+	kind, id, held, converts := c.Kind, c.Layout, Passed, s.converts(c)
+	if converts {
+		id = dialect.Layout()
+		kind, body, held = s.convert(c)
+	}
+	changed := dialog.Packed(body)
+	if held == Passed {
+		kind, changed, held = s.examine(id, kind, body)
+	}
+	switch {
+	case held == Passed && dialect.Size(changed) > dialect.MaxSize():
 		held = TooLong
+	case held == Passed && converts && kind != dialog.Delete:
+		if held = s.refused(changed); held == Passed {
+			s.counts.tally.Add(&s.conversion.report)
+		}
 	}
 	s.counts.held[held].Add(1)
 	if held != Passed {
@@ -100,7 +116,7 @@ func (s *Shield) process(dst []byte, c *changes.Change, stamper changes.Stamper)
 		dst = stamper.AppendStamped(dst, kind, changed, c)
 		return dst, Outgoing{Kind: kind, Packet: dst[from:len(dst):len(dst)]}
 	}
-	if c.Framed && len(changed) == len(body) && &changed[0] == &body[0] {
+	if c.Framed && !converts && len(changed) == len(body) && &changed[0] == &body[0] {
 		return dst, Outgoing{Kind: kind, Packet: c.Packet()}
 	}
 	from := len(dst)
@@ -141,10 +157,9 @@ var reasons = [...]Reason{
 }
 
 // examine returns the kind and the body to send: body itself, a part of it, or a changed copy in s.body.
-func (s *Shield) examine(c *changes.Change, body dialog.Packed) (dialog.Kind, dialog.Packed, Reason) {
+func (s *Shield) examine(id changes.Layout, kind dialog.Kind, body dialog.Packed) (dialog.Kind, dialog.Packed, Reason) {
 	var ev dialog.Event
-	kind := c.Kind
-	if c.Layout != s.policy.Dialect.Layout() {
+	if id != s.policy.Dialect.Layout() {
 		return kind, body, OtherLayout
 	}
 	switch kind {
