@@ -56,6 +56,11 @@ func clusterFlags() []cli.Flag {
 			Usage: "replace a socket in the dialogs for a node that asked, `[CLUSTER/]NODE=OLD=NEW`, such as 2=udp:10.0.0.1:5060=udp:10.0.0.2:5060 or, " +
 				"by the tag of a socket, 2=udp:edge=udp:core; repeat for more",
 		},
+		&cli.StringSliceFlag{
+			Name: "udp-to-cluster", Category: categoryCluster,
+			Usage: "pass calls of UDP sources (1.10, 1.11, 2.1) into the cluster `N`, converted, as if this node had made them: live, and to nodes " +
+				"that ask for dialogs; repeat for more. Nodes refuse calls whose sockets aren't theirs: see --donor-rewrite",
+		},
 		&cli.StringFlag{
 			Name: "tls-cert", Category: categoryCluster,
 			Usage: "for bins URLs: PEM `FILE` with the certificate of this node and its chain",
@@ -103,6 +108,13 @@ func parseClusters(c *cli.Context, o *options) error {
 		if err := eachCluster(c, flag.name, o.Clusters, flag.take); err != nil {
 			return err
 		}
+	}
+	for _, text := range c.StringSlice("udp-to-cluster") {
+		i := slices.IndexFunc(o.Clusters, func(m member.Config) bool { return strconv.Itoa(int(m.Cluster)) == text })
+		if i < 0 {
+			return fmt.Errorf("--udp-to-cluster %s: there is no --cluster %[1]s", text)
+		}
+		o.Clusters[i].Donor.TakesUDP = true
 	}
 	for i := range o.Clusters {
 		switch m := &o.Clusters[i]; {

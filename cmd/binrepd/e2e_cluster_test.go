@@ -55,6 +55,20 @@ func TestClusterCommands(t *testing.T) {
 			}
 		}
 	}
+	push := func(more ...string) (string, string, int) {
+		return command(t, nil, append([]string{"sync", "--cluster", "1", "--node", "1", "--control", d.socket}, more...)...)
+	}
+	if out, stderr, status := push(); status != exitDone || !strings.Contains(out, "0 dialogs and 0 ended ones sent to node 1 of cluster 1") {
+		t.Errorf("push: status %d, %s%s", status, out, stderr)
+	}
+	for _, wrong := range [...][]string{{"--to", "10.0.0.2:5555"}, {"--passes", "2"}, {"--ends", "all"}, {"--no-convert"}, {"--rewrite-socket", "x"}, {"--node", "0"}} {
+		if _, stderr, status := push(wrong...); status != exitUsage {
+			t.Errorf("push %q: status %d, %s", wrong, status, stderr)
+		}
+	}
+	if _, stderr, status := push("--node", "8"); status != exitFailed && status != exitUsage || !strings.Contains(stderr, "node 8 isn't up") {
+		t.Errorf("push to no node: status %d, %s", status, stderr)
+	}
 	// A sync that fails says so in words, in JSON and by its exit status. Until it has failed, its progress is told.
 	node.SetDonor(membertest.Donor{Chunks: [][]byte{}, Excess: 2})
 	out, stderr, status := command(t, nil, "cluster", "sync", "--from", "1", "--json", "--control", d.socket)

@@ -163,6 +163,7 @@ func replicateFlags(d *appliance.Config) []cli.Flag {
 				"else for each; repeat for more. OpenSIPS refuses dialogs whose sockets are not its own",
 		},
 		clearByeFlag(categoryReplicate),
+		noConvertFlag(categoryReplicate),
 		&cli.BoolFlag{
 			Name: "sync-on-return", Category: categoryReplicate, DisableDefaultText: true,
 			Usage: "sync a backup that was away, or missed events, as soon as it is back, as binrepd sync would; without it status says that it needs a sync",
@@ -175,6 +176,14 @@ func clearByeFlag(category string) cli.Flag {
 	return &cli.BoolFlag{
 		Name: "clear-bye-on-timeout", Category: category,
 		Usage: "clear the flag by which OpenSIPS ends a call when its dialog expires, so that a standby never does",
+	}
+}
+
+// noConvertFlag is the same for run and sync.
+func noConvertFlag(category string) cli.Flag {
+	return &cli.BoolFlag{
+		Name: "no-convert", Category: category, DisableDefaultText: true,
+		Usage: "hold dialogs of clusters (2.4 and later) back from a standby of 1.10 to 2.1, instead of converting them; another binrepd gets them as they are",
 	}
 }
 

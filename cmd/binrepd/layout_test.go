@@ -103,13 +103,13 @@ var imports = map[string][]string{
 	},
 
 	// Each destination of egress encodes by its shield. Of bin1 it has the questions from one binrepd to another.
-	"userspace/out/shield": {"userspace/changes", "userspace/wire/bin1", "userspace/wire/bin2", "dialog"},
+	"userspace/out/shield": {"userspace/changes", "userspace/wire/bin1", "userspace/wire/bin2", "dialog", "dialog/layout"},
 	"userspace/out/pace":   {},
 	"userspace/out/egress": {
 		"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/pace", "userspace/out/shield",
 		"userspace/host/hostport", "dialog",
 	},
-	"userspace/out/snapshot": {"dialog", "dialog/layout"},
+	"userspace/out/snapshot": {"userspace/changes", "dialog", "dialog/layout"},
 	"userspace/out/resync": {
 		"userspace/changes", "userspace/in/packets", "userspace/wire/bin1", "userspace/out/pace", "userspace/out/shield",
 		"userspace/out/snapshot", "userspace/wire/arrival", "dialog", "dialog/layout",
@@ -123,7 +123,7 @@ var imports = map[string][]string{
 		"dialog/layout",
 	},
 	"userspace/cluster/member": {
-		"userspace/cluster/donor", "userspace/cluster/membership", "userspace/in/packets", "userspace/in/stream", "userspace/wire/bin2", "dialog",
+		"userspace/changes", "userspace/cluster/donor", "userspace/cluster/membership", "userspace/in/packets", "userspace/in/stream", "userspace/wire/bin2", "dialog",
 		"dialog/layout",
 	},
 
@@ -171,6 +171,7 @@ var imports = map[string][]string{
 		"bpf", "dialog", "userspace/host/folder", "userspace/host/hostport", "userspace/host/neighbour",
 		"userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/gate", "userspace/in/thread",
 		"userspace/in/stream", "userspace/cluster/member", "userspace/cluster/donor", "userspace/wire/bin2", "dialog/layout",
+		"userspace/changes", "userspace/out/snapshot",
 		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
 		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
 		"userspace/watch/links", "userspace/watch/proxies", "userspace/watch/restarts", "userspace/watch/sources", "userspace/watch/tuning",

@@ -89,6 +89,7 @@ func readOptions(c *cli.Context) (o options, err error) {
 		}
 		o.Audits = append(o.Audits, one)
 	}
+	o.NoConvert = c.Bool("no-convert")
 	if o.Replicate, o.ReplicateQueue, err = parseReplicate(c); err != nil {
 		return o, err
 	}

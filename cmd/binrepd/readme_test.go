@@ -87,6 +87,8 @@ var otherwise = map[string]func(*testing.T){
 	// Those of a proxy's management interface have a stand-in: TestColdStartAndAudit.
 	"sudo binrepd import --mi http://10.0.0.1:8888/mi": inAuditTest(`run("import")`),
 	"sudo binrepd audit --mi http://10.0.0.1:8888/mi":  inAuditTest(`run("audit")`),
+	// With model nodes, too.
+	"binrepd sync --cluster 1 --node 1": inClusterTest(`"sync", "--cluster", "1", "--node", "1"`),
 	// Not into this system.
 	"make build && sudo make install": func(t *testing.T) {
 		root := t.TempDir()

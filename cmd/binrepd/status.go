@@ -221,6 +221,9 @@ func printBackups(out sheet, s *control.Status, now time.Time) error {
 			if held := nonZero(d.Held); held != "" {
 				out.line("held back from %s: %s", d.Address, held)
 			}
+			if lost := nonZero(d.ConversionLost); lost != "" {
+				out.line("%d converted for %s; lost: %s", d.Converted, d.Address, lost)
+			}
 			if errs := sendErrors(d); errs != "" {
 				out.line("errors of sending to %s: %s", d.Address, errs)
 			}

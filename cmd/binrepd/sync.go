@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"binrepd/userspace/cluster/donor"
 	"binrepd/userspace/host/hostport"
 	"binrepd/userspace/mi"
 	"binrepd/userspace/out/shield"
@@ -40,9 +43,15 @@ func syncCommand() *cli.Command {
 		Description: "Sends every live dialog as an update, from which an OpenSIPS creates or refreshes the dialog. Then it sends ended\n" +
 			"dialogs that are still remembered as deletions (--ends). Changes during the sync follow, so that the standby has\n" +
 			"the current state when the sync ends. Ctrl-C stops it.\n" +
+			"With --cluster it sends to a node of a cluster, also if the node didn't ask: what is missing there is built, whatever tag\n" +
+			"is active and whether or not the node is synced. Dialogs of another version are converted for either.\n" +
 			"For another binrepd a plain sync is enough: never use --replace there, it would end every call.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "the standby, `HOST:PORT`: an OpenSIPS or another binrepd"},
+			&cli.IntFlag{Name: "cluster", Usage: "instead of --to: the node --node of the cluster with the id `N`. Then --node doesn't choose dialogs"},
+			&cli.StringFlag{
+				Name: "release", Usage: "with --cluster: what the node runs, such as 3.6, if this binrepd doesn't know; a wrong `RELEASE` makes it take values for something else",
+			},
 			&cli.StringFlag{
 				Name: "rate", Value: defaultRate,
 				Usage: "send `N` packets a second. OpenSIPS begins to lose between 5,000 and 10,000; \"max\" is for another binrepd: as fast as this host can; the next pass repeats what the other one lost",
@@ -63,9 +72,10 @@ func syncCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "send nothing, only say what would be sent and held back", DisableDefaultText: true},
 			&cli.StringSliceFlag{
 				Name: "rewrite-socket", Usage: "replace a proxy's socket on the way out, `OLD=NEW`, such as udp:10.0.0.1:5060=udp:10.0.0.2:5060; " +
-					"repeat for more. OpenSIPS refuses dialogs whose sockets are not its own",
+					"repeat for more. OLD may be udp:TAG. OpenSIPS refuses dialogs whose sockets are not its own. A node gets run's --donor-rewrite if there are none",
 			},
 			clearByeFlag(""),
+			noConvertFlag(""),
 			jsonFlag("print the summary as one JSON object"),
 			controlFlag(),
 		}, filterFlagsNamed([]string{"from-uri"}, []string{"to-uri"})...),
@@ -107,11 +117,12 @@ func parseSync(c *cli.Context) (control.SyncRequest, error) {
 		To: c.String("to"), Passes: c.Int("passes"), Ends: c.String("ends"), Replace: c.Bool("replace"), DryRun: c.Bool("dry-run"),
 		Rewrites: c.StringSlice("rewrite-socket"), ClearByeOnTimeout: c.Bool("clear-bye-on-timeout"),
 	}
-	if req.To == "" {
-		return req, errors.New("--to: say where to, such as --to 10.0.0.3:5556")
+	req.NoConvert = c.Bool("no-convert")
+	if req.Cluster, req.Release = int32(c.Int("cluster")), c.String("release"); c.IsSet("cluster") {
+		req.Node = int32(c.Int("node"))
 	}
-	if _, err := hostport.Parse(req.To); err != nil {
-		return req, fmt.Errorf("--to %s: %w", req.To, err)
+	if err := syncTarget(c, &req); err != nil {
+		return req, err
 	}
 	if rate := c.String("rate"); rate != rateMax {
 		n, err := strconv.Atoi(rate)
@@ -137,12 +148,48 @@ func parseSync(c *cli.Context) (control.SyncRequest, error) {
 			return req, fmt.Errorf("--mi: %w", err)
 		}
 	}
-	if _, err := shield.ParseRewrites(req.Rewrites); err != nil {
-		return req, fmt.Errorf("--rewrite-socket: %w", err)
-	}
 	f, err := parseFilter(c)
+	if req.Node != 0 {
+		f.Node = 0 // it is where to
+	}
 	req.Filter = f.Query().Encode()
 	return req, err
+}
+
+// syncTarget checks where to, and that no flag is set that is for the other kind of receiver.
+func syncTarget(c *cli.Context, req *control.SyncRequest) error {
+	others := []string{"release"}
+	switch {
+	case c.IsSet("cluster") && req.To != "":
+		return errors.New("--cluster and --to: choose one")
+	case c.IsSet("cluster") && (req.Node < 1 || req.Cluster < 1):
+		return errors.New("--cluster: say which node of it, such as --cluster 1 --node 2")
+	case c.IsSet("cluster"):
+		others = []string{"passes", "ends", "replace", "clear-bye-on-timeout", "no-convert"}
+		req.To = fmt.Sprintf("node %d", req.Node)
+	case req.To == "":
+		return errors.New("--to: say where to, such as --to 10.0.0.3:5556, or --cluster 1 --node 2 for a node of a cluster")
+	}
+	for _, name := range others {
+		if c.IsSet(name) {
+			return fmt.Errorf("--%s: not for a %s", name, map[bool]string{true: "node of a cluster", false: "standby that --to names"}[req.Node != 0])
+		}
+	}
+	for _, text := range req.Rewrites {
+		if _, _, err := donor.ParseRewrite(text); err != nil {
+			return fmt.Errorf("--rewrite-socket: %w", err)
+		}
+	}
+	if req.Node != 0 {
+		return nil
+	}
+	if _, err := shield.ParseRewrites(req.Rewrites); err != nil {
+		return fmt.Errorf("--rewrite-socket: %w", err)
+	}
+	if _, err := hostport.Parse(req.To); err != nil {
+		return fmt.Errorf("--to %s: %w", req.To, err)
+	}
+	return nil
 }
 
 func sentSoFar(s *control.SyncSummary) string {
@@ -177,6 +224,13 @@ func printSummary(w io.Writer, s *control.SyncSummary, rewrites []string) {
 	line(s.ChangesHeld, "of them held back")
 	line(s.Lost, "of them came too fast and were made good by a further pass")
 	line(sum(s.Held), "held back, because they would harm an OpenSIPS: %s", nonZero(s.Held))
+	line(s.Converted, "converted from another version")
+	for _, field := range slices.Sorted(maps.Keys(s.ConversionLost)) {
+		line(s.ConversionLost[field], "of them lost %s, which the receiver has no place for", field)
+	}
+	for _, socket := range s.Refused {
+		fmt.Fprintf(w, "  held back for its socket: %s; see --rewrite-socket\n", control.Printable(socket))
+	}
 	line(s.Expired, "not sent, because their timeout has passed")
 	line(s.NoSocket, "without two sockets: answered by the proxy itself; an OpenSIPS refuses them")
 	line(s.Unmatched, "with a socket that no --rewrite-socket names, which the standby refuses unless it is its own: %s", listSockets(s.Sockets, s.MoreSockets))

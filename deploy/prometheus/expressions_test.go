@@ -167,7 +167,7 @@ func TestDashboardShowsEveryMetric(t *testing.T) {
 	rare := []string{"binrepd_interface_info", "binrepd_sources", "binrepd_datagrams_seen_total", "binrepd_events_forwarded_total",
 		"binrepd_tombstones_refused_total", "binrepd_timeouts_clamped_total", "binrepd_ring_refused_records_total",
 		"binrepd_ring_late_wakeups_total", "binrepd_ring_records_total", "binrepd_destination_sent_bytes_total",
-		"binrepd_destination_own_total", "binrepd_saves_total", "binrepd_last_save_bytes", "binrepd_last_save_dialogs",
+		"binrepd_destination_own_total", "binrepd_destination_converted_total", "binrepd_saves_total", "binrepd_last_save_bytes", "binrepd_last_save_dialogs",
 		"binrepd_restored_save_timestamp_seconds", "binrepd_pin_adopted", "binrepd_pin_overflowed_records", "binrepd_pin_discarded_records", "binrepd_log_lines_lost_total", "binrepd_recorded_bytes_total", "binrepd_record_files",
 		"binrepd_record_errors_total", "binrepd_record_failing"}
 	for name := range exported(t) {

@@ -124,7 +124,7 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 		return nil, err
 	}
 	number := binary.LittleEndian.Uint64(origin[:]) | 1 // 0 is no number
-	if a.output, err = openOutput(ctx, &a.config, a.input, number); err != nil {
+	if a.output, err = openOutput(ctx, &a.config, a.input, number, a.lookup()); err != nil {
 		return nil, err
 	}
 	if a.engine, err = engine.New(engine.Config{

@@ -96,7 +96,8 @@ func (a *Appliance) syncReturned(ctx context.Context) {
 func (a *Appliance) syncTo(ctx context.Context, d egress.Destination) bool {
 	log := a.log.With("backup", d.Address)
 	log.Info("the backup is back: syncing it")
-	req := control.SyncRequest{To: d.Address, Rate: returnRate, Passes: returnPasses, ClearByeOnTimeout: d.Policy.ClearByeOnTimeout}
+	req := control.SyncRequest{To: d.Address, Rate: returnRate, Passes: returnPasses, ClearByeOnTimeout: d.Policy.ClearByeOnTimeout,
+		NoConvert: a.config.NoConvert}
 	if d.Rate > 0 {
 		req.Rate = min(req.Rate, d.Rate)
 	}

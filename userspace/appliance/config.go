@@ -82,6 +82,9 @@ type Config struct {
 
 	Audits []proxies.Scheduled // of proxies, again and again
 
+	// NoConvert holds dialogs of generation 2 back from backups of generation 1 instead of converting them.
+	NoConvert bool
+
 	SyncOnReturn bool // sync a backup that was away and is back
 
 	// Control is the path of the Unix socket that package control serves; empty: none.

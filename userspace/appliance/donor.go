@@ -3,6 +3,7 @@ package appliance
 import (
 	"binrepd/dialog"
 	"binrepd/dialog/layout"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/cluster/donor"
 	"binrepd/userspace/wire/bin2"
 )
@@ -14,12 +15,24 @@ func (s store) Table() *dialog.Table { return s.a.table }
 
 func (s store) OpenTail() donor.Tail { return s.a.output.egress.Tail() }
 
-// Serves: dialogs of generation 2 whose last event came from that cluster. Those of a saved file have lost their cluster;
+// takesUDP tells whether calls of UDP sources belong to the cluster, too.
+func (s store) takesUDP(cluster int32) bool {
+	for i := range s.a.config.Clusters {
+		if s.a.config.Clusters[i].Cluster == cluster {
+			return s.a.config.Clusters[i].Donor.TakesUDP
+		}
+	}
+	return false
+}
+
+func (s store) Own(c *changes.Change) bool { return c.Origin == s.a.engine.Number() }
+
+// Serves: dialogs of generation 2 whose last event came from that cluster, and those of generation 1 if it takes them. Those of a saved file have lost their cluster;
 // they belong to the only one.
 func (s store) Serves(cluster int32, origin uint16, id layout.ID) bool {
 	switch from := s.a.engine.Sender(origin); {
 	case id <= layout.UDP:
-		return false
+		return from.Cluster == 0 && s.takesUDP(cluster)
 	case from.Cluster == 0:
 		return len(s.a.config.Clusters) == 1
 	default:

@@ -32,7 +32,7 @@ type output struct {
 }
 
 // openOutput opens the way out of the appliance with that number.
-func openOutput(ctx context.Context, cfg *Config, in *input, number uint64) (*output, error) {
+func openOutput(ctx context.Context, cfg *Config, in *input, number uint64, lookup shield.Dialogs) (*output, error) {
 	out := &output{}
 	for _, any := range []string{"0.0.0.0:0", "[::]:0"} {
 		s, err := socket.NewSender(ctx, netip.MustParseAddrPort(any), socket.Config{})
@@ -46,6 +46,9 @@ func openOutput(ctx context.Context, cfg *Config, in *input, number uint64) (*ou
 	config := egress.Config{
 		Sink: out.sink, Journal: cfg.ReplicateQueue, Origin: number, Log: cfg.Log,
 		Own: func(to netip.AddrPort) bool { return isOwn(cfg.Listen, to) },
+	}
+	if !cfg.NoConvert {
+		config.Convert = lookup
 	}
 	// Answers come to a port of their own, so that a backup need not be among the allowed sources.
 	var err error
@@ -117,6 +120,7 @@ func destinationStatus(d *egress.DestinationStatus) control.DestinationStatus {
 		NoSocket: d.NoSocket, Unmatched: d.Unmatched,
 		Errors: d.Errors, Refusals: d.Refusals, Unreachables: d.Unreachables,
 		Peer: d.Peer, Paused: d.Paused, NeedsSync: needsSync(d), Away: d.Away.Seconds(),
+		Converted: d.Report.Lost.Converted, ConversionLost: d.Report.Lost.ByName(),
 		Held: heldBack(&d.Report), Sockets: unmatchedSockets(&d.Report), MoreSockets: d.MoreSockets,
 	}
 	for _, n := range d.Sent {

@@ -13,6 +13,7 @@ import (
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/resync"
 	"binrepd/userspace/out/shield"
+	"binrepd/userspace/out/snapshot"
 	"binrepd/userspace/watch/control"
 	"binrepd/userspace/watch/telemetry"
 )
@@ -38,6 +39,9 @@ type runningSync struct {
 // Sync sends the table to a standby until it is done or ctx ends, and calls progress now and then. A wrong request is a
 // *control.RequestError. Only an appliance that runs can be synced: changes during the sync follow it.
 func (a *Appliance) Sync(ctx context.Context, req control.SyncRequest, progress func(control.SyncProgress)) (control.SyncSummary, error) {
+	if req.Node != 0 {
+		return a.push(ctx, req, progress)
+	}
 	summary := control.SyncSummary{To: req.To, DryRun: req.DryRun}
 	cfg, err := a.syncConfig(ctx, req)
 	if err != nil {
@@ -63,18 +67,11 @@ func (a *Appliance) Sync(ctx context.Context, req control.SyncRequest, progress 
 	if err != nil {
 		return summary, &control.RequestError{Err: err}
 	}
-	a.syncs.mu.Lock()
-	a.syncs.running = append(a.syncs.running, r)
-	a.syncs.mu.Unlock()
-	defer func() {
-		a.syncs.mu.Lock()
-		defer a.syncs.mu.Unlock()
-		a.syncs.running = slices.DeleteFunc(a.syncs.running, func(o *runningSync) bool { return o == r })
-	}()
+	defer a.syncs.begin(r)()
 	complete := a.output.egress.Syncing(cfg.To)
 	done, err := session.Run(ctx)
 	if !req.DryRun {
-		a.syncs.count(&done)
+		a.syncs.count(done.Complete, done.Duration)
 		if done.Complete && req.Filter == "" {
 			complete(done.Peer)
 		}
@@ -85,16 +82,28 @@ func (a *Appliance) Sync(ctx context.Context, req control.SyncRequest, progress 
 	return syncSummary(req, &done), err
 }
 
-// count notes how a sync ended.
-func (s *syncs) count(done *resync.Summary) {
+// begin notes that a sync runs, until the function that it returns is called.
+func (s *syncs) begin(r *runningSync) (end func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !done.Complete {
+	s.running = append(s.running, r)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.running = slices.DeleteFunc(s.running, func(o *runningSync) bool { return o == r })
+	}
+}
+
+// count notes how a sync ended.
+func (s *syncs) count(complete bool, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !complete {
 		s.done.Failed++
 		return
 	}
 	s.done.Complete++
-	s.done.Duration.Observe(done.Duration.Nanoseconds())
+	s.done.Duration.Observe(took.Nanoseconds())
 }
 
 // remember notes that a standby has everything that the table had at the moment began.
@@ -150,12 +159,11 @@ func (a *Appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 		OpenTail: func() resync.Tail { return a.output.egress.Tail() },
 		Policy:   shield.Policy{Rewrites: rewrites, ClearByeOnTimeout: req.ClearByeOnTimeout},
 	}
+	if !req.NoConvert {
+		cfg.Policy.Convert = a.lookup()
+	}
 	if req.Filter != "" {
-		q, err := url.ParseQuery(req.Filter)
-		if err != nil {
-			return resync.Config{}, err
-		}
-		f, err := control.ParseFilter(q)
+		f, err := parseFilter(req.Filter)
 		if err != nil {
 			return resync.Config{}, err
 		}
@@ -185,6 +193,20 @@ func (a *Appliance) syncConfig(ctx context.Context, req control.SyncRequest) (re
 	return cfg, nil
 }
 
+// parseFilter reads the filter of a request.
+func parseFilter(text string) (control.Filter, error) {
+	q, err := url.ParseQuery(text)
+	if err != nil {
+		return control.Filter{}, err
+	}
+	return control.ParseFilter(q)
+}
+
+// lookup finds what conversions need.
+func (a *Appliance) lookup() snapshot.Lookup {
+	return snapshot.Lookup{Table: a.table, Hash: a.steering.CallID}
+}
+
 // status fills in the running sessions.
 func (s *syncs) status(out *control.Status) {
 	s.mu.Lock()
@@ -208,6 +230,7 @@ func syncSummary(req control.SyncRequest, s *resync.Summary) control.SyncSummary
 		estimate = float64(s.Packets) * float64(max(req.Passes, 1)) / float64(req.Rate)
 	}
 	return control.SyncSummary{
+		Converted: s.Report.Lost.Converted, ConversionLost: s.Report.Lost.ByName(),
 		Estimate: estimate, Arrived: s.Arrival.String(), Missing: s.Missing,
 		To: req.To, Complete: s.Complete, DryRun: req.DryRun, Passes: s.Passes,
 		Dialogs: s.Dialogs, Deletions: s.Deletions, EndsSkipped: s.Skipped, Filtered: s.Filtered, Expired: s.Expired,

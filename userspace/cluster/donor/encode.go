@@ -84,8 +84,7 @@ type Encoder struct {
 	view     layout.View
 	report   layout.Report
 	scratch  [2][]byte
-	dropped  layout.FieldSet
-	losses   layout.Losses
+	tally    layout.Tally
 }
 
 // NewEncoder returns an encoder for a peer that takes the layout to.
@@ -94,8 +93,8 @@ func NewEncoder(to layout.ID, r Rewrites) *Encoder { return &Encoder{to: to, rew
 // Layout returns the layout of what the encoder writes.
 func (e *Encoder) Layout() layout.ID { return e.to }
 
-// Losses returns what all conversions so far have dropped.
-func (e *Encoder) Losses() (layout.FieldSet, layout.Losses) { return e.dropped, e.losses }
+// Lost returns what all conversions so far could not carry over. Any goroutine may call it.
+func (e *Encoder) Lost() layout.Lost { return e.tally.Lost() }
 
 // Dialog appends the dialog body, which lies in the layout id, as the peer takes it. now is in Unix seconds. If the
 // reason isn't Passed, dst comes back as it was; sockets is then what the dialog says of its sockets, for people. It is a
@@ -126,8 +125,9 @@ func (e *Encoder) Dialog(dst []byte, id layout.ID, body []byte, now uint32) (out
 	case e.report.Refusal != layout.NotRefused:
 		return dst, ofRefusal[e.report.Refusal], sockets
 	}
-	e.dropped |= e.report.Dropped
-	e.losses |= e.report.Losses
+	if id != e.to {
+		e.tally.Add(&e.report)
+	}
 	return out, Passed, sockets
 }
 
@@ -148,7 +148,7 @@ func (e *Encoder) Message(dst []byte, c *changes.Change) (out []byte, kind layou
 	fault := layout.NoFault
 	switch c.Kind {
 	case dialog.Delete:
-		return e.end(dst, layout.ID(c.Layout), c.Body())
+		return e.end(dst, layout.ID(c.Layout), c.Body(), c.HID)
 	case dialog.Value:
 		if !e.to.Typed() { // 3.5 and later know the message
 			return dst, layout.Value, NoMessage
@@ -178,13 +178,20 @@ func (e *Encoder) Message(dst []byte, c *changes.Change) (out []byte, kind layou
 	return out, kind, Passed
 }
 
-// end appends the body of DELETED for what a deletion of the dialog says in the layout id.
-func (e *Encoder) end(dst []byte, id layout.ID, name []byte) ([]byte, layout.Kind, Reason) {
+// end appends the body of DELETED for what a deletion of the dialog says in the layout id. hid is h_id of the dialog that it
+// has ended, 0 if that isn't known.
+func (e *Encoder) end(dst []byte, id layout.ID, name []byte, hid uint32) ([]byte, layout.Kind, Reason) {
 	var m layout.Deletion
 	if layout.ParseDeletion(id.Version(), name, &m) != layout.NoFault {
 		return dst, layout.Deleted, Malformed
 	}
-	if e.to.Version() >= 4 && !m.HasHID {
+	switch {
+	case m.HasHID:
+	case hid != 0:
+		m.HID, m.HasHID = hid, true
+	case id == layout.UDP: // as Convert chose it
+		m.HID, m.HasHID = layout.ChosenHID(m.CallID, m.FromTag, m.ToTag), true
+	case e.to.Version() >= 4:
 		return dst, layout.Deleted, NoMessage // such a peer finds dialogs by h_id only
 	}
 	out, fault := m.Append(dst, e.to.Version())

@@ -20,10 +20,15 @@ func (r *Run) follow() error {
 
 // change takes one change of the journal.
 func (r *Run) change(c *changes.Change) error {
-	if r.cfg.Plain || c.Capability != changes.Dialogs || r.cfg.Serves != nil && !r.cfg.Serves(c.Source, layout.ID(c.Layout)) {
+	if r.cfg.Plain || r.cfg.DryRun || c.Capability != changes.Dialogs || r.cfg.Serves != nil && !r.cfg.Serves(c.Source, layout.ID(c.Layout)) {
 		return nil
 	}
-	soon := r.now.Sub(r.began) < r.cfg.Window
+	// Any copy that is pushed may be older than what the node knows, and is made good by the change that says so.
+	soon := r.cfg.Push || r.now.Sub(r.began) < r.cfg.Window
+	snapshot := c.Kind == dialog.Create || c.Kind == dialog.Update || c.Kind == dialog.Chunk
+	if snapshot && r.cfg.Filter != nil && !r.cfg.Filter(c.Source, layout.ID(c.Layout), c.Body()) {
+		return nil
+	}
 	h := r.callHash(layout.ID(c.Layout), c.Key())
 	switch known := r.marks.has(h); {
 	case c.Kind == dialog.Delete && known:

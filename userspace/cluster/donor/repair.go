@@ -8,7 +8,6 @@ import (
 	"binrepd/dialog"
 	"binrepd/dialog/layout"
 	"binrepd/userspace/changes"
-	"binrepd/userspace/wire/bin2"
 )
 
 // marks remembers the Call-IDs of a Run in one bit of 16 for each. Now and then it takes one for another, and then the
@@ -72,22 +71,11 @@ func (r *Run) keepDialog(kind layout.Kind, c *changes.Change) error {
 
 func (r *Run) keepBody(kind layout.Kind, body []byte) error {
 	p := &r.cfg.Peer
-	version := p.Layout.Version()
-	number, ok := kind.Number(version)
-	if !ok {
-		r.summary.held[NoMessage]++
-		return nil
-	}
-	if p.Layout == layout.Bin1FourSDP && kind == layout.CSeq {
-		number = 4 // 3.0.0 numbers as later releases do
-	}
 	q := &r.queue
 	from := len(q.bytes)
-	w := bin2.Begin(q.bytes, int16(version), bin2.Dialogs.String(), number)
-	w.Raw(body)
-	var err error
-	if q.bytes, err = w.EndTrailer(p.Trailer); err != nil {
-		r.summary.held[TooLong]++
+	var reason Reason
+	if q.bytes, reason = p.appendLive(q.bytes, kind, body); reason != Passed {
+		r.summary.held[reason]++
 		return nil
 	}
 	if r.phase == scanning && len(q.bytes) > maxRepairs {
@@ -220,7 +208,7 @@ func (r *Run) findEnds() error {
 			if int64(c.Updated) < r.began.Unix() || !r.marks.has(r.callHash(c.Layout, name)) {
 				continue
 			}
-			body, kind, reason := r.encoder.end(r.body[:0], c.Layout, name)
+			body, kind, reason := r.encoder.end(r.body[:0], c.Layout, name, 0)
 			if r.body = body; reason != Passed {
 				r.summary.held[reason]++
 				continue

@@ -3,7 +3,6 @@ package donor
 import (
 	"errors"
 	"hash/maphash"
-	"slices"
 	"time"
 
 	"binrepd/dialog"
@@ -52,6 +51,11 @@ type Config struct {
 	// Rate is in packets a second; 0 is no limit.
 	Rate   int
 	Window time.Duration // 0: DefaultWindow
+	// Filter chooses dialogs by their last event and content; nil: all are sent.
+	Filter func(origin uint16, id layout.ID, body []byte) bool
+	// Push sends to a node that didn't ask: dialogs as live packets, and no end. DryRun, with Push, counts what would be sent,
+	// and calls out with it all the same.
+	Push, DryRun bool
 	// Plain leaves out all repairs, and packs many dialogs in a packet, as OpenSIPS does. It is for tests that show what the
 	// repairs cure.
 	Plain bool
@@ -99,26 +103,6 @@ type Run struct {
 	summary      Summary
 }
 
-// Summary is what a Run did.
-type Summary struct {
-	Node    int32     `json:"node"`
-	Layout  string    `json:"layout"`
-	Began   time.Time `json:"began"`
-	Ended   time.Time `json:"ended,omitzero"`
-	Dialogs int       `json:"dialogs"` // chunks that were sent
-	// Told is set when SYNC_END was sent.
-	Told  bool `json:"end_sent"`
-	Bytes int  `json:"bytes"`
-	// Held counts dialogs that were held back, by reason, and Sockets names sockets of such dialogs.
-	Held    map[string]int `json:"held_back"`
-	Sockets []string       `json:"sockets,omitempty"`
-	Repairs int            `json:"repairs"` // ends, values and CSeq numbers that were repeated
-	Lost    uint64         `json:"lost"`    // changes that were overwritten in the journal before they were read
-	Failed  string         `json:"failed,omitempty"`
-
-	held [Reasons]int
-}
-
 // NewRun returns a Run that begins at now.
 func NewRun(now time.Time, cfg Config) *Run {
 	if cfg.Window <= 0 {
@@ -139,22 +123,6 @@ func (r *Run) Close() { r.cfg.Tail.Close() }
 
 // Done tells whether the Run has nothing more to send.
 func (r *Run) Done() bool { return r.phase == ended }
-
-// Told tells whether SYNC_END was sent.
-func (r *Run) Told() bool { return r.summary.Told }
-
-// Summary returns what the Run has done so far. It may be called between steps.
-func (r *Run) Summary() Summary {
-	s := r.summary
-	s.Held = map[string]int{}
-	for reason := Passed + 1; reason < Reasons; reason++ {
-		if n := s.held[reason]; n > 0 {
-			s.Held[reason.String()] = n
-		}
-	}
-	s.Sockets = slices.Clone(s.Sockets)
-	return s
-}
 
 // errQuota ends the reading of the journal for this Step.
 var errQuota = errors.New("quota used up")
@@ -210,6 +178,11 @@ func (r *Run) scan() error {
 			c := &r.entries.Dialogs[r.at]
 			r.at++
 			if r.cfg.Serves != nil && !r.cfg.Serves(c.Origin, c.Layout) {
+				continue
+			}
+			r.summary.Visited++
+			if r.cfg.Filter != nil && !r.cfg.Filter(c.Origin, c.Layout, r.entries.Body(c)) {
+				r.summary.Filtered++
 				continue
 			}
 			if err := r.dialog(c.Layout, r.entries.Body(c)); err != nil {

@@ -1,8 +1,6 @@
 package donor
 
 import (
-	"slices"
-
 	"binrepd/dialog/layout"
 	"binrepd/userspace/wire/bin2"
 )
@@ -20,8 +18,16 @@ func (r *Run) dialog(id layout.ID, body []byte) error {
 	if r.cfg.Plain {
 		return r.plain()
 	}
-	r.summary.Dialogs++
 	p := &r.cfg.Peer
+	if r.cfg.Push {
+		if r.packet, reason = p.appendLive(r.packet[:0], r.encoder.pushed(), r.body); reason != Passed {
+			r.hold(reason, sockets)
+			return nil
+		}
+		r.summary.Dialogs++
+		return r.send(r.packet)
+	}
+	r.summary.Dialogs++
 	w := bin2.BeginSync(r.packet[:0], p.SyncVersion, p.Dialect, bin2.Dialogs.String(), int32(p.Layout.Version()))
 	w.Chunk(r.body, p.SyncVersion)
 	return r.finish(&w)
@@ -66,19 +72,6 @@ func (r *Run) send(packet []byte) error {
 	return r.out(packet)
 }
 
-// hold counts a dialog that isn't sent. Being set up or over is no loss for the requester.
-func (r *Run) hold(reason Reason, sockets [2][]byte) {
-	r.summary.held[reason]++
-	if reason != NoSocket && reason != SocketTag && reason != SocketProtocol {
-		return
-	}
-	for _, s := range sockets {
-		if len(r.summary.Sockets) < maxNamed && !slices.Contains(r.summary.Sockets, string(s)) {
-			r.summary.Sockets = append(r.summary.Sockets, string(s))
-		}
-	}
-}
-
 // end sends SYNC_END. An answer without any dialog has none: if the table is empty, it would end all calls of a requester
 // that has some.
 func (r *Run) end() error {
@@ -87,6 +80,12 @@ func (r *Run) end() error {
 	r.queue.round = r.now.Add(apart)
 	for h := range r.chains {
 		r.chains[h] = r.now
+	}
+	if r.cfg.Push {
+		if r.cfg.DryRun || r.summary.Dialogs == 0 {
+			r.phase, r.summary.Ended = ended, r.now
+		}
+		return nil
 	}
 	if r.summary.Dialogs == 0 {
 		r.phase = ended

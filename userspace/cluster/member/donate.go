@@ -8,6 +8,7 @@ import (
 
 	"binrepd/dialog"
 	"binrepd/dialog/layout"
+	"binrepd/userspace/changes"
 	"binrepd/userspace/cluster/donor"
 	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/in/stream"
@@ -25,6 +26,8 @@ type DonorConfig struct {
 	Store Store
 	// Restored tells that the table came from a file.
 	Restored bool
+	// TakesUDP passes calls of UDP sources into the cluster, as if this node had made them.
+	TakesUDP bool
 }
 
 // Store is what answers are read from.
@@ -36,6 +39,8 @@ type Store interface {
 	Serves(cluster int32, origin uint16, id layout.ID) bool
 	// Layout returns in which layout a node last sent dialogs; layout.None: it sent none.
 	Layout(cluster, node int32) layout.ID
+	// Own tells whether this appliance itself took the event in that a change tells of.
+	Own(c *changes.Change) bool
 	// Lost counts events of the cluster that were dropped or refused here.
 	Lost(cluster int32) uint64
 }
@@ -226,14 +231,10 @@ func (m *Member) answerTo(now time.Time, node int32, version int16) *answer {
 	if len(ways) == 0 || to == layout.None {
 		return nil
 	}
-	rewrites, own := m.cfg.Donor.Rewrites[node]
-	if !own {
-		rewrites = m.cfg.Donor.Rewrites[0]
-	}
 	run := donor.NewRun(now, donor.Config{
 		Peer: donor.Peer{Trailer: bin2.Trailer{Cluster: m.cfg.Cluster, Source: m.cfg.Node, Destination: node}, Dialect: dialect,
 			SyncVersion: version, Layout: to},
-		Table: s.Table(), Tail: s.OpenTail(), Rate: m.cfg.Donor.Rate, Rewrites: rewrites,
+		Table: s.Table(), Tail: s.OpenTail(), Rate: m.cfg.Donor.Rate, Rewrites: m.rewritesFor(node),
 		Serves: func(origin uint16, id layout.ID) bool { return s.Serves(m.cfg.Cluster, origin, id) },
 	})
 	return &answer{node: node, conn: ways[0], run: run, cancel: make(chan struct{}), summary: run.Summary()}

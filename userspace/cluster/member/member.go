@@ -36,6 +36,7 @@ type Member struct {
 	planned   time.Time // when the waiting goroutine wakes up
 	fill      fill
 	donation  donation
+	feed      feed
 	counts    counts
 	doubts    doubts
 	stopped   bool
@@ -105,6 +106,9 @@ func Open(ctx context.Context, cfg Config) (*Member, error) {
 		m.dialLocked(p.Node, p.URL)
 	}
 	m.timing.Go(m.wait)
+	if cfg.Donor.TakesUDP && cfg.Donor.Store != nil {
+		m.timing.Go(m.feedNodes)
+	}
 	return m, nil
 }
 

@@ -15,6 +15,8 @@ type Status struct {
 	Nodes []NodeStatus `json:"Nodes"`
 	Sync  SyncStatus   `json:"sync"`
 	Donor DonorStatus  `json:"donor"`
+	// UDP is the account of live calls of UDP sources; nil: they aren't passed on.
+	UDP *FeedStatus `json:"from_udp,omitempty"`
 	// Refused counts packets that are refused here, by reason: those of the machine, and others.
 	Refused map[string]uint64 `json:"refused"`
 	// Ended counts connections that ended or were refused, by reason.
@@ -106,6 +108,10 @@ func (m *Member) Status() Status {
 	up := slices.ContainsFunc(machine.Nodes, func(n membership.NodeStatus) bool { return n.LinkState == membership.Up })
 	s := Status{Status: machine, Sync: m.fill.status(time.Now(), up), Donor: m.donation.status(), NotSent: m.counts.notSent, Gaps: m.counts.gaps,
 		Answered: m.counts.answered, Stream: connections, Refused: map[string]uint64{}, Ended: map[string]uint64{}, Doubts: m.doubts.list(), SuspectsRemoved: m.doubts.removed}
+	if m.cfg.Donor.TakesUDP {
+		fed := m.feed.status
+		s.UDP = &fed
+	}
 	for _, n := range s.Status.Nodes {
 		ns := NodeStatus{NodeStatus: n}
 		if known := m.nodes[n.Node]; known != nil {

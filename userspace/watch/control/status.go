@@ -273,6 +273,10 @@ type DestinationStatus struct {
 	// Repeated are updates that were sent once more, because the backup may not have known the call.
 	Repeated uint64            `json:"repeated"`
 	Held     map[string]uint64 `json:"held"` // held back by the shield, by reason
+	// Converted counts dialogs of generation 2 that were converted, and ConversionLost what of them has no place in
+	// generation 1, by field.
+	Converted      uint64            `json:"converted"`
+	ConversionLost map[string]uint64 `json:"conversion_lost"`
 	// Errors counts errors of sending. It includes those that a retry resolved and those that the network reported
 	// later. Refusals and Unreachables are parts of it: the port was closed, or there was no route.
 	Errors       uint64 `json:"send_errors"`

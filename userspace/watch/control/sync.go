@@ -9,9 +9,16 @@ import (
 
 // SyncRequest asks the appliance to send its table to a standby.
 type SyncRequest struct {
-	To     string `json:"to"`     // HOST:PORT
-	Rate   int    `json:"rate"`   // packets a second; 0: as fast as possible
-	Passes int    `json:"passes"` // 0: depends on the rate
+	To string `json:"to"` // HOST:PORT; empty if Node is given
+	// Cluster and Node name a node of a cluster, to which dialogs are pushed. Cluster 0 is the only one.
+	Cluster int32 `json:"cluster,omitempty"`
+	Node    int32 `json:"node,omitempty"`
+	// Release of the node, such as 3.6; empty: as far as it is known.
+	Release string `json:"release,omitempty"`
+	// NoConvert holds dialogs of generation 2 back from a standby of generation 1.
+	NoConvert bool `json:"no_convert,omitempty"`
+	Rate      int  `json:"rate"`   // packets a second; 0: as fast as possible
+	Passes    int  `json:"passes"` // 0: depends on the rate
 	// Filter is the query of a Filter; empty: all live dialogs.
 	Filter  string `json:"filter,omitempty"`
 	Replace bool   `json:"replace,omitempty"`
@@ -79,7 +86,13 @@ type SyncSummary struct {
 	ChangesMoreSockets uint64            `json:"changes_more_sockets"`
 	Lost               uint64            `json:"lost"` // of these, overwritten before sending; a further pass made up for them
 	SendErrors         uint64            `json:"send_errors"`
-	Seconds            float64           `json:"seconds"`
+	// Converted counts dialogs that came in another layout than that of the receiver, and ConversionLost what of them has no
+	// place there, by field.
+	Converted      uint64            `json:"converted"`
+	ConversionLost map[string]uint64 `json:"conversion_lost"`
+	// Refused are sockets of dialogs that were held back from a node, because it would refuse them.
+	Refused []string `json:"refused_sockets,omitempty"`
+	Seconds float64  `json:"seconds"`
 	// Arrived is what the standby says about the last pass: ArrivedAll, ArrivedMissing, ArrivedUnclear, or NotConfirmed if it is no
 	// binrepd or doesn't answer. Missing counts the packets of that pass that didn't arrive.
 	Arrived string `json:"arrived"`
@@ -119,7 +132,7 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(SyncPr
 	}
 	partial := SyncSummary{
 		To: req.To, DryRun: req.DryRun, Packets: last.Packets, Bytes: last.Bytes, Seconds: last.Elapsed,
-		Held: map[string]uint64{}, Sockets: map[string]uint64{}, ChangesSockets: map[string]uint64{},
+		Held: map[string]uint64{}, ConversionLost: map[string]uint64{}, Sockets: map[string]uint64{}, ChangesSockets: map[string]uint64{},
 	}
 	if ctx.Err() != nil {
 		return partial, ctx.Err()

@@ -89,6 +89,7 @@ func fixtureStatus(account control.Account) control.Status {
 			Address: "standby.example.net:5556", State: "refused", Sent: 1400, Bytes: 420_000, Queued: 11, Dropped: 5, Own: 3, Lost: 2,
 			Errors: 21, Refusals: 12, Unreachables: 8,
 			Held: map[string]uint64{"too_many_routes": 4, "expired": 0}, Unmatched: 6,
+			Converted: 17, ConversionLost: map[string]uint64{"caller_out_sdp": 9, "vars.type": 1},
 		}},
 		Syncs: []control.SyncStatus{{To: "10.0.0.3:5556"}},
 		Audits: []control.AuditStatus{
@@ -127,6 +128,7 @@ func clusterFixture() control.ClusterStatus {
 		Seen: 700, Applied: 680, Rejected: map[string]uint64{control.NotMember: 15, "refused_memory": 1}, Lost: map[string]uint64{"queue_full": 5},
 	}}
 	c.Cluster, c.Gaps, c.Counts.TagConflicts = 1, 4, 2
+	c.UDP = &member.FeedStatus{Sent: 90, NotSent: 1, Lost: 2, Held: map[string]uint64{"no_socket": 3}, Dropped: map[string]uint64{"flags.flags": 4}}
 	c.Sync = member.SyncStatus{Incomplete: "the sync failed", Done: 3, Failed: 2, Complete: fixedTime.Add(-10 * time.Minute)}
 	for id, state := range map[int32]membership.LinkState{1: membership.Up, 2: membership.Down} {
 		n := control.ClusterNode{}

@@ -102,6 +102,12 @@ const (
 	destinationOwn
 	destinationHeld
 	destinationUnmatched
+	destinationConverted
+	destinationConversionLost
+	clusterFed
+	clusterFedHeld
+	clusterFedLost
+	clusterFedConversionLost
 
 	syncsRunning
 	syncs
@@ -225,6 +231,15 @@ var metrics = [...]metric{
 	destinationOwn:       {"destination_own_total", counter, "destination", "Events that came from a backup and are not sent back to it, or that it needn't know."},
 	destinationHeld:      {"destination_held_total", counter, "destination reason", "Events held back from a backup, because they would harm an OpenSIPS."},
 	destinationUnmatched: {"destination_unmatched_sockets_total", counter, "destination", "Events with a socket that no --rewrite-socket covers although there are some. The standby would refuse the dialog."},
+
+	destinationConverted: {"destination_converted_total", counter, "destination", "Dialogs of clusters that were converted for a backup of generation 1."},
+	destinationConversionLost: {"destination_conversion_lost_total", counter, "destination field",
+		"Contents of converted dialogs that a backup of generation 1 has no place for, by field; vars.type is the type of a value."},
+	clusterFed:     {"cluster_fed_packets_total", counter, "cluster", "Packets with live calls of UDP sources that were sent to nodes of a cluster (--udp-to-cluster)."},
+	clusterFedHeld: {"cluster_fed_held_total", counter, "cluster reason", "Live events of UDP sources that were held back from a node, because it would refuse them."},
+	clusterFedLost: {"cluster_fed_lost_total", counter, "cluster", "Live events of UDP sources that a node didn't get: its queue was full, or its release wasn't known."},
+	clusterFedConversionLost: {"cluster_fed_conversion_lost_total", counter, "cluster field",
+		"Contents of dialogs of UDP sources that nodes have no place for, by field."},
 
 	syncsRunning: {"syncs_running", gauge, "", "Running syncs."},
 	syncs:        {"syncs_total", counter, "result", "Syncs that ended: complete, or failed. Dry runs don't count."},

@@ -63,6 +63,16 @@ func (s *scrape) cluster(c *control.ClusterStatus) {
 	s.moment(clusterSyncLast, c.Sync.Complete, number)
 	s.count(clusterGaps, c.Gaps, number)
 	s.count(clusterConflicts, c.Counts.TagConflicts, number)
+	if fed := c.UDP; fed != nil {
+		s.count(clusterFed, fed.Sent, number)
+		for reason, n := range fed.Held {
+			s.count(clusterFedHeld, n, number, reason)
+		}
+		s.count(clusterFedLost, fed.Lost+fed.NotSent, number)
+		for field, n := range fed.Dropped {
+			s.count(clusterFedConversionLost, n, number, field)
+		}
+	}
 	for k := range c.Nodes {
 		n := &c.Nodes[k]
 		node := strconv.Itoa(int(n.Node))
@@ -228,5 +238,9 @@ func (s *scrape) byDestination() {
 			s.count(destinationHeld, n, d.Address, reason)
 		}
 		s.count(destinationUnmatched, d.Unmatched, d.Address)
+		s.count(destinationConverted, d.Converted, d.Address)
+		for field, n := range d.ConversionLost {
+			s.count(destinationConversionLost, n, d.Address, field)
+		}
 	}
 }
