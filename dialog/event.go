@@ -114,13 +114,16 @@ const (
 	Waiting
 	// RefusedChange: a Value doesn't fit the dialog: its list of values is broken, or would become too long.
 	RefusedChange
+	// Fenced: another node has claimed the sharing tag of the dialog since (package conflicts). The table never says so
+	// itself.
+	Fenced
 	// Outcomes is how many there are.
 	Outcomes
 )
 
 var outcomeNames = [Outcomes]string{
 	"none", "applied", "recovered", "early", "unknown", "duplicate", "stale", "late",
-	"refused_memory", "refused_call", "waiting", "refused_change",
+	"refused_memory", "refused_call", "waiting", "refused_change", "fenced",
 }
 
 // String returns the name of the outcome in status and metrics.

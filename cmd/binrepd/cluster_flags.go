@@ -61,6 +61,11 @@ func clusterFlags() []cli.Flag {
 			Usage: "pass calls of UDP sources (1.10, 1.11, 2.1) into the cluster `N`, converted, as if this node had made them: live, and to nodes " +
 				"that ask for dialogs; repeat for more. Nodes refuse calls whose sockets aren't theirs: see --donor-rewrite",
 		},
+		&cli.BoolFlag{
+			Name: "fence", Category: categoryCluster, DisableDefaultText: true,
+			Usage: "refuse events about calls of a sharing tag from a node that acts for the tag although another node has claimed it since; without " +
+				"this flag they are applied, and listed by dialogs conflicts",
+		},
 		&cli.StringFlag{
 			Name: "tls-cert", Category: categoryCluster,
 			Usage: "for bins URLs: PEM `FILE` with the certificate of this node and its chain",
@@ -90,6 +95,7 @@ var errNodeForm = errors.New("not NODE=VALUE with a node id, such as 1=bin:10.0.
 // parseClusters reads the flags about clusters.
 func parseClusters(c *cli.Context, o *options) error {
 	o.TLS = stream.TLSFiles{Cert: c.String("tls-cert"), Key: c.String("tls-key"), CA: c.String("tls-ca"), NoVerify: c.Bool("tls-no-verify")}
+	o.Fence = c.Bool("fence")
 	for _, text := range c.StringSlice("cluster") {
 		id, err := strconv.Atoi(text)
 		if err != nil || id < 1 || id > member.MaxCluster {
@@ -129,7 +135,7 @@ func parseClusters(c *cli.Context, o *options) error {
 	for i := range o.Clusters {
 		o.Clusters[i].Donor.Rate = c.Int("donor-rate")
 	}
-	for _, name := range [...]string{"tls-cert", "tls-key", "tls-ca", "tls-no-verify", "cluster-fixed"} {
+	for _, name := range [...]string{"tls-cert", "tls-key", "tls-ca", "tls-no-verify", "cluster-fixed", "fence"} {
 		if text := c.String(name); text != "" && text != "false" && len(o.Clusters) == 0 {
 			return fmt.Errorf("--%s: there is no --cluster for it", name)
 		}

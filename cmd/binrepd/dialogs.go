@@ -53,6 +53,7 @@ func dialogsCommand() *cli.Command {
 				Action: countDialogs,
 			},
 			ghostsCommand(),
+			conflictsCommand(),
 		},
 	}
 }

@@ -98,8 +98,9 @@ var imports = map[string][]string{
 	"userspace/wire/arrival":       {"userspace/wire/bin1"},
 	"userspace/wire/bin2":          {"userspace/changes", "dialog", "dialog/layout"},
 
+	"userspace/state/conflicts": {}, // pure: who claims which tag
 	"userspace/state/engine": {
-		"userspace/changes", "userspace/in/packets", "userspace/wire/arrival", "userspace/wire/bin1", "userspace/wire/bin2", "dialog", "dialog/layout",
+		"userspace/state/conflicts", "userspace/changes", "userspace/in/packets", "userspace/wire/arrival", "userspace/wire/bin1", "userspace/wire/bin2", "dialog", "dialog/layout",
 	},
 
 	// Each destination of egress encodes by its shield. Of bin1 it has the questions from one binrepd to another.
@@ -141,10 +142,12 @@ var imports = map[string][]string{
 	"userspace/watch/links":   {},
 	// The account of the engine has the verdicts of bin1. The search for a Call-ID uses the steering hash of packets.
 	"userspace/watch/control": {
-		"userspace/watch/serving", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2", "userspace/in/packets",
+		"userspace/watch/serving", "userspace/state/conflicts", "userspace/state/engine", "userspace/wire/bin1", "userspace/wire/bin2", "userspace/in/packets",
 		"dialog", "dialog/escape", "dialog/layout",
 		"userspace/cluster/member", "userspace/cluster/membership",
 	},
+	// A takeover asks the appliance, and the proxy that takes over.
+	"userspace/watch/takeover": {"userspace/watch/control", "userspace/cluster/membership", "userspace/mi"},
 	// Which sources count is a matter of the status, as are the counters of the engine.
 	"userspace/watch/sources": {"userspace/watch/control", "userspace/state/engine"},
 	// What a restart of a proxy leaves is found in the table.
@@ -172,7 +175,7 @@ var imports = map[string][]string{
 		"userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/gate", "userspace/in/thread",
 		"userspace/in/stream", "userspace/cluster/member", "userspace/cluster/donor", "userspace/wire/bin2", "dialog/layout",
 		"userspace/changes", "userspace/out/snapshot",
-		"userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
+		"userspace/state/conflicts", "userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
 		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
 		"userspace/watch/links", "userspace/watch/proxies", "userspace/watch/restarts", "userspace/watch/sources", "userspace/watch/tuning",
 		"userspace/wire/arrival",

@@ -40,7 +40,7 @@ func TestOperationsExplainsStatus(t *testing.T) {
 		keys = append(keys, v.String())
 	}
 	// As input_attach.go and control.NewAccount name them.
-	keys = append(keys, "socket_buffer", "truncated", "rate_limited", "denied", "refused_memory", "refused_call", "refused_change")
+	keys = append(keys, "socket_buffer", "truncated", "rate_limited", "denied", "refused_memory", "refused_call", "refused_change", "fenced")
 	slices.Sort(keys)
 	if keys = slices.Compact(keys); len(keys) < 100 {
 		t.Errorf("only %d keys were found", len(keys))

@@ -17,6 +17,7 @@ import (
 	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/in/packets"
 	"binrepd/userspace/out/egress"
+	"binrepd/userspace/state/conflicts"
 	"binrepd/userspace/state/engine"
 	"binrepd/userspace/trace/record"
 	"binrepd/userspace/watch/control"
@@ -37,6 +38,7 @@ type Appliance struct {
 	input     *input
 	output    *output
 	engine    *engine.Engine
+	conflicts *conflicts.Book // about sharing tags
 	history   control.History
 	links     links.Watcher
 	sources   sources.Book
@@ -127,9 +129,10 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	if a.output, err = openOutput(ctx, &a.config, a.input, number, a.lookup()); err != nil {
 		return nil, err
 	}
+	a.conflicts = conflicts.New(cfg.Fence, 0)
 	if a.engine, err = engine.New(engine.Config{
 		Table: a.table, Intakes: a.config.intakes(), Outlet: a.output.egress, Origin: number,
-		Hear: a.hear, Log: log,
+		Hear: a.hear, Log: log, Conflicts: a.conflicts,
 		Steering: a.steering,
 	}); err != nil {
 		return nil, err

@@ -108,6 +108,7 @@ func (a *Appliance) joinClusters(ctx context.Context) error {
 	for i := range a.config.Clusters {
 		c := a.config.Clusters[i]
 		c.TLS, c.Log, c.Filler, c.Judge = tls, a.log, a.engine, judge{a}
+		c.Claimed = a.conflicts.Claim
 		c.Intake = uint8(len(a.config.Listen) + i)
 		c.Admit = a.input.gate.Admit
 		c.Record = a.recordedConnection(i)
@@ -168,13 +169,14 @@ func (a *Appliance) Profiles() (list []control.ClusterProfiles) {
 // clusterStatus fills in the clusters, and returns how many packets were refused because of their source.
 func (a *Appliance) clusterStatus(s *control.Status, e *engine.Status) (refused uint64) {
 	s.Clusters = []control.ClusterStatus{}
+	_, sides := a.conflicts.Sums()
 	sources := map[packets.Sender]*engine.SourceStatus{}
 	for i := range e.Sources {
 		sources[e.Sources[i].Sender] = &e.Sources[i]
 	}
 	for i, m := range a.joined() {
 		st := m.Status()
-		c := control.ClusterStatus{Status: st, Nodes: []control.ClusterNode{}}
+		c := control.ClusterStatus{Status: st, Nodes: []control.ClusterNode{}, Conflicts: control.NewClusterConflicts(m.Cluster(), sides)}
 		rejected := st.Stream.Reasons[stream.Rejected].Dropped.Packets
 		lost := map[string]uint64{"queue_full": st.Stream.Totals.Dropped.Packets - min(st.Stream.Totals.Dropped.Packets, rejected)}
 		intake := &e.Intakes[len(a.config.Listen)+i].Account

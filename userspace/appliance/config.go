@@ -49,6 +49,8 @@ type Config struct {
 
 	// Clusters are those to be a member of, one Config for each: Cluster, Node, Listen, Peers and Fixed; Run sets the rest.
 	Clusters []member.Config
+	// Fence refuses events about dialogs of a sharing tag that come from a node which has lost the tag to another one.
+	Fence bool
 	// TLS names the files for bins URLs; the zero value: there are none.
 	TLS stream.TLSFiles
 

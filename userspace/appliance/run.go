@@ -113,7 +113,7 @@ func (a *Appliance) openControl() (controlServer, error) {
 		End: a.endByHand, Allowed: a.Allowed, Allow: a.Allow, Save: a.SaveFile, Load: a.LoadFile, Folder: a.config.StateDir,
 		Reload:      a.Reload,
 		More:        a.proxies.Routes(),
-		SyncCluster: a.SyncCluster, Profiles: a.Profiles, Doubts: a.Doubts,
+		SyncCluster: a.SyncCluster, Profiles: a.Profiles, Doubts: a.Doubts, Conflicts: a.conflicts,
 	}, a.log)
 	if err != nil {
 		return controlServer{}, err

@@ -73,6 +73,8 @@ type Config struct {
 	// Filler is told of syncs; it may be nil.
 	Filler Filler
 	Donor  DonorConfig
+	// Claimed is told that a sharing tag has moved from one node to another. It must not block; nil: nobody is told.
+	Claimed func(now time.Time, cluster, node int32, tag string, previous int32)
 	// Judge finds calls that nodes have dropped silently; nil: none are looked for.
 	Judge Judge
 	Log   *slog.Logger // nil: slog.Default

@@ -50,6 +50,10 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 				m.doubtLocked(now, e.Node)
 				m.donorGone(now, e.Node, "it announces that its dialogs are no longer complete")
 			}
+		case membership.TagChanged:
+			if m.cfg.Claimed != nil {
+				m.cfg.Claimed(now, m.cfg.Cluster, e.Node, e.Text, e.Other)
+			}
 		case membership.SyncRequested:
 			m.answerLocked(now, e, out)
 		}

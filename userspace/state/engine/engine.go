@@ -16,6 +16,7 @@ import (
 	"binrepd/dialog"
 	"binrepd/userspace/changes"
 	"binrepd/userspace/in/packets"
+	"binrepd/userspace/state/conflicts"
 )
 
 // DefaultBatch is how many packets a worker takes at once: enough to lock a shard for several events and to overlap their cache
@@ -40,6 +41,8 @@ type Config struct {
 	// Steering computes the hash of a Call-ID for packets of generation 2: connections bring them without, and in rings that an
 	// earlier version filled they have that of their source.
 	Steering packets.Steering
+	// Conflicts is told of events of nodes that act for a sharing tag which another node has claimed since. It may be nil.
+	Conflicts *conflicts.Book
 	// Batch is the number of packets taken at once; 0 means DefaultBatch.
 	Batch int
 	// Now is the clock; nil means time.Now.

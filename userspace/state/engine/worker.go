@@ -32,6 +32,7 @@ type worker struct {
 	one      [1]*dialog.Event // for chunks
 	count    tally
 	published
+	disputes     disputes
 	replacements replacements
 	steps        steps
 }
@@ -167,6 +168,7 @@ func stampOf(packet []byte, ev *dialog.Event) changes.Stamp {
 // apply takes each touched shard once: lock, apply, hand on what changed, unlock.
 func (w *worker) apply(now int64) {
 	g := &w.group
+	w.disputes.begin(w.engine.cfg.Conflicts)
 	for _, shard := range g.touched {
 		g.events, g.indices = g.events[:0], g.indices[:0]
 		for i := g.head[shard]; i != none; i = g.next[i] {
@@ -175,7 +177,9 @@ func (w *worker) apply(now int64) {
 		}
 		g.head[shard] = none
 		s := w.engine.cfg.Table.Lock(int(shard))
+		w.judge(s)
 		s.Apply(g.events, now)
+		w.noteDisputes(s)
 		if w.engine.cfg.Outlet != nil {
 			w.forward()
 		}

@@ -20,6 +20,8 @@ type ClusterStatus struct {
 	member.Status
 	Nodes   []ClusterNode `json:"Nodes"`
 	Account Account       `json:"account"`
+	// Conflicts are the older claimants of sharing tags that still acted for them.
+	Conflicts []ClusterConflict `json:"tag_events_of_older"`
 	// RefusedChunks counts dialogs in packets of syncs that can't be read.
 	RefusedChunks uint64 `json:"sync_dialogs_refused"`
 }

@@ -3,6 +3,7 @@
 //	GET  /v1/status          one Status
 //	GET  /v1/dialogs         Dialog objects, one per line, in no particular order; query: Filter
 //	GET  /v1/dialogs/count   one Count; query: Filter
+//	GET  /v1/dialogs/conflicts  one ConflictList
 //	GET  /v1/ghosts          suspected ghosts, one per line, and a GhostSummary; query: times, silent, origin, before
 //	POST /v1/ghosts          the same, and ends the suspects
 //	GET  /v1/allow           the AllowList

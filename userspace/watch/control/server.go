@@ -17,6 +17,7 @@ import (
 	"binrepd/dialog/layout"
 	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/in/packets"
+	"binrepd/userspace/state/conflicts"
 	"binrepd/userspace/watch/serving"
 )
 
@@ -66,6 +67,8 @@ type Backend struct {
 	Profiles func() []ClusterProfiles
 	// Doubts returns the nodes of clusters that may have dropped calls; nil: there are none.
 	Doubts func() []member.Doubt
+	// Conflicts are those about sharing tags; nil: there are none.
+	Conflicts *conflicts.Book
 
 	// More are requests that other packages answer.
 	More []Route
@@ -109,6 +112,7 @@ func (b *Backend) routes(path string) http.Handler {
 	slow := func(pattern string, h http.HandlerFunc) { mux.HandleFunc(pattern, answerSoon(h)) }
 	slow("GET /v1/dialogs", b.dialogs)
 	slow("GET /v1/dialogs/count", b.count)
+	mux.HandleFunc("GET /v1/dialogs/conflicts", b.conflicts)
 	slow("GET /v1/profiles", b.profiles)
 	slow("GET /v1/ghosts", b.ghosts)
 	slow("POST /v1/ghosts", changing(path, b.ghosts))

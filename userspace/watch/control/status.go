@@ -175,7 +175,7 @@ func NewAccount(seen uint64, a *engine.Account, denied uint64, lost map[string]u
 	for v := bin2.BadPacket; v < bin2.Verdicts; v++ {
 		out.Rejected[v.String()] += a.Verdicts2[v]
 	}
-	for _, o := range []dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall, dialog.RefusedChange} {
+	for _, o := range []dialog.Outcome{dialog.RefusedMemory, dialog.RefusedCall, dialog.RefusedChange, dialog.Fenced} {
 		out.Rejected[o.String()] = a.Outcome(o)
 	}
 	return out

@@ -129,6 +129,7 @@ func clusterFixture() control.ClusterStatus {
 	}}
 	c.Cluster, c.Gaps, c.Counts.TagConflicts = 1, 4, 2
 	c.UDP = &member.FeedStatus{Sent: 90, NotSent: 1, Lost: 2, Held: map[string]uint64{"no_socket": 3}, Dropped: map[string]uint64{"flags.flags": 4}}
+	c.Conflicts = []control.ClusterConflict{{Tag: "vip", Node: 1, Events: 7, Refused: 3}}
 	c.Sync = member.SyncStatus{Incomplete: "the sync failed", Done: 3, Failed: 2, Complete: fixedTime.Add(-10 * time.Minute)}
 	for id, state := range map[int32]membership.LinkState{1: membership.Up, 2: membership.Down} {
 		n := control.ClusterNode{}

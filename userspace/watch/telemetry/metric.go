@@ -149,6 +149,7 @@ const (
 	clusterGaps
 	clusterRestarts
 	clusterConflicts
+	clusterDisputed
 
 	auditDialogs
 	auditLast
@@ -281,6 +282,7 @@ var metrics = [...]metric{
 	clusterGaps:       {"cluster_gaps_total", counter, "cluster", "Events after which packets of a cluster may be missing, such as a lost connection. Each is followed by a sync."},
 	clusterRestarts:   {"cluster_node_restarts_total", counter, "cluster node", "Restarts of a node that were seen."},
 	clusterConflicts:  {"cluster_tag_conflicts_total", counter, "cluster", "How often two nodes claimed a sharing tag within 5 s."},
+	clusterDisputed:   {"cluster_tag_events_total", counter, "cluster result", "Events of nodes that act for a sharing tag although another node has claimed it since: applied, or fenced. `binrepd dialogs conflicts` lists the calls."},
 
 	auditDialogs: {"audit_dialogs", gauge, "proxy result",
 		"Dialogs of the last complete audit of a proxy (--audit), by result: compared, missing_here, missing_at_proxy, different, unchecked. Absent before the first, and without --audit."},

@@ -73,6 +73,13 @@ func (s *scrape) cluster(c *control.ClusterStatus) {
 			s.count(clusterFedConversionLost, n, number, field)
 		}
 	}
+	var disputed, fenced uint64
+	for i := range c.Conflicts {
+		disputed += c.Conflicts[i].Events
+		fenced += c.Conflicts[i].Refused
+	}
+	s.count(clusterDisputed, disputed-fenced, number, "applied")
+	s.count(clusterDisputed, fenced, number, "fenced")
 	for k := range c.Nodes {
 		n := &c.Nodes[k]
 		node := strconv.Itoa(int(n.Node))
