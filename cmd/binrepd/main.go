@@ -92,6 +92,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			backupsCommand(),
 			sourcesCommand(),
 			outlivesOutput(syncCommand()),
+			outlivesOutput(takeoverCommand()),
 			outlivesOutput(saveCommand()),
 			outlivesOutput(loadCommand()),
 			auditCommand(),

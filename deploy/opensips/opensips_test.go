@@ -175,6 +175,15 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
+// TestTakeOverOfTag: in a cluster the appliance moves the tag, with the calls.
+func TestTakeOverOfTag(t *testing.T) {
+	status, calls, log := takeOver(t, "APPLIANCES=ready\nCLUSTER=1\nNODE=2\nTAG=vip\nMI=http://10.0.0.12:8888/mi\nFLAGS=(--socket udp:10.0.0.10:5060)\n", nil)
+	const want = "ready: binrepd takeover --cluster 1 --node 2 --tag vip --activate --mi http://10.0.0.12:8888/mi --socket udp:10.0.0.10:5060"
+	if status != 0 || len(calls) != 2 || calls[1] != want || !strings.Contains(log, "node 2 of cluster 1") {
+		t.Errorf("status %d, calls %q, log:\n%s", status, calls, log)
+	}
+}
+
 // TestTakeOverWithoutLogger: a missing logger is no failed sync (fault 12).
 func TestTakeOverWithoutLogger(t *testing.T) {
 	t.Setenv("NO_LOGGER", "1")
@@ -188,7 +197,8 @@ func TestTakeOverWithoutLogger(t *testing.T) {
 }
 
 func TestTakeOverSettings(t *testing.T) {
-	for _, configuration := range []string{"", "STANDBY=10.0.0.11:5555\n", "APPLIANCES=ready\n"} {
+	for _, configuration := range []string{"", "STANDBY=10.0.0.11:5555\n", "APPLIANCES=ready\n", "APPLIANCES=ready\nCLUSTER=1\nNODE=2\nTAG=vip\n",
+		"APPLIANCES=ready\nCLUSTER=1\nNODE=2\nTAG=vip\nMI=http://h/mi\nSTANDBY=10.0.0.11:5555\n"} {
 		if status, calls, log := takeOver(t, configuration, nil); status != 2 || len(calls[0]) > 0 || !strings.Contains(log, "takeover.conf") {
 			t.Errorf("%q: status %d, calls %q, log %s", configuration, status, calls, log)
 		}

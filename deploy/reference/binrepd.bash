@@ -11,7 +11,7 @@ _binrepd() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case "$command ${COMP_WORDS[i]}" in
-		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd cluster' | 'binrepd cluster list' | 'binrepd cluster capabilities' | 'binrepd cluster tags' | 'binrepd cluster sync' | 'binrepd profiles' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd backups' | 'binrepd backups list' | 'binrepd backups add' | 'binrepd backups remove' | 'binrepd backups pause' | 'binrepd backups resume' | 'binrepd sources' | 'binrepd sources list' | 'binrepd sources forget' | 'binrepd sources expect' | 'binrepd sync' | 'binrepd save' | 'binrepd load' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
+		'binrepd run' | 'binrepd status' | 'binrepd top' | 'binrepd dialogs' | 'binrepd dialogs list' | 'binrepd dialogs get' | 'binrepd dialogs count' | 'binrepd dialogs ghosts' | 'binrepd dialogs conflicts' | 'binrepd cluster' | 'binrepd cluster list' | 'binrepd cluster capabilities' | 'binrepd cluster tags' | 'binrepd cluster sync' | 'binrepd profiles' | 'binrepd allow' | 'binrepd allow list' | 'binrepd allow add' | 'binrepd allow remove' | 'binrepd reload' | 'binrepd backups' | 'binrepd backups list' | 'binrepd backups add' | 'binrepd backups remove' | 'binrepd backups pause' | 'binrepd backups resume' | 'binrepd sources' | 'binrepd sources list' | 'binrepd sources forget' | 'binrepd sources expect' | 'binrepd sync' | 'binrepd takeover' | 'binrepd save' | 'binrepd load' | 'binrepd audit' | 'binrepd import' | 'binrepd record' | 'binrepd record call' | 'binrepd record list' | 'binrepd replay' | 'binrepd doctor' | 'binrepd bench' | 'binrepd bench generate' | 'binrepd unpin' | 'binrepd version')
 			command+=" ${COMP_WORDS[i]}" ;;
 		esac
 	done
@@ -25,6 +25,8 @@ _binrepd() {
 	'binrepd run --rewrite-socket')
 		return ;;
 	'binrepd run --cluster')
+		return ;;
+	'binrepd run --cluster-bridge')
 		return ;;
 	'binrepd run --cluster-listen')
 		return ;;
@@ -189,6 +191,9 @@ _binrepd() {
 	'binrepd dialogs ghosts --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
+	'binrepd dialogs conflicts --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	'binrepd cluster list --cluster')
 		return ;;
 	'binrepd cluster list --control')
@@ -294,10 +299,45 @@ _binrepd() {
 		return ;;
 	'binrepd sync --var')
 		return ;;
+	'binrepd takeover --cluster')
+		return ;;
+	'binrepd takeover --mi')
+		return ;;
+	'binrepd takeover --node')
+		return ;;
+	'binrepd takeover --rate')
+		return ;;
+	'binrepd takeover --rewrite-socket')
+		return ;;
+	'binrepd takeover --socket')
+		return ;;
+	'binrepd takeover --tag')
+		return ;;
+	'binrepd takeover --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	'binrepd save --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
 	'binrepd load --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd audit --mi')
+		return ;;
+	'binrepd audit --node')
+		return ;;
+	'binrepd audit --origin')
+		return ;;
+	'binrepd audit --control')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	'binrepd import --mi')
+		return ;;
+	'binrepd import --node')
+		return ;;
+	'binrepd import --origin')
+		return ;;
+	'binrepd import --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
 	'binrepd record call --control')
@@ -359,7 +399,7 @@ _binrepd() {
 	esac
 	case $command in
 	'binrepd')
-		commands='run status top dialogs cluster profiles allow reload backups sources sync save load record replay doctor bench unpin version'
+		commands='run status top dialogs cluster profiles allow reload backups sources sync takeover save load audit import record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
 		flags='--clear-bye-on-timeout --no-convert --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --cluster --cluster-fixed --cluster-listen --cluster-peer --donor --donor-rate --donor-rewrite --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --udp-to-cluster --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --coalesce --cpus --ring-size --rings --spin --xdp --help' ;;
@@ -368,7 +408,7 @@ _binrepd() {
 	'binrepd top')
 		flags='--interval --once --control --help' ;;
 	'binrepd dialogs')
-		commands='list get count ghosts'
+		commands='list get count ghosts conflicts'
 		flags='--help' ;;
 	'binrepd dialogs list')
 		flags='--json --wide --control --from-uri --limit --node --origin --profile --state --tag --to-uri --var --help' ;;
@@ -378,6 +418,8 @@ _binrepd() {
 		flags='--json --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
 	'binrepd dialogs ghosts')
 		flags='--before --json --origin --remove --silent --times --wide --control --help' ;;
+	'binrepd dialogs conflicts')
+		flags='--json --control --help' ;;
 	'binrepd cluster')
 		commands='list capabilities tags sync'
 		flags='--help' ;;
@@ -432,6 +474,10 @@ _binrepd() {
 	'binrepd load')
 		files=1
 		flags='--json --control --help' ;;
+	'binrepd audit')
+		flags='--json --mi --node --origin --repair --control --help' ;;
+	'binrepd import')
+		flags='--dry-run --json --mi --node --origin --control --help' ;;
 	'binrepd record')
 		commands='call list'
 		flags='--help' ;;
