@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"binrepd/userspace/cluster/bridge"
 	"binrepd/userspace/cluster/donor"
 	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/in/stream"
@@ -61,6 +62,11 @@ func clusterFlags() []cli.Flag {
 			Usage: "pass calls of UDP sources (1.10, 1.11, 2.1) into the cluster `N`, converted, as if this node had made them: live, and to nodes " +
 				"that ask for dialogs; repeat for more. Nodes refuse calls whose sockets aren't theirs: see --donor-rewrite",
 		},
+		&cli.StringSliceFlag{
+			Name: "cluster-bridge", Category: categoryCluster,
+			Usage: "pass the calls of one cluster into another, `FROM:TO[:TAG]`, such as 1:2, or 1:2:vip for those of one sharing tag; repeat for " +
+				"more, and for the way back",
+		},
 		&cli.BoolFlag{
 			Name: "fence", Category: categoryCluster, DisableDefaultText: true,
 			Usage: "refuse events about calls of a sharing tag from a node that acts for the tag although another node has claimed it since; without " +
@@ -96,6 +102,13 @@ var errNodeForm = errors.New("not NODE=VALUE with a node id, such as 1=bin:10.0.
 func parseClusters(c *cli.Context, o *options) error {
 	o.TLS = stream.TLSFiles{Cert: c.String("tls-cert"), Key: c.String("tls-key"), CA: c.String("tls-ca"), NoVerify: c.Bool("tls-no-verify")}
 	o.Fence = c.Bool("fence")
+	for _, text := range c.StringSlice("cluster-bridge") {
+		r, err := bridge.ParseRule(text)
+		if err != nil {
+			return fmt.Errorf("--cluster-bridge %s: %w", text, err)
+		}
+		o.Bridges = append(o.Bridges, r)
+	}
 	for _, text := range c.StringSlice("cluster") {
 		id, err := strconv.Atoi(text)
 		if err != nil || id < 1 || id > member.MaxCluster {

@@ -123,6 +123,8 @@ var imports = map[string][]string{
 		"userspace/changes", "userspace/out/pace", "userspace/out/shield", "userspace/out/snapshot", "userspace/wire/bin2", "dialog",
 		"dialog/layout",
 	},
+	// Calls of one cluster for another: it decides and encodes.
+	"userspace/cluster/bridge": {"userspace/cluster/donor", "userspace/changes", "userspace/wire/bin2", "dialog", "dialog/layout"},
 	"userspace/cluster/member": {
 		"userspace/changes", "userspace/cluster/donor", "userspace/cluster/membership", "userspace/in/packets", "userspace/in/stream", "userspace/wire/bin2", "dialog",
 		"dialog/layout",
@@ -173,8 +175,8 @@ var imports = map[string][]string{
 	"userspace/appliance": {
 		"bpf", "dialog", "userspace/host/folder", "userspace/host/hostport", "userspace/host/neighbour",
 		"userspace/in/packets", "userspace/in/ring", "userspace/in/socket", "userspace/in/gate", "userspace/in/thread",
-		"userspace/in/stream", "userspace/cluster/member", "userspace/cluster/donor", "userspace/wire/bin2", "dialog/layout",
-		"userspace/changes", "userspace/out/snapshot",
+		"userspace/in/stream", "userspace/cluster/member", "userspace/cluster/donor", "userspace/cluster/bridge", "userspace/changes", "userspace/wire/bin2", "dialog/layout",
+		"userspace/out/snapshot",
 		"userspace/state/conflicts", "userspace/state/engine", "userspace/out/egress", "userspace/out/resync", "userspace/out/savefile", "userspace/out/shield",
 		"userspace/trace/record", "userspace/watch/control", "userspace/watch/statuspage", "userspace/watch/telemetry",
 		"userspace/watch/links", "userspace/watch/proxies", "userspace/watch/restarts", "userspace/watch/sources", "userspace/watch/tuning",

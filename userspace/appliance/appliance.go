@@ -39,6 +39,7 @@ type Appliance struct {
 	output    *output
 	engine    *engine.Engine
 	conflicts *conflicts.Book // about sharing tags
+	bridges   bridges
 	history   control.History
 	links     links.Watcher
 	sources   sources.Book
@@ -129,7 +130,7 @@ func Open(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	if a.output, err = openOutput(ctx, &a.config, a.input, number, a.lookup()); err != nil {
 		return nil, err
 	}
-	a.conflicts = conflicts.New(cfg.Fence, 0)
+	a.conflicts, a.bridges.rules = conflicts.New(cfg.Fence, 0), cfg.Bridges
 	if a.engine, err = engine.New(engine.Config{
 		Table: a.table, Intakes: a.config.intakes(), Outlet: a.output.egress, Origin: number,
 		Hear: a.hear, Log: log, Conflicts: a.conflicts,

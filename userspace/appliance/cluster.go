@@ -64,6 +64,9 @@ func (c *Config) validateClusters() error {
 			}
 		}
 	}
+	if err := c.validateBridges(); err != nil {
+		return err
+	}
 	return c.validateTLS(uses)
 }
 
@@ -108,7 +111,7 @@ func (a *Appliance) joinClusters(ctx context.Context) error {
 	for i := range a.config.Clusters {
 		c := a.config.Clusters[i]
 		c.TLS, c.Log, c.Filler, c.Judge = tls, a.log, a.engine, judge{a}
-		c.Claimed = a.conflicts.Claim
+		c.Claimed, c.Announce = a.conflicts.Claim, a.bridges.announced(c.Cluster)
 		c.Intake = uint8(len(a.config.Listen) + i)
 		c.Admit = a.input.gate.Admit
 		c.Record = a.recordedConnection(i)
@@ -168,7 +171,7 @@ func (a *Appliance) Profiles() (list []control.ClusterProfiles) {
 
 // clusterStatus fills in the clusters, and returns how many packets were refused because of their source.
 func (a *Appliance) clusterStatus(s *control.Status, e *engine.Status) (refused uint64) {
-	s.Clusters = []control.ClusterStatus{}
+	s.Clusters, s.Bridges = []control.ClusterStatus{}, a.bridges.status()
 	_, sides := a.conflicts.Sums()
 	sources := map[packets.Sender]*engine.SourceStatus{}
 	for i := range e.Sources {

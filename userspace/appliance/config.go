@@ -7,6 +7,7 @@ import (
 
 	"binrepd/bpf"
 	"binrepd/dialog"
+	"binrepd/userspace/cluster/bridge"
 	"binrepd/userspace/cluster/member"
 	"binrepd/userspace/in/ring"
 	"binrepd/userspace/in/stream"
@@ -49,6 +50,8 @@ type Config struct {
 
 	// Clusters are those to be a member of, one Config for each: Cluster, Node, Listen, Peers and Fixed; Run sets the rest.
 	Clusters []member.Config
+	// Bridges pass calls of one of Clusters into another.
+	Bridges []bridge.Rule
 	// Fence refuses events about dialogs of a sharing tag that come from a node which has lost the tag to another one.
 	Fence bool
 	// TLS names the files for bins URLs; the zero value: there are none.

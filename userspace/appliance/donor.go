@@ -36,7 +36,7 @@ func (s store) Serves(cluster int32, origin uint16, id layout.ID) bool {
 	case from.Cluster == 0:
 		return len(s.a.config.Clusters) == 1
 	default:
-		return int32(from.Cluster) == cluster
+		return int32(from.Cluster) == cluster || s.a.bridges.serves(from, cluster)
 	}
 }
 

@@ -63,6 +63,9 @@ func (a *Appliance) Run(ctx context.Context) (err error) {
 	if cfg.SyncOnReturn {
 		watching.Go(func() { a.syncReturned(ctx) })
 	}
+	if len(cfg.Bridges) > 0 {
+		watching.Go(func() { a.bridgeClusters(answering) })
+	}
 	stopSaving := a.keepSaving(answering, &watching)
 	defer func() {
 		stopAnswering()

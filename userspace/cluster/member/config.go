@@ -75,6 +75,8 @@ type Config struct {
 	Donor  DonorConfig
 	// Claimed is told that a sharing tag has moved from one node to another. It must not block; nil: nobody is told.
 	Claimed func(now time.Time, cluster, node int32, tag string, previous int32)
+	// Announce are more capabilities to announce, as synced.
+	Announce []string
 	// Judge finds calls that nodes have dropped silently; nil: none are looked for.
 	Judge Judge
 	Log   *slog.Logger // nil: slog.Default
@@ -193,6 +195,9 @@ func (c *Config) machine(own stream.URL) membership.Config {
 		Capabilities: []membership.Capability{{Name: Capability}},
 		PingInterval: c.Times.PingInterval, PingTimeout: c.Times.PingTimeout, NodeTimeout: c.Times.NodeTimeout,
 		PongDelay: c.Times.PongDelay,
+	}
+	for _, name := range c.Announce {
+		mc.Capabilities = append(mc.Capabilities, membership.Capability{Name: name, Synced: true})
 	}
 	for _, p := range c.Peers {
 		mc.Peers = append(mc.Peers, membership.Peer{Node: p.Node, URL: p.URL.String(), Addresses: []netip.Addr{p.URL.Addr.Addr()}})

@@ -147,3 +147,17 @@ func (c *ClusterStatus) activeForTag(node int32) bool {
 func (c *ClusterStatus) speaks(node int32) bool {
 	return len(c.Tags) == 0 || c.activeForTag(node)
 }
+
+// BridgeStatus is the account of one direction in which calls of a cluster pass into another one.
+type BridgeStatus struct {
+	From    int32  `json:"from_cluster"`
+	To      int32  `json:"to_cluster"`
+	Tag     string `json:"tag,omitempty"` // only calls with this sharing tag
+	Nodes   int    `json:"nodes"`         // of the second cluster that calls go to now
+	Changes uint64 `json:"changes"`       // of calls of the first cluster
+	Packets uint64 `json:"packets"`       // sent to nodes of the second one
+	NotSent uint64 `json:"not_sent"`      // the queue of a connection was full
+	Lost    uint64 `json:"lost"`          // changes that left the journal before they were passed on
+	// Held counts what wasn't passed on, by reason: changes as such, or for one node.
+	Held map[string]uint64 `json:"held_back"`
+}

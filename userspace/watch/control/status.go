@@ -68,6 +68,7 @@ type Status struct {
 	RateLimited  []RefusedSource     `json:"rate_limited_sources"`
 	Listeners    []ListenerStatus    `json:"listeners"`
 	Clusters     []ClusterStatus     `json:"clusters"`
+	Bridges      []BridgeStatus      `json:"bridges"`
 	Sources      []SourceStatus      `json:"sources"`
 	Nodes        []NodeStatus        `json:"nodes"` // that sent dialogs of generation 2
 	Destinations []DestinationStatus `json:"destinations"`

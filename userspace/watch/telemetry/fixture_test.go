@@ -81,6 +81,7 @@ func fixtureStatus(account control.Account) control.Status {
 			Passed: map[string]uint64{"fragment": 98, "ring_full": 2}, ReceiveBuffer: 64 << 20, Waiting: 4096,
 		}},
 		Clusters: []control.ClusterStatus{clusterFixture()},
+		Bridges:  []control.BridgeStatus{bridgeFixture()},
 		Sources: []control.SourceStatus{
 			{Address: "10.0.0.1:5555", Events: 4000, Rejected: 9, Last: fixedTime.Add(-time.Second), Skew: &skew, Counts: true, Restarts: 2},
 			{Address: "10.0.0.9:5555"}, // known from a saved table
@@ -120,6 +121,11 @@ func fixtureStatus(account control.Account) control.Status {
 		})
 	}
 	return s
+}
+
+// bridgeFixture is a direction between two clusters.
+func bridgeFixture() control.BridgeStatus {
+	return control.BridgeStatus{From: 1, To: 2, Changes: 12, Packets: 9, NotSent: 1, Lost: 2, Held: map[string]uint64{"of_bridge": 3, "other_tag": 0, "no_node": 0}}
 }
 
 // clusterFixture is a cluster with a node that is up and one that is down.

@@ -150,6 +150,7 @@ const (
 	clusterRestarts
 	clusterConflicts
 	clusterDisputed
+	clusterBridge
 
 	auditDialogs
 	auditLast
@@ -283,6 +284,7 @@ var metrics = [...]metric{
 	clusterRestarts:   {"cluster_node_restarts_total", counter, "cluster node", "Restarts of a node that were seen."},
 	clusterConflicts:  {"cluster_tag_conflicts_total", counter, "cluster", "How often two nodes claimed a sharing tag within 5 s."},
 	clusterDisputed:   {"cluster_tag_events_total", counter, "cluster result", "Events of nodes that act for a sharing tag although another node has claimed it since: applied, or fenced. `binrepd dialogs conflicts` lists the calls."},
+	clusterBridge:     {"cluster_bridge_total", counter, "bridge outcome", "Calls that pass from one cluster into another (--cluster-bridge): packets to nodes, sent or not_sent; changes lost in the queue; and what was held back, by reason."},
 
 	auditDialogs: {"audit_dialogs", gauge, "proxy result",
 		"Dialogs of the last complete audit of a proxy (--audit), by result: compared, missing_here, missing_at_proxy, different, unchecked. Absent before the first, and without --audit."},

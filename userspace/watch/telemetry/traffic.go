@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -40,6 +41,9 @@ func (s *scrape) traffic() {
 	}
 	for i := range s.Clusters {
 		s.cluster(&s.Clusters[i])
+	}
+	for i := range s.Bridges {
+		s.bridge(&s.Bridges[i])
 	}
 	s.losses()
 }
@@ -86,6 +90,17 @@ func (s *scrape) cluster(c *control.ClusterStatus) {
 		s.flag(clusterNodeUp, n.LinkState == membership.Up, number, node)
 		s.moment(clusterNodeState, n.LinkSince, number, node)
 		s.count(clusterRestarts, uint64(n.Restarts), number, node)
+	}
+}
+
+// bridge sends the account of one direction between two clusters.
+func (s *scrape) bridge(b *control.BridgeStatus) {
+	name := fmt.Sprintf("%d:%d", b.From, b.To)
+	s.count(clusterBridge, b.Packets, name, "sent")
+	s.count(clusterBridge, b.NotSent, name, "not_sent")
+	s.count(clusterBridge, b.Lost, name, "lost")
+	for _, reason := range slices.Sorted(maps.Keys(b.Held)) {
+		s.count(clusterBridge, b.Held[reason], name, reason)
 	}
 }
 
