@@ -145,7 +145,7 @@ func printStatus(out sheet, s *control.Status, now time.Time) error {
 			}
 		}
 	}
-	printAudits(out.out, s, now)
+	printAudits(out, s, now)
 	printRefusals(out, s)
 	if len(s.Sources) > 0 {
 		fmt.Fprintln(out.out)
