@@ -53,6 +53,8 @@ _binrepd() {
 		return ;;
 	'binrepd run --udp-to-cluster')
 		return ;;
+	'binrepd run --audit')
+		return ;;
 	'binrepd run --control')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
@@ -267,7 +269,7 @@ _binrepd() {
 		return ;;
 	'binrepd sync --ends')
 		return ;;
-	'binrepd sync --node')
+	'binrepd sync --mi')
 		return ;;
 	'binrepd sync --passes')
 		return ;;
@@ -402,7 +404,7 @@ _binrepd() {
 		commands='run status top dialogs cluster profiles allow reload backups sources sync takeover save load audit import record replay doctor bench unpin version'
 		flags='--version --help' ;;
 	'binrepd run')
-		flags='--clear-bye-on-timeout --no-convert --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --cluster --cluster-fixed --cluster-listen --cluster-peer --donor --donor-rate --donor-rewrite --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --udp-to-cluster --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --coalesce --cpus --ring-size --rings --spin --xdp --help' ;;
+		flags='--clear-bye-on-timeout --no-convert --replicate-queue --replicate-rate --replicate-to --rewrite-socket --sync-on-return --cluster --cluster-bridge --cluster-fixed --cluster-listen --cluster-peer --donor --donor-rate --donor-rewrite --fence --node --tls-ca --tls-cert --tls-key --tls-no-verify --tls-peer --udp-to-cluster --audit --control --metrics --pprof --settings --stale-after --web.config.file --pin --save-interval --state-dir --record --record-size --await-address --interface --listen --promiscuous --log-format --log-level --allow --allow-file --source-rate --early-timeout --expiry-grace --load --max-dialogs --max-memory --shards --tombstone --coalesce --cpus --ring-size --rings --spin --xdp --help' ;;
 	'binrepd status')
 		flags='--check --json --strict --wide --control --help' ;;
 	'binrepd top')
@@ -467,7 +469,9 @@ _binrepd() {
 	'binrepd sources expect')
 		flags='--json --wide --control --help' ;;
 	'binrepd sync')
-		flags='--clear-bye-on-timeout --cluster --dry-run --ends --json --no-convert --node --passes --rate --release --replace --rewrite-socket --to --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
+		flags='--clear-bye-on-timeout --cluster --dry-run --ends --json --mi --no-convert --passes --rate --release --replace --rewrite-socket --to --control --from-uri --node --origin --profile --state --tag --to-uri --var --help' ;;
+	'binrepd takeover')
+		flags='--activate --cluster --json --mi --node --rate --rewrite-socket --socket --tag --control --help' ;;
 	'binrepd save')
 		files=1
 		flags='--everything --json --control --help' ;;
