@@ -206,7 +206,7 @@ var onlyIn = [...]struct {
 	{"github.com/prometheus", []string{"userspace/watch/telemetry"}},
 	{"github.com/safchain/ethtool", []string{"userspace/watch/tuning", "userspace/watch/links"}},
 	{"github.com/gdamore/tcell", []string{"userspace/watch/live"}},
-	{"net/http", []string{"userspace/watch/control", "userspace/watch/telemetry", "userspace/watch/statuspage", "userspace/watch/serving", "userspace/watch/proxies", "userspace/mi", "userspace/appliance", "cmd/binrepd"}},
+	{"net/http", []string{"userspace/watch/control", "userspace/watch/telemetry", "userspace/watch/statuspage", "userspace/watch/serving", "userspace/watch/proxies", "userspace/mi", "userspace/mi/mitest", "userspace/appliance", "cmd/binrepd"}},
 	{"testing", nil},
 	{"pgregory.net/rapid", nil},
 	{"go.uber.org/goleak", nil},
