@@ -207,6 +207,7 @@ func (g *grid) widths() (widths []int, left []string) {
 		}
 		return n
 	}
+	whole := slices.Clone(widths)
 	// Values are cut first by as much as is needed, the longest first.
 	for n := over(); n > 0; n-- {
 		widest := -1
@@ -232,6 +233,19 @@ func (g *grid) widths() (widths []int, left []string) {
 		}
 		widths[drop] = -1
 		left = append(left, g.columns[drop].name)
+	}
+	// What the columns that were left out don't need any more goes to what was cut.
+	for n := over(); n < 0; n++ {
+		most := -1
+		for i, w := range widths {
+			if w >= 0 && w < whole[i] && (most < 0 || whole[i]-w > whole[most]-widths[most]) {
+				most = i
+			}
+		}
+		if most < 0 {
+			break
+		}
+		widths[most]++
 	}
 	slices.Reverse(left)
 	return widths, left
