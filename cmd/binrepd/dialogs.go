@@ -188,8 +188,9 @@ func listDialogs(c *cli.Context, f control.Filter) (n int, err error) {
 const tableRows = 500
 
 func tableOfDialogs(ctx context.Context, client *control.Client, f control.Filter, out sheet) (n int, err error) {
-	g := out.grid(heading{name: "CALL-ID", least: 24}, heading{name: "STATE"}, heading{name: "AGE"}, heading{name: "LEFT"},
-		heading{name: "FROM", least: 10}, heading{name: "TO", least: 10})
+	// Call-IDs of usual length stay whole: people copy them, and look for them with grep.
+	g := out.grid(heading{name: "CALL-ID", least: 40}, heading{name: "STATE"}, heading{name: "AGE"}, heading{name: "LEFT", spare: 1},
+		heading{name: "FROM", least: 10, spare: 2}, heading{name: "TO", least: 10, spare: 3})
 	now := time.Now()
 	err = client.Dialogs(ctx, f, func(line []byte) error {
 		var d control.Dialog

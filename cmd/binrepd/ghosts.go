@@ -58,8 +58,8 @@ func showGhosts(c *cli.Context) error {
 	if c.Bool("remove") {
 		outliveOutput(c)
 	}
-	g := newSheet(c).grid(heading{name: "CALL-ID", least: 20}, heading{name: "STATE"}, heading{name: "AGE"}, heading{name: "SILENT"},
-		heading{name: "LEFT", spare: 1}, heading{name: "SOURCE", least: 13}, heading{name: "WHY"})
+	g := newSheet(c).grid(heading{name: "CALL-ID", least: 40}, heading{name: "STATE"}, heading{name: "AGE"}, heading{name: "SILENT"},
+		heading{name: "LEFT", spare: 2}, heading{name: "SOURCE", least: 13, spare: 1}, heading{name: "WHY"})
 	out := json.NewEncoder(c.App.Writer)
 	now := time.Now()
 	rows := 0

@@ -50,12 +50,17 @@ func demo(ctx context.Context, program string, stay bool) error {
 	}
 	defer os.RemoveAll(dir)
 
+	// Before the namespaces: its connections are made by threads of any kind.
+	if err := showCluster(ctx, program, dir); err != nil {
+		return err
+	}
+
 	p, err := newPlace(stay)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	say("%s", p.story)
+	say("Generation 1, as OpenSIPS 1.10 to 2.1 have it. %s", p.story)
 
 	// Not the default, /run/binrepd/control.sock, because a real appliance on this host may use that.
 	socket := filepath.Join(dir, "control.sock")
