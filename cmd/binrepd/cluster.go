@@ -121,7 +121,7 @@ func printClusters(out sheet, list []control.ClusterStatus, now time.Time) error
 		if refused := nonZero(s.Refused); refused != "" {
 			out.line("refused: %s", refused)
 		}
-		g := out.grid(heading{name: "NODE"}, heading{name: "URL", least: 16}, heading{name: "LINK"}, heading{name: "SINCE", spare: 1},
+		g := out.grid(heading{name: "NODE"}, heading{name: "URL", least: 26}, heading{name: "LINK"}, heading{name: "SINCE", spare: 1},
 			heading{name: "RELEASES", least: 8, spare: 3},
 			heading{name: "LAYOUT", least: 8, spare: 6}, heading{name: "CONNECTIONS", spare: 5}, heading{name: "EVENTS"},
 			heading{name: "PER SECOND", spare: 2}, heading{name: "REJECTED"}, heading{name: "CLOCK", spare: 4}, heading{name: "LAST EVENT"})
