@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -156,7 +157,7 @@ func TestRestartIsNoticed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(4) {
+			for seed := range seeds() {
 				w := newWorld(t, seed, test.numbers)
 				w.lost = 0.005
 				w.run(900, steady(test.rate), test.length)
@@ -231,7 +232,7 @@ func TestNoFalseAlarm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, numbers := range []bool{true, false} {
-				for seed := range uint64(4) {
+				for seed := range seeds() {
 					w := newWorld(t, seed, numbers)
 					w.lost = 0.01
 					live(w)
@@ -254,4 +255,12 @@ func TestBucketHash(t *testing.T) {
 			t.Errorf("%q: %#x, want %#x", callID, got, want)
 		}
 	}
+}
+
+// seeds is how many worlds each case sees: more with BINREPD_CHAOS=1.
+func seeds() uint64 {
+	if os.Getenv("BINREPD_CHAOS") == "1" {
+		return 8
+	}
+	return 1
 }
