@@ -72,9 +72,9 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 
 # Each test prints one line with what it tried and what was lost; RELIABILITY.md has the results of a run. make test runs
 # a short form of each. CHAOS selects tests, as in make chaos CHAOS='Killed|Flood' TESTFLAGS=-count=3.
-CHAOS ?= Killed|SyncAtFullRate|OverflowWhileAway|Restart|BadNetwork|Flood|SourceRate|Flapping|TinyRing|TwoOnOneInterface|MemoryGroup|FullTable|FullDisk|DamagedState|StuckSurroundings|Soak|SyncToOpenSIPS|FramesMutated|DamageIsFound|TheStandbyHasTheStateOfTheEnd|HashFlood|EachLinkCarries|TableOfACluster
+CHAOS ?= Killed|SyncAtFullRate|OverflowWhileAway|Restart|BadNetwork|Flood|SourceRate|Flapping|TinyRing|TwoOnOneInterface|MemoryGroup|FullTable|FullDisk|DamagedState|StuckSurroundings|Soak|SyncToOpenSIPS|FramesMutated|DamageIsFound|TheStandbyHasTheStateOfTheEnd|HashFlood|EachLinkCarries|TableOfACluster|NoFalseAlarm|AWeekOfFaults|Generation2InDatagrams|TooManyConnections
 chaos: ## as root: the long form of tests of faults, such as 100 kills under load; a quarter of an hour
-	BINREPD_CHAOS=1 BINREPD_REQUIRE_KERNEL=1 $(GO) test -p 1 -count=1 -timeout 60m -v -run '^Test($(CHAOS))' $(TESTFLAGS) ./cmd/binrepd ./userspace/appliance ./bpf ./userspace/out/egress ./userspace/out/resync ./userspace/out/savefile ./userspace/state/engine ./userspace/state/store
+	BINREPD_CHAOS=1 BINREPD_REQUIRE_KERNEL=1 $(GO) test -p 1 -count=1 -timeout 60m -v -run '^Test($(CHAOS))' $(TESTFLAGS) ./cmd/binrepd ./userspace/appliance ./bpf ./userspace/out/egress ./userspace/out/resync ./userspace/out/savefile ./userspace/state/engine ./userspace/state/store ./userspace/cluster/donor ./userspace/cluster/member ./userspace/in/stream ./userspace/watch/restarts
 
 bench: build ## the table of BENCHMARKS.md: as root ./binrepd bench BENCHARGS (--large, --stages ...)
 	./binrepd bench $(BENCHARGS)
