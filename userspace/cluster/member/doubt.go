@@ -57,6 +57,9 @@ type Suspect struct {
 type Judge interface {
 	// Suspects returns the live dialogs whose last change came from the node of the doubt, and that it covers.
 	Suspects(d Doubt) []Suspect
+	// Absent returns the live dialogs whose last change came from the node, that the sync covers, and that it lacks, and the
+	// number of all that it covers.
+	Absent(a *Absence) (list []Suspect, covered int)
 	// EndSuspects ends those that didn't change since, and returns how many these were.
 	EndSuspects(list []Suspect) int
 }

@@ -20,12 +20,12 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 			m.donorGone(now, e.Node, "the link to it was lost")
 		case membership.Gap:
 			m.donation.promise.Missed(now, e.Node, e.Cause.String())
-			m.gapLocked(now, fmt.Sprintf("node %d: %s", e.Node, e.Cause))
+			m.gapLocked(now, e.Node, fmt.Sprintf("node %d: %s", e.Node, e.Cause))
 		case membership.NewLife:
 			m.donation.promise.Restarted(now, e.Node)
 			m.forgetLocked(e.Node, "the node was restarted")
 			m.donorGone(now, e.Node, "it was restarted")
-			m.gapLocked(now, fmt.Sprintf("node %d was restarted", e.Node))
+			m.gapLocked(now, e.Node, fmt.Sprintf("node %d was restarted", e.Node))
 			m.doubtLocked(now, e.Node)
 		case membership.NodeLearned:
 			if u, ok := urlOf(e.Text); ok {
@@ -38,6 +38,7 @@ func (m *Member) eventsLocked(now time.Time, out *membership.Output) {
 			m.hangUpLocked(e.Node)
 			m.profiles.forget(e.Node)
 			delete(m.doubts.open, e.Node)
+			m.gaps.unsynced(e.Node)
 		case membership.WeAreRemoved:
 			m.donorGone(now, m.fill.run.donor, "this node was removed from the cluster")
 		case membership.CapabilityChanged:

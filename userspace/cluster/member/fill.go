@@ -16,6 +16,7 @@ type fill struct {
 	since  time.Time
 	due    time.Time // not before
 	from   int32     // only this node; 0: any
+	gapped int32     // as first, and before it: packets of this node were lost
 	first  int32     // this node, if it is a donor that hasn't failed; 0: any
 
 	// force asks a node that is up where none announces complete data: a seed fills its table before it announces it.
@@ -161,6 +162,9 @@ func (f *fill) choose(donors, up []int32) int32 {
 	}
 	if len(donors) == 0 {
 		return 0
+	}
+	if slices.Contains(donors, f.gapped) && !slices.Contains(f.tried, f.gapped) {
+		return f.gapped
 	}
 	if slices.Contains(donors, f.first) && !slices.Contains(f.tried, f.first) {
 		return f.first

@@ -155,7 +155,11 @@ func (m *Member) Gap(c *stream.Conn, g stream.Gap) {
 	defer m.mu.Unlock()
 	why := fmt.Sprintf("%d packets were dropped here", g.Packets)
 	m.donation.promise.Lost(why)
-	m.gapLocked(time.Now(), why)
+	node := int32(0)
+	if x, ok := c.Context.(*link); ok {
+		node = x.node
+	}
+	m.gapLocked(time.Now(), node, why)
 }
 
 // Disconnected implements stream.Handler.
@@ -191,14 +195,17 @@ func (m *Member) Disconnected(c *stream.Conn, reason stream.Reason, err error) {
 			how = donor.Empty // OpenSIPS sends events on its own connection
 		}
 		m.donation.promise.Broke(x.node, "a connection of it ended: "+reason.String(), how)
-		m.gapLocked(now, fmt.Sprintf("a connection of node %d ended: %s", x.node, reason))
+		m.gapLocked(now, x.node, fmt.Sprintf("a connection of node %d ended: %s", x.node, reason))
 	}
 	m.plan()
 }
 
-// gapLocked notes that packets may be missing.
-func (m *Member) gapLocked(now time.Time, why string) {
+// gapLocked notes that packets of a node may be missing.
+func (m *Member) gapLocked(now time.Time, node int32, why string) {
 	m.counts.gaps++
+	if m.cfg.Judge != nil && node != 0 {
+		m.gaps.happened(node)
+	}
 	m.fill.want(now, why, 0)
 	m.rouse()
 }

@@ -17,6 +17,7 @@ func (m *Member) Doubts() []Doubt {
 
 // doubtLocked opens the doubt about a node that isn't synced.
 func (m *Member) doubtLocked(now time.Time, id int32) {
+	m.gaps.unsynced(id)
 	if m.cfg.Judge != nil {
 		m.doubts.begin(now, m.cfg.Cluster, id)
 	}
@@ -24,6 +25,7 @@ func (m *Member) doubtLocked(now time.Time, id int32) {
 
 // syncedLocked closes the doubt about a node. Releases before 3.2 drop nothing (spec bin-tcp, 3.5).
 func (m *Member) syncedLocked(now time.Time, id int32) {
+	m.gaps.synced(now, id)
 	if m.doubts.open[id] == nil {
 		return
 	}
@@ -68,12 +70,18 @@ func (m *Member) lookForSuspects(now time.Time) {
 func (m *Member) chunksSeen(source int32, p bin2.Packet) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.doubts.trial == nil || m.doubts.trial.node != source {
+	doubted := m.doubts.trial != nil && m.doubts.trial.node == source
+	if gapped := m.gaps.trial != nil && m.gaps.trial.Node == source; !doubted && !gapped {
 		return
 	}
 	s, fault := layout.ParseSync(p.Version(), p.Body())
-	for fault == layout.NoFault && m.doubts.trial != nil && s.Next() {
-		m.doubts.saw(s.Chunk)
+	for fault == layout.NoFault && s.Next() {
+		if m.doubts.trial != nil && doubted {
+			m.doubts.saw(s.Chunk)
+		}
+		if m.gaps.trial != nil {
+			m.gaps.saw(s.Chunk)
+		}
 	}
 }
 
@@ -81,6 +89,9 @@ func (m *Member) chunksSeen(source int32, p bin2.Packet) {
 func (m *Member) endSuspects(r *SyncResult) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if a := m.gaps.ended(r); a != nil && !m.stopped {
+		m.timing.Go(func() { m.endAbsent(a, r.Chunks) })
+	}
 	list := m.doubts.proven(r)
 	if len(list) == 0 || m.stopped {
 		return

@@ -39,6 +39,7 @@ type Member struct {
 	feed      feed
 	counts    counts
 	doubts    doubts
+	gaps      gaps
 	stopped   bool
 	listeners []chan SyncResult // of Sync
 }

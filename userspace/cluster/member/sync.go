@@ -19,19 +19,23 @@ func (m *Member) syncStep(now time.Time) {
 	if len(ask) == 0 {
 		ask = m.unsureLocked(now)
 	}
+	m.fill.gapped = m.gaps.first(donors, m.fill.tried)
 	begin := m.fill.step(now, ask, m.upLocked())
 	ended, run := m.fill.ended, m.fill.run
 	m.fill.ended = nil
 	if begin {
-		m.doubts.trial = nil
+		m.doubts.trial, m.gaps.trial = nil, nil
 		if slices.Contains(donors, run.donor) { // what a node says that isn't synced proves nothing
 			m.doubts.asked(run.donor)
+			m.gaps.asked(now, m.cfg.Cluster, run.donor)
 		}
 		if m.fill.force || slices.Contains(ask, run.donor) {
 			m.donation.promise.SyncBegan()
 		}
 	}
 	if ended != nil && ended.Complete {
+		// Unless this sync is about the node that is left: endSuspects closes its gap.
+		m.askAboutGapsLocked(now, slices.DeleteFunc(slices.Clone(donors), func(id int32) bool { return id == ended.Donor }))
 		if !m.donation.promise.SyncDone(ended.Donor, ended.Chunks, m.heldLocked(), m.linkedLocked()) {
 			m.donation.asked = "" // another one may prove more
 		}

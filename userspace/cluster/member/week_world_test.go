@@ -163,7 +163,7 @@ func (w *weekWorld) linkChanged(n *weekNode, is bool) {
 	} else if len(known.conns) > 0 {
 		known.conns = nil
 		m.machine.Disconnected(w.now, n.id)
-		m.gapLocked(w.now, "a connection ended")
+		m.gapLocked(w.now, n.id, "a connection ended")
 		if n.machine != nil {
 			n.machine.Disconnected(w.now, us)
 		}
