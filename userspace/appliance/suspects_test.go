@@ -81,3 +81,45 @@ func TestSuspects(t *testing.T) {
 		t.Errorf("%d dialogs, doubts %+v, last sync %+v", s.Dialogs, s.Clusters[0].Doubts, s.Clusters[0].Sync.Last)
 	}
 }
+
+// TestEndsLostInAGap: a call ends while the link to its node is down, so its end is lost. The sync that follows the gap is one of that
+// node, although the other node is there as well, and ends the call here. The other node's call, which this one lacks, stays.
+func TestEndsLostInAGap(t *testing.T) {
+	t.Parallel()
+	kept, ended, others := bodyOf(t, "kept", 1), bodyOf(t, "ended", 2), bodyOf(t, "of the other", 3)
+	config := func(id int32, last byte) membertest.Config {
+		return membertest.Config{Cluster: 1, ID: id, Addr: netip.AddrFrom4([4]byte{127, 0, 5, last}), Learn: true, Synced: true, Quick: true}
+	}
+	one, two := membertest.Start(t, config(1, 11)), membertest.Start(t, config(2, 12))
+	c := clusterConfig(t, one)
+	m := &c.Clusters[0]
+	m.Peers = append(m.Peers, clusterConfig(t, two).Clusters[0].Peers[0])
+	m.Listen.Addr = netip.MustParseAddrPort("127.0.5.13:0")
+	m.Times.Settle, m.Times.Pause = 10*time.Millisecond, 10*time.Millisecond
+	r := start(t, c)
+	awaitStatus(t, r, "both are up", func(s *control.Status) bool {
+		return len(s.Clusters) == 1 && len(s.Clusters[0].Nodes) == 2 && s.Clusters[0].Nodes[0].LinkState == membership.Up &&
+			s.Clusters[0].Nodes[1].LinkState == membership.Up && s.Clusters[0].Sync.Done > 0 && s.Clusters[0].Sync.State == "idle"
+	})
+	// A call that began in the second in which its node was known to be synced, or answered a sync, is left alone.
+	quiet := time.Now().Add(2 * time.Second)
+	awaitStatus(t, r, "two seconds have passed", func(*control.Status) bool { return time.Now().After(quiet) })
+	for _, body := range [][]byte{kept, ended} {
+		if err := one.SendDialog(m.Node, 1, 4, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := two.SendDialog(m.Node, 1, 4, others); err != nil {
+		t.Fatal(err)
+	}
+	awaitStatus(t, r, "all calls", func(s *control.Status) bool { return s.Dialogs == 3 })
+	one.SetChunks([][]byte{kept})
+	two.SetChunks([][]byte{kept, ended, others})
+	quiet = time.Now().Add(3 * time.Second) // a call that changed right before the request is left alone
+	awaitStatus(t, r, "three seconds have passed", func(*control.Status) bool { return time.Now().After(quiet) })
+	one.Cut()
+	s := awaitStatus(t, r, "the call has ended", func(s *control.Status) bool { return s.Clusters[0].SuspectsRemoved == 1 && s.Dialogs == 2 })
+	if s.Expired.Dropped != 1 {
+		t.Errorf("%+v", s.Expired)
+	}
+}

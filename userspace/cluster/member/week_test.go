@@ -37,7 +37,8 @@ func (w *weekWorld) value(n *weekNode, callID string, hid uint32) {
 func (w *weekWorld) call(n *weekNode) {
 	w.made++
 	callID := fmt.Sprintf("call %d of %d", w.made, n.id)
-	c := &weekCall{owner: n.id, hid: w.made, state: 3}
+	c := &weekCall{owner: n.id, hid: w.made, state: 3, made: w.now}
+	untold := func() { c.untold = true }
 	w.calls[callID] = c
 	m := n.machine
 	alive := func(do func()) func() {
@@ -50,9 +51,9 @@ func (w *weekWorld) call(n *weekNode) {
 	created := c.body(callID)
 	c.state = 4
 	updated := c.body(callID)
-	w.after(w.upTo(40*time.Millisecond), alive(func() { w.tell(n, 1, created, nil) }))
+	w.after(w.upTo(40*time.Millisecond), alive(func() { w.tell(n, 1, created, untold) }))
 	w.after(w.upTo(40*time.Millisecond), alive(func() { w.value(n, callID, c.hid) }))
-	w.after(w.upTo(40*time.Millisecond), alive(func() { w.tell(n, 2, updated, nil) }))
+	w.after(w.upTo(40*time.Millisecond), alive(func() { w.tell(n, 2, updated, untold) }))
 	var end func()
 	end = func() {
 		if n.machine == nil || n.paused.After(w.now) { // nobody ends it
@@ -61,7 +62,7 @@ func (w *weekWorld) call(n *weekNode) {
 		}
 		delete(w.calls, callID)
 		b, _ := (&layout.Deletion{CallID: []byte(callID), FromTag: []byte("f"), ToTag: []byte("t"), HID: c.hid, HasHID: true}).Append(nil, 4)
-		w.tell(n, 3, b, func() { w.lostEnds[callID] = true })
+		w.tell(n, 3, b, func() { w.lostEnds[callID] = &lostEnd{c, w.now} })
 	}
 	w.after(2*time.Second+w.upTo(10*time.Minute), end)
 }
@@ -170,7 +171,7 @@ func (w *weekWorld) live() map[string]uint32 {
 
 // TestAWeekOfFaults: nodes of a cluster make calls, and are killed, paused and cut off, while the member syncs from
 // donors with all weaknesses. When the faults are over, all links are up, a sync is complete, no call is missing, and
-// the only calls too many are those whose end was sent while the link was cut: a sync can't tell of these. make chaos
+// the only calls too many are those whose end was sent while the link was cut, and that no sync of their own node could tell of. make chaos
 // plays whole weeks with 2 to 10 nodes.
 func TestAWeekOfFaults(t *testing.T) {
 	type week struct {
@@ -239,15 +240,27 @@ func TestAWeekOfFaults(t *testing.T) {
 			}
 			for callID := range live {
 				if w.calls[callID] == nil {
-					if ghosts++; !w.lostEnds[callID] {
+					ghosts++
+					if e := w.lostEnds[callID]; e == nil {
 						t.Errorf("%s has ended, and its end arrived", callID)
+					} else if w.decided(e) {
+						t.Errorf("%s, made %s, ended %s unheard, and its node was asked since", callID, e.call.made, e.at)
 					}
 				}
+			}
+			decided := 0
+			for _, e := range w.lostEnds {
+				if w.decided(e) {
+					decided++
+				}
+			}
+			if decided == 0 || w.gaps.ended == 0 {
+				t.Errorf("%d lost ends should have been noticed, and %d were", decided, w.gaps.ended)
 			}
 			if len(m.nodes) != k.nodes || len(m.fill.tried) > k.nodes || len(w.calls) == 0 {
 				t.Errorf("%d nodes, %d tried, %d calls", len(m.nodes), len(m.fill.tried), len(w.calls))
 			}
-			t.Logf("%d calls, %d at the end, %d ghosts of %d lost ends; %d of %d restarts seen; %d syncs, %d failed", w.made, len(w.calls), ghosts, len(w.lostEnds),
+			t.Logf("%d calls, %d at the end, %d ghosts of %d lost ends, %d ended as absent (%d should be); %d of %d restarts seen; %d syncs, %d failed", w.made, len(w.calls), ghosts, len(w.lostEnds), w.gaps.ended, decided,
 				restarts, w.restarts, w.syncs, m.fill.failed)
 		})
 	}

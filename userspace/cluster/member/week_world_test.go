@@ -48,15 +48,18 @@ type weekNode struct {
 	machine *membership.Machine // nil: the process is dead
 	paused  time.Time           // until then it does nothing
 	cut     int                 // counts the cuts of its link to us; odd: the link is cut
+	synced  time.Time           // when it announced that in this life
 	empty   bool                // it has restarted, and says that it is synced although it has nothing (W3)
 	arrives map[int32]time.Time // when the last packet to another one arrives: a connection keeps its order
 }
 
 // weekCall is a call that lives at its proxy.
 type weekCall struct {
-	owner int32
-	hid   uint32
-	state uint32
+	owner  int32
+	hid    uint32
+	state  uint32
+	made   time.Time
+	untold bool // something of it was lost
 }
 
 // weekWorld is a cluster with its clock: model proxies, and a Member whose connections are the model's. All that the
@@ -75,13 +78,15 @@ type weekWorld struct {
 	decoders map[int32]*bin2.Decoder
 	since    uint8
 
-	calls     map[string]*weekCall
-	lostEnds  map[string]bool // calls whose end we weren't told
+	calls    map[string]*weekCall
+	lostEnds map[string]*lostEnd // by Call-ID
+
 	made      uint32
 	restarts  int
 	syncs     int
 	weakness  bool // donors have weaknesses
 	busyUntil time.Time
+	gaps      weekGaps
 }
 
 func newWeekWorld(t testing.TB, seed uint64, nodes int) *weekWorld {
@@ -91,10 +96,12 @@ func newWeekWorld(t testing.TB, seed uint64, nodes int) *weekWorld {
 		t.Fatal(err)
 	}
 	w := &weekWorld{t: t, rng: rand.New(rand.NewPCG(seed, 11)), now: time.Unix(1_795_000_000, 0), nodes: map[int32]*weekNode{},
-		arrives: map[int32]time.Time{}, table: table, decoders: map[int32]*bin2.Decoder{}, calls: map[string]*weekCall{}, lostEnds: map[string]bool{},
+		arrives: map[int32]time.Time{}, table: table, decoders: map[int32]*bin2.Decoder{}, calls: map[string]*weekCall{}, lostEnds: map[string]*lostEnd{},
+		gaps:     weekGaps{owned: map[int32][]ownSync{}, answered: map[int32][]ownSync{}},
 		weakness: true}
 	c := Config{Cluster: 1, Node: us, Listen: stream.URL{Addr: netip.AddrPortFrom(weekAddr(us), 5566)}}
 	c.Times.complete()
+	c.Judge = weekJudge{w}
 	for id := int32(1); id <= int32(nodes); id++ {
 		w.nodes[id] = &weekNode{id: id, arrives: map[int32]time.Time{}}
 		c.Peers = append(c.Peers, Peer{Node: id, URL: stream.URL{Addr: netip.AddrPortFrom(weekAddr(id), 5566)}})
@@ -146,6 +153,7 @@ func (w *weekWorld) begin(n *weekNode) {
 	w.linkChanged(n, true)
 	w.after(time.Second+w.upTo(3*time.Second), func() {
 		if n.machine == m {
+			n.synced = w.now
 			var out membership.Output
 			m.SetCapability(w.now, Capability, true, &out)
 			w.perform(n.id, &out)
@@ -269,6 +277,7 @@ func (w *weekWorld) receive(from, to int32, p bin2.Packet) {
 		w.apply(o.Source, p)
 		if p.Capability() == bin2.Extra {
 			m.watch.look(o.Source, p)
+			m.chunksSeen(o.Source, p)
 		}
 		for i := range m.watch.parts {
 			m.fill.take(w.now, &m.watch.parts[i])
@@ -285,6 +294,7 @@ func (w *weekWorld) apply(source int32, p bin2.Packet) {
 		w.decoders[source] = d
 	}
 	one := func(ev *dialog.Event) {
+		ev.Origin = uint16(source)
 		ev.Hash = packets.Steering{}.CallID(ev.CallID())
 		s := w.table.Lock(w.table.ShardOf(ev.Hash))
 		s.Apply([]*dialog.Event{ev}, w.now.Unix())
@@ -311,13 +321,10 @@ func (w *weekWorld) apply(source int32, p bin2.Packet) {
 // syncStep does what Member.syncStep does.
 func (w *weekWorld) syncStep() {
 	m := w.member
-	if !m.fill.step(w.now, m.donorsLocked(), m.upLocked()) {
-		if m.fill.ended != nil {
-			w.syncs++
-		}
-		m.fill.ended = nil
+	if !w.begins() {
 		return
 	}
+	m.gaps.asked(w.now, m.cfg.Cluster, m.fill.run.donor)
 	w.since = w.table.BeginSync()
 	var out membership.Output
 	if err := m.machine.RequestSync(w.now, m.fill.run.donor, Capability, &out); err != nil && m.fill.run.donor != 0 {
