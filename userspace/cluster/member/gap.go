@@ -179,7 +179,8 @@ func (m *Member) endAbsent(a *Absence, chunks int) {
 			break
 		}
 		if !proves(chunks, calls) {
-			m.log.Warn("the sync of a node has far fewer dialogs than the node told of: none is ended", "node", a.Node, "dialogs", chunks, "calls", calls)
+			m.log.Warn("no call was ended: the sync of the node has far fewer dialogs than the node told of",
+				"node", a.Node, "dialogs", chunks, "calls", calls)
 			break
 		}
 		n := m.cfg.Judge.EndSuspects(list)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestGaps: what a sync after a gap proves about calls of its donor, and what proves nothing.
-func TestGaps(t *testing.T) {
+// TestWhatAGapProves: what a sync after a gap proves about calls of its donor, and what proves nothing.
+func TestWhatAGapProves(t *testing.T) {
 	began := time.Unix(1_800_000_000, 0)
 	at := func(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
 	_, chunk := suspectOf(t, "kept", 1)
