@@ -12,6 +12,7 @@ import (
 	"binrepd/userspace/in/ring"
 	"binrepd/userspace/in/socket"
 	"binrepd/userspace/out/egress"
+	"binrepd/userspace/state/conflicts"
 	"binrepd/userspace/state/engine"
 )
 
@@ -56,6 +57,7 @@ func (p *Parts) appliance() *Appliance {
 			Metrics: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), MetricsRequired: true,
 		},
 		table: p.Table, engine: p.Engine, log: log, output: &output{egress: p.Egress},
+		conflicts: conflicts.New(false, 0),
 	}
 	a.input = &input{
 		config: &a.config, log: log, gate: gate.New(gate.Config{}), sockets: []*socket.Socket{p.Socket}, program: p.Program, rings: p.Rings,
