@@ -104,7 +104,7 @@ func TestClusterIncomplete(t *testing.T) {
 // TestClusterIsRecorded: the recording has what a node sent, in the same number as the connections brought, and the
 // reader of recordings finds the packets.
 func TestClusterIsRecorded(t *testing.T) {
-	node := startModel(t, membertest.Donor{Chunks: [][]byte{[]byte("x"), []byte("y")}})
+	node := startModel(t, membertest.Donor{Chunks: liveDialogs(2)})
 	c := clusterConfig(t, node)
 	c.Listen, c.Record, c.RecordSize = nil, filepath.Join(t.TempDir(), "record"), record.LeastLimit
 	r := start(t, c)

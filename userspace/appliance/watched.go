@@ -14,6 +14,7 @@ import (
 	"binrepd/userspace/out/egress"
 	"binrepd/userspace/state/conflicts"
 	"binrepd/userspace/state/engine"
+	"binrepd/userspace/watch/proxies"
 )
 
 // Parts are the parts of an appliance that something else than Open made, such as a benchmark. Program and Rings are empty
@@ -57,7 +58,7 @@ func (p *Parts) appliance() *Appliance {
 			Metrics: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), MetricsRequired: true,
 		},
 		table: p.Table, engine: p.Engine, log: log, output: &output{egress: p.Egress},
-		conflicts: conflicts.New(false, 0),
+		conflicts: conflicts.New(false, 0), proxies: &proxies.Service{},
 	}
 	a.input = &input{
 		config: &a.config, log: log, gate: gate.New(gate.Config{}), sockets: []*socket.Socket{p.Socket}, program: p.Program, rings: p.Rings,
