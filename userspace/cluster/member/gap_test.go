@@ -1,6 +1,7 @@
 package member
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -78,5 +79,24 @@ func TestWhatAGapProves(t *testing.T) {
 	gs.asked(at(5000), 7, 1)
 	if a := gs.trial; len(a.except) != maxSpans || a.Covers(uint32(at(500).Unix())) || !a.Covers(uint32(at(4000).Unix())) {
 		t.Errorf("%d syncs, from %v", len(a.except), a.within)
+	}
+}
+
+// fakeJudge has so many calls of a node, none of which the node's sync has.
+type fakeJudge struct{ calls int }
+
+func (j *fakeJudge) Suspects(Doubt) []Suspect               { return nil }
+func (j *fakeJudge) Absent(*Absence) ([]Suspect, int)       { return make([]Suspect, j.calls), j.calls }
+func (j *fakeJudge) EndSuspects(list []Suspect) (ended int) { j.calls -= len(list); return len(list) }
+
+// TestAnEmptiedNodeEndsNothing: a node that lost its calls has few in its sync (spec bin-tcp, 3.7, W3).
+func TestAnEmptiedNodeEndsNothing(t *testing.T) {
+	for chunks, left := range map[int]int{0: 100, 49: 100, 50: 0, 1000: 0} {
+		j := &fakeJudge{100}
+		m := &Member{cfg: Config{Judge: j}, log: slog.New(slog.DiscardHandler)}
+		m.endAbsent(&Absence{Node: 1}, chunks)
+		if j.calls != left || m.doubts.removed != uint64(100-left) {
+			t.Errorf("a sync of %d dialogs leaves %d calls of 100, and %d were ended", chunks, j.calls, m.doubts.removed)
+		}
 	}
 }
