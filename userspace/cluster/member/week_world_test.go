@@ -81,12 +81,11 @@ type weekWorld struct {
 	calls    map[string]*weekCall
 	lostEnds map[string]*lostEnd // by Call-ID
 
-	made      uint32
-	restarts  int
-	syncs     int
-	weakness  bool // donors have weaknesses
-	busyUntil time.Time
-	gaps      weekGaps
+	made     uint32
+	restarts int
+	syncs    int
+	weakness bool // donors have weaknesses
+	gaps     weekGaps
 }
 
 func newWeekWorld(t testing.TB, seed uint64, nodes int) *weekWorld {

@@ -28,7 +28,6 @@ func Transports(release string) []string {
 type Proxy struct {
 	t       testing.TB
 	release string
-	old     bool // it answers HTTP, in the JSON of 1.11 to 2.4
 	busy    atomic.Int32
 
 	mu      sync.Mutex
