@@ -28,12 +28,12 @@ func (j *journal) Write(b []byte) (int, error) {
 	return j.text.Write(b)
 }
 
-// lines returns how many lines have the reason. One reason begins as another: too many connections of one address.
+// lines returns how many lines have the reason. Others contain it: too many connections of one address, for an unknown node.
 func (j *journal) lines(reason string) (n int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for line := range strings.Lines(j.text.String()) {
-		if strings.Contains(line, reason) && !strings.Contains(line, reason+" of ") {
+		if strings.Contains(line, reason) && !strings.Contains(line, reason+" of ") && !strings.Contains(line, "an "+reason) {
 			n++
 		}
 	}
