@@ -44,7 +44,7 @@ func TestSocketsWithoutPrivilege(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "1000 seen = 1000 applied") {
 		t.Errorf("status prints %s, error %v", out, err)
 	}
-	out, err = program(t, "dialogs", "list", "--control", d.socket, "--limit", "3").Output()
+	out, err = program(t, "dialogs", "list", "--wide", "--control", d.socket, "--limit", "3").Output()
 	if err != nil || strings.Count(string(out), "\n") != 4 || !strings.HasPrefix(string(out), "CALL-ID") {
 		t.Errorf("list prints %s, error %v", out, err)
 	}

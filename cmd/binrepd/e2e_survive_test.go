@@ -179,7 +179,7 @@ func restartLosesNothing(t *testing.T, more ...string) (all []*daemon, sent uint
 	if diff := bin1test.DiffListed(d.listed(), listedOf(s.proxy)); len(diff) > 0 {
 		t.Errorf("%d differences, first: %s", len(diff), diff[0])
 	}
-	out, err := program(t, "status", "--control", d.socket).Output()
+	out, err := program(t, "status", "--wide", "--control", d.socket).Output()
 	if err != nil || !strings.Contains(string(out), "took over ") || !strings.Contains(string(out), "restored ") {
 		t.Errorf("status prints %s, error %v", out, err)
 	}

@@ -101,7 +101,8 @@ func TestBetweenGenerations(t *testing.T) {
 	})
 	ofNode := int(s.Dialogs)
 	s = awaitStatus(t, r, "the dialogs of the node at the backup", func(s *control.Status) bool {
-		return len(s.Destinations) == 1 && s.Destinations[0].Converted > 0 && s.Destinations[0].Queued == 0
+		return len(s.Destinations) == 1 && s.Destinations[0].Converted > 0 && s.Destinations[0].Queued == 0 &&
+			uint64(backup.count(dialog.Update)) == s.Destinations[0].Sent+s.Destinations[0].Repeated
 	})
 	if n := backup.count(dialog.Update); n < ofNode/2 || uint64(n) != s.Destinations[0].Sent+s.Destinations[0].Repeated {
 		t.Errorf("%d updates of %d dialogs: %+v", n, ofNode, s.Destinations[0])
