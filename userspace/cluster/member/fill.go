@@ -267,7 +267,7 @@ func (f *fill) finish(now time.Time, complete bool, why string) {
 // that there is.
 func (f *fill) incomplete(now time.Time, up bool) string {
 	switch {
-	case f.failures > 0:
+	case f.failures > 0 && (up || f.complete.IsZero()): // if all nodes died since, the word names one
 		return "the sync " + f.last.Text
 	case f.reason == "" || f.nobody.IsZero() || now.Sub(f.nobody) < f.times.Patience, !up && !f.complete.IsZero():
 		return ""
