@@ -123,8 +123,8 @@ var imports = map[string][]string{
 		"userspace/changes", "userspace/out/pace", "userspace/out/shield", "userspace/out/snapshot", "userspace/wire/bin2", "dialog",
 		"dialog/layout",
 	},
-	// Calls of one cluster for another: it decides and encodes.
-	"userspace/cluster/bridge": {"userspace/cluster/donor", "userspace/changes", "userspace/wire/bin2", "dialog", "dialog/layout"},
+	// Calls of one cluster for another: it decides, and donor encodes.
+	"userspace/cluster/bridge": {"userspace/cluster/donor", "userspace/changes", "dialog", "dialog/layout"},
 	"userspace/cluster/member": {
 		"userspace/changes", "userspace/cluster/donor", "userspace/cluster/membership", "userspace/in/packets", "userspace/in/stream", "userspace/wire/bin2", "dialog",
 		"dialog/layout",

@@ -8,7 +8,6 @@ import (
 	"binrepd/dialog/layout"
 	"binrepd/userspace/changes"
 	"binrepd/userspace/cluster/donor"
-	"binrepd/userspace/wire/bin2"
 )
 
 // Reason is why a change of the cluster From isn't passed on.
@@ -65,7 +64,6 @@ type Bridge struct {
 	others map[uint64]struct{}
 	seed   maphash.Seed
 	view   layout.View
-	body   []byte
 	packet []byte
 
 	Counts
@@ -73,8 +71,8 @@ type Bridge struct {
 
 type target struct {
 	Target
-	encoder *donor.Encoder
-	seen    bool
+	live *donor.Live
+	seen bool
 }
 
 // New returns a Bridge that knows no node yet.
@@ -95,8 +93,8 @@ func (b *Bridge) Know(targets []Target, bridges map[int32]bool) {
 	for _, x := range targets {
 		id := x.Peer.Trailer.Destination
 		t := b.targets[id]
-		if t == nil || t.Peer.Layout != x.Peer.Layout {
-			t = &target{encoder: donor.NewEncoder(x.Peer.Layout, x.Rewrites)}
+		if t == nil || t.Peer != x.Peer {
+			t = &target{live: donor.NewLive(x.Peer, x.Rewrites)}
 			b.targets[id] = t
 		}
 		t.Target = x
@@ -132,7 +130,7 @@ func (b *Bridge) Change(c *changes.Change, now uint32) (sent bool) {
 		return false
 	}
 	for _, t := range b.order {
-		b.send(t, c, id, now)
+		b.send(t, c, now)
 	}
 	return true
 }
@@ -168,40 +166,14 @@ func (b *Bridge) hash(key []byte) uint64 {
 	return maphash.Bytes(b.seed, key)
 }
 
-// send encodes a change for one node.
-func (b *Bridge) send(t *target, c *changes.Change, id layout.ID, now uint32) {
-	kind, reason := layout.Updated, donor.Passed
-	switch c.Kind {
-	case dialog.Create, dialog.Update, dialog.Chunk:
-		b.body, reason, _ = t.encoder.Dialog(b.body[:0], id, c.Body(), now)
-		if c.Kind == dialog.Create {
-			kind = layout.Created
-		}
-	default:
-		b.body, kind, reason = t.encoder.Message(b.body[:0], c)
-	}
-	version := t.Peer.Layout.Version()
-	number, ok := kind.Number(version)
-	if !ok && reason == donor.Passed {
-		reason = donor.NoMessage
-	}
-	if t.Peer.Layout == layout.Bin1FourSDP && kind == layout.CSeq {
-		number = 4 // 3.0.0 numbers as later releases do
-	}
-	if reason == donor.Passed {
-		w := bin2.Begin(b.packet[:0], int16(version), bin2.Dialogs.String(), number)
-		w.Raw(b.body)
-		packet, err := w.EndTrailer(t.Peer.Trailer)
-		if err != nil {
-			reason = donor.TooLong
-		} else {
-			b.packet = packet
-		}
-	}
+// send tells one node of a change.
+func (b *Bridge) send(t *target, c *changes.Change, now uint32) {
+	packet, reason := t.live.Append(b.packet[:0], c, now)
+	b.packet = packet
 	switch {
 	case reason != donor.Passed:
 		b.NotFit[reason]++
-	case t.Send(b.packet) != nil:
+	case t.Send(packet) != nil:
 		b.NotSent++
 	default:
 		b.Packets++
