@@ -47,6 +47,16 @@ func TestClusterBridge(t *testing.T) {
 		other.Listen.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(40 + node)}), 0)
 		c.Clusters = append(c.Clusters, other)
 		c.Bridges = []bridge.Rule{{From: 1, To: 2}, {From: 2, To: 1}}
+		// As operators configure it: the appliances name each other. A proxy's word alone can be lost while all of them start.
+		for _, earlier := range appliances {
+			for i, known := range earlier.Status().Clusters {
+				u, err := stream.ParseURL(known.URL)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Clusters[i].Peers = append(c.Clusters[i].Peers, member.Peer{Node: known.Node, URL: u})
+			}
+		}
 		appliances = append(appliances, start(t, c))
 	}
 	for _, r := range appliances {
