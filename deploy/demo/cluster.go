@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +38,7 @@ func showCluster(ctx context.Context, program, dir string) (err error) {
 			err = failed
 		}
 	}()
-	var back answers
+	var back membertest.Answers
 	proxy := startProxy(world, 0, clusterDialogs(), nil)
 	at, err := freePort()
 	if err != nil {
@@ -72,7 +71,7 @@ func showCluster(ctx context.Context, program, dir string) (err error) {
 	say("The proxy is restarted. It has none of its calls, and asks for them.")
 	port := proxy.Port()
 	proxy.Stop()
-	proxy = startProxy(world, port, nil, back.take)
+	proxy = startProxy(world, port, nil, back.Take)
 	if err := awaitCluster(ctx, client, "the restarted proxy", func(_ *control.Status, c *control.ClusterStatus) bool {
 		return c.Donor.Announce && c.Nodes[0].Restarts == 1 && proxy.Sees(ourNode) == membership.Up
 	}); err != nil {
@@ -82,13 +81,17 @@ func showCluster(ctx context.Context, program, dir string) (err error) {
 	if err := proxy.AskSync(ourNode, membertest.Dialogs, 3); err != nil {
 		return err
 	}
-	if err := await(ctx, "the answer", back.complete); err != nil {
+	if err := await(ctx, "the answer", func() bool {
+		calls, totals := back.Got() // one call a packet
+		return len(totals) == 1 && calls == int(totals[0])
+	}); err != nil {
 		return err
 	}
-	if back.calls() != clusterCalls {
-		return fmt.Errorf("the proxy got %d of its %d calls back", back.calls(), clusterCalls)
+	calls, _ := back.Got()
+	if calls != clusterCalls {
+		return fmt.Errorf("the proxy got %d of its %d calls back", calls, clusterCalls)
 	}
-	say("It has all of its %d calls back, %s after it asked.", back.calls(), time.Since(asked).Round(time.Millisecond))
+	say("It has all of its %d calls back, %s after it asked.", calls, time.Since(asked).Round(time.Millisecond))
 	if err := appliance.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -138,44 +141,6 @@ func clusterDialogs() (calls [][]byte) {
 		calls = append(calls, body)
 	}
 	return calls
-}
-
-// answers counts what a node gets of a sync.
-type answers struct {
-	mu     sync.Mutex
-	chunks int
-	total  int32
-	ended  bool
-}
-
-func (a *answers) take(p bin2.Packet) {
-	kind, _, err := bin2.KindOf(p, 0)
-	if err != nil {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var end bin2.SyncEnd
-	switch kind {
-	case bin2.KindSync: // one call a packet
-		a.chunks++
-	case bin2.KindSyncEnd:
-		if end.Decode(p) == nil {
-			a.total, a.ended = end.Total, true
-		}
-	}
-}
-
-func (a *answers) complete() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.ended && a.chunks == int(a.total)
-}
-
-func (a *answers) calls() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.chunks
 }
 
 // freePort returns an address of loopback that nothing listens at.

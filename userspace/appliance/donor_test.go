@@ -3,7 +3,6 @@ package appliance
 import (
 	"math/rand/v2"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,39 +12,7 @@ import (
 	"binrepd/userspace/cluster/member/membertest"
 	"binrepd/userspace/cluster/membership"
 	"binrepd/userspace/watch/control"
-	"binrepd/userspace/wire/bin2"
 )
-
-// answers collects what a model node got of a sync.
-type answers struct {
-	mu     sync.Mutex
-	chunks int
-	totals []int32
-}
-
-func (a *answers) take(p bin2.Packet) {
-	kind, _, err := bin2.KindOf(p, 0)
-	if err != nil {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var end bin2.SyncEnd
-	switch kind {
-	case bin2.KindSync:
-		a.chunks++
-	case bin2.KindSyncEnd:
-		if end.Decode(p) == nil && string(end.Capability) == membertest.Dialogs {
-			a.totals = append(a.totals, end.Total)
-		}
-	}
-}
-
-func (a *answers) got() (chunks int, totals []int32) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.chunks, a.totals
-}
 
 // liveDialogs returns calls that are in progress.
 func liveDialogs(n int) (list [][]byte) {
@@ -65,10 +32,10 @@ func liveDialogs(n int) (list [][]byte) {
 }
 
 // restarted starts node 1 at the port of an earlier life. It isn't synced.
-func restarted(t *testing.T, port uint16, a *answers) *membertest.Node {
+func restarted(t *testing.T, port uint16, a *membertest.Answers) *membertest.Node {
 	t.Helper()
 	return membertest.Start(t, membertest.Config{
-		Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Port: port, Learn: true, Quick: true, Packets: a.take,
+		Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Port: port, Learn: true, Quick: true, Packets: a.Take,
 	})
 }
 
@@ -91,7 +58,7 @@ func TestDonor(t *testing.T) {
 	port := node.Port()
 	node.Stop()
 	awaitStatus(t, r, "withdrawn", func(s *control.Status) bool { return !s.Clusters[0].Donor.Announce })
-	var a answers
+	var a membertest.Answers
 	node = restarted(t, port, &a)
 	awaitStatus(t, r, "announced to the new life", func(s *control.Status) bool {
 		return s.Clusters[0].Donor.Announce && s.Clusters[0].Nodes[0].Restarts == 1 && node.Sees(3) == membership.Up
@@ -99,7 +66,7 @@ func TestDonor(t *testing.T) {
 	askSync(t, node, membertest.Dialogs)
 	askSync(t, node, membertest.Dialogs) // the second one joins
 	awaitStatus(t, r, "answered", func(s *control.Status) bool { return s.Clusters[0].Donor.Completed == 1 })
-	if chunks, totals := a.got(); chunks != want || len(totals) != 1 || int(totals[0]) != want {
+	if chunks, totals := a.Got(); chunks != want || len(totals) != 1 || int(totals[0]) != want {
 		t.Errorf("%d chunks, totals %v, want %d", chunks, totals, want)
 	}
 }
@@ -108,9 +75,9 @@ func TestDonor(t *testing.T) {
 // asks it. It gets no answer, with which it would end its calls; a request for contacts is answered with no data.
 func TestEmptyDonor(t *testing.T) {
 	for _, mode := range [...]string{"auto", "seed"} {
-		var a answers
+		var a membertest.Answers
 		node := membertest.Start(t, membertest.Config{
-			Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Learn: true, Quick: true, Packets: a.take, Donor: membertest.Donor{Silent: true},
+			Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Learn: true, Quick: true, Packets: a.Take, Donor: membertest.Donor{Silent: true},
 		})
 		c := clusterConfig(t, node)
 		if mode == "seed" {
@@ -123,7 +90,7 @@ func TestEmptyDonor(t *testing.T) {
 		askSync(t, node, membertest.Dialogs)
 		askSync(t, node, "usrloc-contact-repl")
 		s := awaitStatus(t, r, "both requests", func(s *control.Status) bool { return s.Clusters[0].Answered == 1 && len(s.Clusters[0].Donor.Owed) == 1 })
-		if chunks, totals := a.got(); chunks > 0 || len(totals) > 0 || s.Clusters[0].Donor.Announce || s.Clusters[0].Donor.Why == "" {
+		if chunks, totals := a.Got(); chunks > 0 || len(totals) > 0 || s.Clusters[0].Donor.Announce || s.Clusters[0].Donor.Why == "" {
 			t.Errorf("%s: %d chunks, totals %v, %+v", mode, chunks, totals, s.Clusters[0].Donor)
 		}
 		node.Stop()
@@ -134,9 +101,9 @@ func TestEmptyDonor(t *testing.T) {
 // can answer it then. The same again after a gap in the proxy's life.
 func TestSingleProxyWithoutSeed(t *testing.T) {
 	calls := liveDialogs(20)
-	var a answers
+	var a membertest.Answers
 	node := membertest.Start(t, membertest.Config{
-		Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Learn: true, Quick: true, Packets: a.take, Donor: membertest.Donor{Chunks: calls},
+		Cluster: 1, ID: 1, Addr: netip.MustParseAddr("127.0.0.31"), Learn: true, Quick: true, Packets: a.Take, Donor: membertest.Donor{Chunks: calls},
 	})
 	c := clusterConfig(t, node)
 	c.Clusters[0].Times.Unsure = 50 * time.Millisecond
@@ -144,10 +111,10 @@ func TestSingleProxyWithoutSeed(t *testing.T) {
 	for i := range 2 {
 		askSync(t, node, membertest.Dialogs)
 		s := awaitStatus(t, r, "answered", func(s *control.Status) bool {
-			_, totals := a.got()
+			_, totals := a.Got()
 			return len(s.Clusters) == 1 && s.Clusters[0].Donor.Announce && len(totals) == i+1
 		})
-		if chunks, totals := a.got(); len(totals) != i+1 || int(totals[i]) != int(s.Dialogs) || chunks != (i+1)*int(s.Dialogs) {
+		if chunks, totals := a.Got(); len(totals) != i+1 || int(totals[i]) != int(s.Dialogs) || chunks != (i+1)*int(s.Dialogs) {
 			t.Errorf("%d chunks, totals %v, %d dialogs", chunks, totals, s.Dialogs)
 		}
 		node.Cut()
@@ -166,7 +133,7 @@ func TestStrangeRequests(t *testing.T) {
 	port := node.Port()
 	node.Stop()
 	awaitStatus(t, r, "withdrawn", func(s *control.Status) bool { return !s.Clusters[0].Donor.Announce })
-	var a answers
+	var a membertest.Answers
 	node = restarted(t, port, &a)
 	awaitStatus(t, r, "announced to the new life", func(s *control.Status) bool {
 		return s.Clusters[0].Donor.Announce && s.Clusters[0].Nodes[0].Restarts == 1 && node.Sees(3) == membership.Up
@@ -180,7 +147,7 @@ func TestStrangeRequests(t *testing.T) {
 		askSync(t, node, membertest.Dialogs)
 	}
 	awaitStatus(t, r, "answered", func(s *control.Status) bool { return s.Clusters[0].Donor.Completed == 1 })
-	if chunks, totals := a.got(); chunks != want || len(totals) != 1 || int(totals[0]) != want {
+	if chunks, totals := a.Got(); chunks != want || len(totals) != 1 || int(totals[0]) != want {
 		t.Errorf("%d chunks, totals %v, want %d", chunks, totals, want)
 	}
 }
@@ -198,7 +165,7 @@ func TestRequesterDies(t *testing.T) {
 	for life := range 2 {
 		node.Stop()
 		awaitStatus(t, r, "withdrawn", func(s *control.Status) bool { return !s.Clusters[0].Donor.Announce })
-		var a answers
+		var a membertest.Answers
 		// Numbers of messages carry their time in seconds, and a life that begins in the second of the last one's looks like it.
 		begun := time.Now().Unix()
 		awaitStatus(t, r, "a later second", func(*control.Status) bool { return time.Now().Unix() > begun+1 })
@@ -208,11 +175,11 @@ func TestRequesterDies(t *testing.T) {
 		})
 		askSync(t, node, membertest.Dialogs)
 		if life == 0 {
-			awaitStatus(t, r, "some were sent", func(*control.Status) bool { chunks, _ := a.got(); return chunks > 5 })
+			awaitStatus(t, r, "some were sent", func(*control.Status) bool { chunks, _ := a.Got(); return chunks > 5 })
 			continue
 		}
-		awaitStatus(t, r, "all were sent", func(*control.Status) bool { _, totals := a.got(); return len(totals) == 1 })
-		if chunks, totals := a.got(); chunks != want || int(totals[0]) != want {
+		awaitStatus(t, r, "all were sent", func(*control.Status) bool { _, totals := a.Got(); return len(totals) == 1 })
+		if chunks, totals := a.Got(); chunks != want || int(totals[0]) != want {
 			t.Errorf("%d chunks, totals %v, want %d", chunks, totals, want)
 		}
 	}
