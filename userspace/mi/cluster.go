@@ -88,25 +88,31 @@ func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 }
 
 func (c *Client) peersOf(n *Node) (peers []Peer) {
+	c.eachInCluster(n, "Nodes", func(cluster int, node *Node) {
+		p := Peer{Cluster: cluster, URL: node.Attr("URL") + node.text("url")}
+		p.Node, _ = strconv.Atoi(node.Value + node.text("node_id"))
+		p.Up = strings.TrimSpace(node.Attr("Link_state")+node.text("link_state")) == "Up"
+		peers = append(peers, p)
+	})
+	return peers
+}
+
+// eachInCluster calls do for each entry of each cluster in an answer. list is the name under which JSON-RPC has the
+// entries of a cluster; in text they are its children.
+func (c *Client) eachInCluster(n *Node, list string, do func(cluster int, one *Node)) {
 	if c.dialect == RPC {
 		n = n.Child("Clusters")
 	}
 	for i := range n.Children {
-		cluster := &n.Children[i]
-		id, nodes := cluster.Value, cluster
+		id, entries := n.Children[i].Value, &n.Children[i]
 		if c.dialect == RPC {
-			id, nodes = cluster.text("cluster_id"), cluster.Child("Nodes")
+			id, entries = entries.text("cluster_id"), entries.Child(list)
 		}
 		number, _ := strconv.Atoi(id)
-		for j := range nodes.Children {
-			node := &nodes.Children[j]
-			p := Peer{Cluster: number, URL: node.Attr("URL") + node.text("url")}
-			p.Node, _ = strconv.Atoi(node.Value + node.text("node_id"))
-			p.Up = strings.TrimSpace(node.Attr("Link_state")+node.text("link_state")) == "Up"
-			peers = append(peers, p)
+		for j := range entries.Children {
+			do(number, &entries.Children[j])
 		}
 	}
-	return peers
 }
 
 // Capability is something that a node replicates, and whether it is in sync.
@@ -126,24 +132,12 @@ func (c *Client) Capabilities(ctx context.Context) ([]Capability, error) {
 }
 
 func (c *Client) capabilitiesOf(n *Node) (list []Capability) {
-	if c.dialect == RPC {
-		n = n.Child("Clusters")
-	}
-	for i := range n.Children {
-		cluster := &n.Children[i]
-		id, of := cluster.Value, cluster
+	c.eachInCluster(n, "Capabilities", func(cluster int, one *Node) {
+		name, state := one.Value, one.Attr("State")
 		if c.dialect == RPC {
-			id, of = cluster.text("cluster_id"), cluster.Child("Capabilities")
+			name, state = one.text("name"), one.text("state")
 		}
-		number, _ := strconv.Atoi(id)
-		for j := range of.Children {
-			one := &of.Children[j]
-			name, state := one.Value, one.Attr("State")
-			if c.dialect == RPC {
-				name, state = one.text("name"), one.text("state")
-			}
-			list = append(list, Capability{Cluster: number, Name: name, Synced: strings.TrimSpace(state) == "Ok"})
-		}
-	}
+		list = append(list, Capability{Cluster: cluster, Name: name, Synced: strings.TrimSpace(state) == "Ok"})
+	})
 	return list
 }
