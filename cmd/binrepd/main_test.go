@@ -73,6 +73,9 @@ func TestWrongUsage(t *testing.T) {
 		{"--verbose", "no flag --verbose"},
 		{"version please", `no argument "please"`},
 		{"doctor", "--interface: say which"},
+		{"takeover", "--cluster: say which"},
+		{"takeover --cluster 1 --node 2", "--tag: say which"},
+		{"takeover --cluster 0 --node 2 --tag vip", "--cluster 0: want a number"},
 		{"doctor --json=perhaps", "--json perhaps: neither true nor false"},
 		{"--version=perhaps", "--version perhaps: neither true nor false"},
 	})

@@ -19,9 +19,9 @@ func takeoverCommand() *cli.Command {
 			"has those of the calls, or they are replaced), send (its calls, to the node), activate. A step that fails is the last one, and\n" +
 			"says what to do. Without --activate nothing is changed, and send is a dry run.",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "cluster", Required: true, Usage: "the cluster with the id `N`"},
-			&cli.IntFlag{Name: "node", Required: true, Usage: "the `NODE` that takes over"},
-			&cli.StringFlag{Name: "tag", Required: true, Usage: "the sharing `TAG`, without the cluster"},
+			&cli.IntFlag{Name: "cluster", Usage: "the cluster with the id `N`"},
+			&cli.IntFlag{Name: "node", Usage: "the `NODE` that takes over"},
+			&cli.StringFlag{Name: "tag", Usage: "the sharing `TAG`, without the cluster"},
 			&cli.StringSliceFlag{
 				Name: "socket", Usage: "the node has this socket, `PROTO:ADDRESS:PORT`, such as that of an address which moves with the tag; repeat for more. Those of " +
 					"calls that it has sent are known",
@@ -40,6 +40,13 @@ func takeOver(c *cli.Context) error {
 	p := takeover.Plan{
 		Tag: c.String("tag"), Own: c.StringSlice("socket"), Rewrites: c.StringSlice("rewrite-socket"), Rate: c.Int("rate"),
 		Activate: c.Bool("activate"),
+	}
+	for _, needed := range [...]struct {
+		name, example string
+	}{{"cluster", "1"}, {"node", "2"}, {"tag", "vip"}} {
+		if !c.IsSet(needed.name) {
+			return usageErrorf("--%s: say which, such as --%[1]s %s", needed.name, needed.example)
+		}
 	}
 	for name, to := range map[string]*int32{"cluster": &p.Cluster, "node": &p.Node} {
 		n := c.Int(name)
