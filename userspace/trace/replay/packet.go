@@ -27,8 +27,8 @@ func (p *player) packets(d *capture.Datagram) iter.Seq[[]byte] {
 	}
 }
 
-// generation1 returns the packet with its times moved forward, and without the mark of an appliance: whoever has seen
-// the event by that mark would drop it. It returns other packets than good ones unchanged.
+// generation1 returns the packet with its times moved forward, and without the mark of an appliance. An appliance that
+// has seen the event with that mark would drop it. Packets that can't be read are returned unchanged.
 func (p *player) generation1(packet []byte) []byte {
 	var ev dialog.Event
 	if bin1.Decode(packet, &ev) != bin1.Dialog {

@@ -96,7 +96,7 @@ func (b *Backend) profiles(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// maxProfileValues bounds the values that one answer counts. Whoever places calls may choose them.
+// maxProfileValues bounds the values that one answer counts. Callers may be able to choose them.
 const maxProfileValues = 1 << 18
 
 // profileTally counts memberships by name and value.

@@ -64,7 +64,8 @@ type Proxy interface {
 // ErrStopped is the error of a takeover of which a step failed.
 var ErrStopped = errors.New("the takeover has stopped at the step that failed")
 
-// Run does the steps, and tells each when it has ended. proxy is needed for Plan.Activate only.
+// Run does the steps in their order, and calls tell after each. The first step that fails is the last one. proxy is
+// needed for Plan.Activate only.
 func Run(ctx context.Context, p Plan, a Appliance, proxy Proxy, tell func(Step) error) error {
 	t := takeover{plan: p, appliance: a, proxy: proxy}
 	steps := []struct {
