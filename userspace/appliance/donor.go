@@ -27,8 +27,8 @@ func (s store) takesUDP(cluster int32) bool {
 
 func (s store) Own(c *changes.Change) bool { return c.Origin == s.a.engine.Number() }
 
-// Serves: dialogs of generation 2 whose last event came from that cluster, and those of generation 1 if it takes them. Those of a saved file have lost their cluster;
-// they belong to the only one.
+// Serves: dialogs of generation 2 whose last event came from that cluster, and those of generation 1 if it takes them.
+// Dialogs of a saved file may have lost their cluster; they belong to the only one.
 func (s store) Serves(cluster int32, origin uint16, id layout.ID) bool {
 	switch from := s.a.engine.Sender(origin); {
 	case id <= layout.UDP:
@@ -51,12 +51,11 @@ func (s store) Layout(cluster, node int32) layout.ID {
 
 // Lost counts the events that the engine refused: the table is full, or they can't be read.
 func (s store) Lost(cluster int32) (n uint64) {
-	e := s.a.engine.Status()
 	for i := range s.a.config.Clusters {
 		if s.a.config.Clusters[i].Cluster != cluster {
 			continue
 		}
-		account := &e.Intakes[len(s.a.config.Listen)+i].Account
+		account := s.a.engine.Account(len(s.a.config.Listen) + i)
 		n += account.Outcome(dialog.RefusedMemory) + account.Outcome(dialog.RefusedCall) + account.Outcome(dialog.RefusedChange) +
 			account.Chunks[dialog.RefusedMemory] + account.Chunks[dialog.RefusedCall] + account.RefusedChunks
 		for v, times := range account.Verdicts2 {

@@ -79,6 +79,18 @@ func (e *Engine) Status() Status {
 	return s
 }
 
+// Account returns the account of one intake, by its place in Config.Intakes. It looks at nothing else, so it may be asked for
+// often.
+func (e *Engine) Account(intake int) (a Account) {
+	e.mu.Lock()
+	workers := e.workers
+	e.mu.Unlock()
+	for _, w := range workers {
+		w.read(func(t *tally) { a.Add(&t.intakes[intake]) })
+	}
+	return a
+}
+
 // Total returns the account of all intakes together.
 func (s *Status) Total() (sum Account) {
 	for i := range s.Intakes {
